@@ -191,14 +191,9 @@ def first_difference(
 ) -> tuple[str, Any, Any] | None:
     """The first setting that prevents resuming, as its name, its old and its new value; None if all agree.
 
-    Nested settings have dotted names. Values are compared as JSON returns them: a tuple equals a list.
-
-    Args:
-        before: The settings of the earlier run.
-        now: The settings of this run.
-        names: The names to compare; None compares all of ``now``.
-        equal: Says whether two unequal values mean the same.
-        ignore_missing: Whether to pass over settings that ``before`` lacks because a later version introduced them.
+    Nested settings have dotted names. Values are compared as JSON returns them: a tuple equals a list. None for
+    ``names`` compares all of ``now``; ``equal`` says whether two unequal values mean the same; ``ignore_missing``
+    passes over settings that ``before`` lacks because a later version introduced them.
     """
     for name in now if names is None else names:
         old, new = before.get(name), now.get(name)
@@ -249,16 +244,8 @@ PAIR_SCALE = scale_of(PAIR_SCALES)
 
 
 def check_same_size(scale: int, given: bool, ways: str) -> None:
-    """Refuses pairs at scale 1 whose LR image would be the HR image itself.
-
-    Args:
-        scale: The scale of the pairs.
-        given: Whether LR images are given, or made by a degradation.
-        ways: The settings that give or make them, for the message.
-
-    Raises:
-        InputError: they are not.
-    """
+    """Refuses pairs at scale 1 whose LR image would be the HR image itself: InputError unless LR images are ``given``,
+    or made by a degradation. ``ways`` are the settings that do so, for the message."""
     if scale == 1 and not given:
         raise InputError(f"scale: expected {ways} with 1, at which LR has the size of HR, got none")
 

@@ -24,16 +24,10 @@ _DEFECTS = {t.column for t in THRESHOLDS}
 def passing(table: Rows, condition: str, seconds: float | None = None) -> np.ndarray:
     """The numbers of the rows for which a condition holds, ascending.
 
-    Args:
-        table: Any rows.
-        condition: One SQL expression over the columns that is true or false, such as ``blockiness < 30 and bicubic >
-            0.5``. It cannot reach files, the network, other tables or the settings of the engine.
-        seconds: Seconds after which it is given up; None is for conditions of the user's own.
-
-    Raises:
-        InputError: the condition is not such an expression, names a column that does not exist, takes too long or too
-            much memory, or two columns of the table differ only in case.
-        RunError: duckdb is not installed.
+    ``condition`` is one SQL expression over the columns that is true or false, such as ``blockiness < 30 and bicubic >
+    0.5``. It cannot reach files, the network, other tables or the settings of the engine. After ``seconds`` it is given
+    up; None is for conditions of the user's own. Raises InputError if it is not such an expression, names a column that
+    does not exist, takes too long or too much memory, or two columns of the table differ only in case.
     """
     names = table.columns
     with needing("where:"):

@@ -115,14 +115,9 @@ def find_copies(
 ) -> Copies:
     """Finds the images that are copies of others, whatever the patches they will be cut into.
 
-    Every copy is similar to the image that is kept, not only to another copy.
-
-    Args:
-        images: Files and folders, as for ``srfast.score``, or the result of ``find_images``.
-        against: Test images, files and folders.
-
-    Raises:
-        InputError: there are no images, or a test image cannot be read.
+    Every copy is similar to the image that is kept, not only to another copy. ``images`` may be the result of
+    ``find_images``; ``against`` are test images. Raises InputError if there are no images, or a test image cannot be
+    read.
     """
     listed = isinstance(images, list) and images and all(isinstance(i, ImageFile) for i in images)
     files: Any = images if listed else find_images(cast(Any, images))

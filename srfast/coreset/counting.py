@@ -73,14 +73,9 @@ def counted(settings: Selection, n: int, left: int, dropped: int) -> int:
 def goal_of(settings: Selection, total: int, left: int, least: float) -> Fraction:
     """The sum of losses that ``keep_loss`` asks for, whose decimals are taken as they are written.
 
-    Args:
-        settings: A selection with ``keep_loss``.
-        total: Sum of the losses of the patches that are eligible, as from ``exact_sum``.
-        left: Sum of the losses of those that remain to choose from.
-        least: The smallest of their losses.
-
-    Raises:
-        InputError: a loss is negative, all are 0, or those that remain do not hold the share.
+    ``total`` and ``left`` are the sums, as from ``exact_sum``, of the patches that are eligible and of those that
+    remain to choose from, and ``least`` their smallest loss. Raises InputError if a loss is negative, all are 0, or
+    those that remain do not hold the share.
     """
     if least < 0:
         raise InputError(f"keep_loss: expected losses of at least 0, got {least:g}", hint="take keep in its place")
@@ -104,16 +99,8 @@ def shares(kept: int, n: int, held: int, total: int) -> dict[str, Any]:
 def short_of(
     settings: Selection, n: int, count: int, kept: int, apart: bool = False, held: float | None = None
 ) -> str | None:
-    """Why fewer patches were kept than requested, or None.
-
-    Args:
-        settings: The selection.
-        n: Number of patches of which ``keep`` is a fraction.
-        count: Number of patches that were requested.
-        kept: Number that were kept.
-        apart: Whether each place is kept at one size only.
-        held: With ``keep_loss``, the share of the loss that they hold, if it is smaller.
-    """
+    """Why fewer of ``n`` patches were kept than the ``count`` requested, or None. ``apart``: each place is kept at one
+    size only; ``held``: with ``keep_loss``, the share of the loss that they hold, if it is smaller."""
     if held is None and (settings.keep_loss is not None or kept == count):
         return None
     limits = [

@@ -84,17 +84,8 @@ def document(
     rows: manifest.ManifestRows, files: dict[str, tuple[str, int]], name: str, licence: str | None, url: str | None,
     creator: str | None, published: str | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The JSON of a manifest.
-
-    Args:
-        rows: Its content.
-        files: SHA-256 and bytes of the Parquet files, by name.
-        name: Name of the data set.
-        licence: URL or name of the licence of the selection itself, not of the images.
-        url: Where the selection is published.
-        creator: Who made it.
-        published: Date, as 2026-01-31.
-    """
+    """The JSON of a manifest; ``files`` are SHA-256 and bytes of the Parquet files, and ``licence`` is of the selection
+    itself."""
     about = rows.about
     given = {
         "license": licence,

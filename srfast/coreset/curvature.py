@@ -46,16 +46,11 @@ def context(weights: Mapping[str, Tensor]) -> int:
 
 
 def probe_rows(up: Tensor, signs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-    """Computes rows g of the sketch.
+    """Rows g of the sketch [n, W]: 255 sqrt(2 / (h w)) J^T s of each crop, without the border's replication, since
+    crops lie inside the image.
 
-    Args:
-        up: Crops of up-sampled Y with the network's context around them [n, h + 2c, w + 2c], in [0, 1].
-        signs: [n, h, w] of -1 and 1.
-        weights: An SRCNN's six arrays; the second layer is 1 x 1.
-
-    Returns:
-        [n, W]: 255 sqrt(2 / (h w)) J^T s of each crop, without the border's replication, since crops lie inside the
-        image.
+    ``up`` are crops of up-sampled Y with the network's context around them [n, h + 2c, w + 2c], in [0, 1], ``signs``
+    [n, h, w] are -1 and 1, and ``weights`` an SRCNN's six arrays, whose second layer is 1 x 1.
     """
     parts = [_rows(u, s, weights) for u, s in zip(up.split(_PIECE), signs.split(_PIECE), strict=True)]
     return torch.cat(parts) * (255 * math.sqrt(2 / signs[0].numel()))
@@ -105,22 +100,13 @@ class Direction:
 
 
 def direction(rows: Tensor, held_out: int, gradient: Tensor, damping: float | None = None) -> Direction:
-    """The damped Newton direction of a gradient, with H = rows^T rows / n.
+    """The damped Newton direction of a gradient g [W], with H = R^T R / n of the probes R [n, W] float32.
 
-    v is the minimum of 1/2 v^T (H + damping I) v - g^T v. The value of ``DAMPINGS`` is taken whose v minimises 1/2
-    v^T H
-    v - g^T v for an H of held-out probes, which then join the others. There are fewer probes n than weights W, so that
-    the matrix to factorise is n x n (Woodbury): with R the rows, v = (g - R^T (R R^T + n damping I)^-1 R g) / damping,
-    in float64, because the difference is small beside g.
-
-    Args:
-        rows: Probes [n, W] float32.
-        held_out: Number of probes, the last ones, that are of other images.
-        gradient: g [W].
-        damping: The damping in units of H's mean diagonal; None chooses it.
-
-    Raises:
-        RunError: the probes are all zero.
+    v is the minimum of 1/2 v^T (H + damping I) v - g^T v. Without ``damping``, in units of H's mean diagonal, the value
+    of ``DAMPINGS`` is taken whose v minimises 1/2 v^T H v - g^T v for an H of the last ``held_out`` probes, which are
+    of other images and then join the others. There are fewer probes n than weights W, so that the matrix to factorise
+    is n x n (Woodbury): v = (g - R^T (R R^T + n damping I)^-1 R g) / damping, in float64, because the difference is
+    small beside g. Raises RunError if the probes are all zero.
     """
     gradient = gradient.double()
     products = _products(rows)

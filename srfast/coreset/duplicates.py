@@ -124,19 +124,9 @@ def find_duplicates(
     pixel by pixel at 32 x 32: by the concordance over the 8 orientations and shifts of up to a tenth of the patch, of
     the whole and of the details. Overlapping patches of one image, at whatever sizes it was scored, are not duplicates;
     patches too flat to be recognised are left out. Among patches of the same content, the one from the best image is
-    not a duplicate. The best image is the largest, then a lossless one, then the JPEG file of the highest quality,
-    then the first by path; within one image the first patch counts.
-
-    Args:
-        scores: The score table.
-        against: Test images, files and folders; every window of the patch's size in them is compared.
-        root: Folder of the images, if they have moved since scoring.
-        alike: Concordance from which on two patches are near-duplicates, 0 < alike <= 1.
-
-    Raises:
-        InputError: an argument is out of range, ``scores`` is a core-set or has columns of an earlier run, or an image
-            cannot be read or has changed.
-        RunError: faiss is not installed.
+    not a duplicate. The best image is the largest, then a lossless one, then the JPEG file of the highest quality, then
+    the first by path; within one image the first patch counts. Of the test images ``against``, every window of the
+    patch's size is compared. Arguments and errors are those of ``dedup``.
     """
     fraction("alike", zero=False, one=True).check("alike", alike)
     check_scored("scores", scores.meta)

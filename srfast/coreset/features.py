@@ -23,19 +23,10 @@ _Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
 def describe(
     table: Rows, rows: np.ndarray, images: ScoredImages, describe_copies: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """Features of some patches of a table; each image is read once at each of its sizes, on all cores.
+    """Features [n, d] of rows [n] of a table; each image is read once at each of its sizes, on all cores.
 
-    Args:
-        table: A table with the columns image, x, y, size and, for several sizes, shrink.
-        rows: Row numbers [n].
-        images: The images of the table.
-        describe_copies: Function from small copies [m, SIDE, SIDE] float32 to features [m, d].
-
-    Returns:
-        [n, d], in the order of ``rows``.
-
-    Raises:
-        InputError: an image cannot be read, has changed since it was scored, or is too small for its patches.
+    ``describe_copies`` makes features [m, d] of small copies [m, SIDE, SIDE] float32. Raises InputError if an image
+    cannot be read, has changed since it was scored, or is too small for its patches.
     """
     names, code = table.coded()
     x, y, size = (table.column(c)[rows] for c in ("x", "y", "size"))

@@ -42,18 +42,12 @@ def halved(copies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The largest concordance of two copies over flips, quarter turns and shifts.
+    """The largest concordance, float32 [n] of at most 1, of copies [n, SIDE, SIDE], uint8 or float32, over flips,
+    quarter turns and shifts.
 
     It is Lin's concordance correlation (Biometrics 1989), 2 cov(a, b) / (var a + var b + (mean a - mean b)^2), of the
     inner part of the first copy, in its 8 orientations, with every part of that size of the second: 1 for the same
     pixels, less if brightness or contrast differ.
-
-    Args:
-        a: Small copies [n, SIDE, SIDE], uint8 or float32.
-        b: Small copies of the same shape.
-
-    Returns:
-        float32 [n], at most 1.
     """
     return _batched(lambda i: _concordance(smoothed(a[i]), smoothed(b[i]), REACH), len(a))
 

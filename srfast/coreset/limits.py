@@ -12,15 +12,10 @@ _PIECE = 1 << 20
 
 
 class Limits:
-    """Filters and reorders rows that stand in the order in which they are to be kept.
+    """Filters and reorders rows that stand in the order in which they are to be kept, by the settings of a selection.
 
-    Args:
-        table: The table to which the row numbers refer.
-        max_per_image: Largest number of rows of one image, or None.
-        per_image: "share", "even" or None.
-        nms: Largest intersection over union of two rows of an image, or None.
-        sizes: "best": of rows at two sizes of an image that overlap by more than half of the smaller one, only the
-            first is kept; "all": all may be kept.
+    With ``sizes`` "best", of rows at two sizes of an image that overlap by more than half of the smaller one only the
+    first is kept; with "all" all may be.
     """
 
     def __init__(
@@ -79,10 +74,6 @@ class Limits:
         "even" takes one row of every image, then a second of every image that has one, and so on. "share" sorts by (i +
         1/2) / n, where a row is number i (from 0) of an image that has n rows in ``size``: the first r * N rows hold r
         * n of every image, to within one.
-
-        Args:
-            rows: Row numbers, the first to keep first.
-            size: Rows in which the images' numbers of rows n are counted.
         """
         if self.per_image is None or not len(rows):
             return rows
@@ -94,14 +85,7 @@ class Limits:
 
 
 def with_floor(ordered: np.ndarray, easiest: np.ndarray, floor: int, limits: Limits) -> np.ndarray:
-    """The order of keeping with the ``floor`` easiest rows in front.
-
-    Args:
-        ordered: Row numbers [n], the first to keep first.
-        easiest: The same row numbers, the easiest first.
-        floor: Number of the easiest rows that come first.
-        limits: Limits that the easiest rows must obey among themselves.
-    """
+    """The rows in the order of keeping, with the ``floor`` ``easiest`` ones that the limits allow in front."""
     if not floor:
         return ordered
     first = limits.allowed(easiest)[:floor]

@@ -22,17 +22,9 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
 
     An image at a size is soft if the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold
     (``srfast.scoring.defects.thresholds``); in a table without these two columns, if the median of their ``bicubic`` is
-    below ``LEFT``.
-
-    Args:
-        table: A score table of several sizes.
-        rows: Row numbers [n], ascending.
-
-    Returns:
-        The rows that are left, the number of ``images``, and of those that were ``larger`` than their detail.
-
-    Raises:
-        InputError: the table has only one size, or has neither the columns nor a scale that the rule knows.
+    below ``LEFT``. Beside the rows that are left of those given [n], ascending, it returns the number of ``images``,
+    and of those that were ``larger`` than their detail. Raises InputError if the table has only one size, or has
+    neither the columns nor a scale that the rule knows.
     """
     sizes, size = table.sizes()
     if len(sizes) < 2:

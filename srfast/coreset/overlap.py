@@ -19,19 +19,11 @@ NEVER = float(np.nextafter(1, 0))
 def separate(
     image: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, iou: float, level: np.ndarray | None = None
 ) -> np.ndarray:
-    """Greedy non-maximum suppression: which patches overlap no earlier kept patch of their image by more than ``iou``.
+    """Greedy non-maximum suppression: which patches, bool [n], overlap no earlier kept patch of their image by more
+    than ``iou``.
 
-    Args:
-        image: Index of the image of each patch [n], not negative.
-        x: Left sides of the patches [n] in pixels.
-        y: Tops of the patches [n] in pixels.
-        size: Sides of the patches [n] in pixels.
-        iou: Intersection over union, 0 <= iou < 1.
-        level: Levels of the patches [n]; patches of two levels also must not overlap by more than half of the smaller
-            one.
-
-    Returns:
-        bool [n].
+    ``image`` is the index of each patch's image, not negative, x, y and size are in pixels, and 0 <= iou < 1. Patches
+    of two levels also must not overlap by more than half of the smaller one.
     """
     if len(image) and np.max(image) >= len(image):  # the kernel counts up to the largest
         image = np.unique(image, return_inverse=True)[1]
@@ -52,15 +44,9 @@ def in_one_grid(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions of patches of shrunk images in one common grid.
 
-    They are divided by the size of their image, in units so small that all are whole numbers, or rounded to pixels of
-    the whole image if these would not fit into 32 bits.
-
-    Args:
-        x: [n], in pixels of the shrunk images.
-        y: [n], in pixels of the shrunk images.
-        size: [n], in pixels of the shrunk images.
-        sizes: Sizes of images as fractions.
-        at: [n] indices into ``sizes``.
+    x, y and size [n], in pixels of the shrunk images, are divided by the size of their image, number ``at`` of
+    ``sizes``, in units so small that all are whole numbers, or rounded to pixels of the whole image if these would not
+    fit into 32 bits.
     """
     unit = math.lcm(*(f.numerator for f in sizes))
     times: np.ndarray = np.array([f.denominator * (unit // f.numerator) for f in sizes])

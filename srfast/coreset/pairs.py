@@ -168,17 +168,9 @@ def scale_of(requested: int | None, meta: dict[str, Any]) -> int:
 def read_patches(
     coreset: CoreSet | ScoreTable | pa.Table | str | Path, root: str | Path | None = None, lr: LowRes | None = None
 ) -> Patches:
-    """Reads the positions of the patches of a core-set (or score table).
-
-    Args:
-        coreset: The result of ``srfast.select``, an Arrow table, or the path of a Parquet file, with the columns image,
-            x, y, size.
-        root: Folder to which image paths are relative; None takes the one in the table's metadata.
-        lr: The LR images; None takes those in the table's metadata, if there are any.
-
-    Raises:
-        InputError: ``read_rows`` refuses the table, there is no root, or the folder of LR images does not exist.
-    """
+    """Reads the positions of the patches of a core-set or a score table. None for the ``root`` or the LR images takes
+    those of the metadata. Raises InputError if ``read_rows`` refuses the table, there is no root, or the folder of LR
+    images does not exist."""
     name, table, meta = read_rows(coreset)
     scored = lr is None
     return place(table, ScoredImages.of(meta, root, name, LowRes.of(meta) if scored else lr, False if scored else None))
@@ -210,21 +202,12 @@ def read_pair(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Reads an image, cropped right and bottom to a multiple of the scale, and its LR image.
 
-    Args:
-        source: The file and the factor of its copy.
-        scale: 1 (with a given LR image or a degradation), 2, 3 or 4.
-        color: "y" (Y of BT.601, rounded, one plane) or "rgb".
-        quantise: True: LR is uint8, bit for bit MATLAB's imresize of the uint8 image. False: LR is float32 in [0, 1],
-            not rounded (the classic protocol). A given LR image is read as it is, and a degraded one has 8 bits. A
-            source of 16 bits has uint16 in place of uint8.
-        draw: Number of the draw, if the source has a degradation.
-        note: Function that is called with the hash of the pixels, the size and what was drawn, if it has one.
-
-    Returns:
-        LR [C, h, w] (uint8 or float32) and HR [C, scale * h, scale * w] uint8, views of arrays with channels last.
-
-    Raises:
-        InputError: the file cannot be read, or the image is smaller than the scale.
+    With ``color`` "y" both are Y of BT.601, rounded, in one plane. With ``quantise`` LR is uint8, bit for bit MATLAB's
+    imresize of the uint8 image; without, float32 in [0, 1], not rounded (the classic protocol). A given LR image is
+    read as it is, and a degraded one has 8 bits; scale 1 needs one of these. A source of 16 bits has uint16 in place of
+    uint8. ``note`` is called with the hash of the pixels, the size and what was drawn by a degradation. Returns LR [C,
+    h, w] and HR [C, scale * h, scale * w], views of arrays with channels last. Raises InputError if the file cannot be
+    read, or the image is smaller than the scale.
     """
     whole = read_at(source.path, source.depth)
     rgb = shrunk(whole, source.factor)

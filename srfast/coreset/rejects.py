@@ -95,16 +95,8 @@ def rejected(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) ->
 
 
 def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> dict[str, Array]:
-    """By reason, which rows are left out; a row may have several reasons.
-
-    Args:
-        table: Rows with the columns image, x, y, size, and with ``clean`` those of defects.
-        clean: Whether thresholds leave out rows.
-        reject: Path of a list of rows to leave out.
-
-    Raises:
-        InputError: ``clean`` is True and the table has no columns of defects, or the list cannot be read.
-    """
+    """By reason, which rows are left out by thresholds (``clean``) and by a list; a row may have several reasons.
+    Raises InputError if the table has no columns of defects to ``clean`` by, or the list cannot be read."""
     by_reason: dict[str, Array] = {}
     if not clean and reject is None:
         return by_reason

@@ -109,11 +109,8 @@ def select(scores: Scores, *given: Any, **options: Any) -> CoreSet:
 def write_selection(
     scores: Sequence[str | os.PathLike[str]], output: str | os.PathLike[str], settings: SelectArguments
 ) -> tuple[dict[str, Any], float, float]:
-    """``select`` for core-sets that need not fit into memory: writes ``output``, beside which it lays what does not.
-
-    Returns:
-        The selection as in the core-set's metadata, and its lowest and highest loss.
-    """
+    """``select`` for core-sets that need not fit into memory: writes ``output``, beside which it lays what does not,
+    and returns the selection as in its metadata, and its lowest and highest loss."""
     folder = check_output(output, "core-set", scores).parent
     table = source(scores, settings)
     chosen, about = choose(table, settings)
@@ -139,14 +136,8 @@ def source(scores: Any, settings: SelectArguments) -> Rows:
 
 
 def choose(table: Rows, settings: SelectArguments) -> tuple[np.ndarray, dict[str, Any]]:
-    """Makes a selection.
-
-    Returns:
-        The numbers of the rows to keep, in the order of the core-set, and the selection as its metadata describe it.
-
-    Raises:
-        InputError: ``select`` would raise it.
-    """
+    """Makes a selection: the numbers of the rows to keep, in the order of the core-set, and the selection as its
+    metadata describe it. Raises InputError if ``select`` would."""
     columns = numeric_columns(table.schema)
     how = find(settings.method, tuple(columns))
     if how.counts and settings.keep_loss is not None:

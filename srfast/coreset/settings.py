@@ -265,14 +265,8 @@ class Selection(Settings):
             raise InputError(f"window: expected two shares LO, HI with 0 <= LO < HI <= 1, got {self.window!r}")
 
     def checked(self, columns: Iterable[str] = SCORES) -> Selection:
-        """Returns itself after a check of the method.
-
-        Args:
-            columns: The numeric columns of the table to select from; without a table, those that every table has.
-
-        Raises:
-            InputError: the method is neither known nor one of the columns, or lacks its target.
-        """
+        """Returns itself after a check of the method against the numeric columns of the table. Raises InputError if it
+        is neither known nor one of them, or lacks its target."""
         if not isinstance(self.method, str):
             return self
         columns = list(columns)

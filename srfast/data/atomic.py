@@ -30,17 +30,10 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
     It is meant for files inside a folder that ``output_folder`` has opened: an earlier regular file is replaced
     whatever it is. The temporary file has the suffix of ``path``, and is removed when the body raises an error;
     temporary files that killed runs left for the same ``path`` are removed as well. If ``path`` is a symbolic link, its
-    target is replaced.
-
-    Args:
-        path: The final file. Its directory must exist.
-        aside: Directory for the temporary file, on the same file system; None takes that of ``path``.
-        judge: Function that is called before the rename and raises an error if the file that lies at ``path`` must
-            stay. Without it, everything but a regular file stays.
-
-    Raises:
-        InputError: the directory is missing or not writable, or ``path`` is not a file.
-        RunError: the disk is full, or the body wrote nothing.
+    target is replaced. ``aside`` is another directory for it, on the same file system. ``judge`` is called before the
+    rename and raises an error if the file at ``path`` must stay; without it, everything but a regular file stays.
+    Raises InputError if the directory is missing or not writable, or ``path`` is not a file, and RunError if the disk
+    is full, or the body wrote nothing.
     """
     path = Path(path)
     final = Path(os.path.realpath(path))
@@ -185,12 +178,8 @@ def sweep(folder: Path, prefix: str = "") -> None:
 
 @contextmanager
 def scratch_folder(beside: Path | None, purpose: str) -> Iterator[Path]:
-    """Yields a hidden folder in ``beside``, and removes folders of the same purpose that no living run holds.
-
-    Args:
-        beside: An existing folder; None takes the system's for temporary files.
-        purpose: A word of letters.
-    """
+    """Yields a hidden folder in ``beside``, or the system's for temporary files, and removes folders of the same
+    purpose, a word of letters, that no living run holds."""
     beside = beside or Path(tempfile.gettempdir())
     ours = re.compile(rf"\.srfast-{purpose}-[0-9a-f]{{16}}")
     for name in os.listdir(beside):

@@ -26,19 +26,11 @@ _OTHER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 
 def read_deep(path: str | os.PathLike[str], *, colours: bool = True) -> np.ndarray:
-    """Reads an image like ``read_rgb`` or ``read_image``, but as uint16.
+    """Reads an image like ``read_rgb`` or ``read_image``, but as uint16: [H, W, 3] RGB, or [H, W] of a gray image
+    without ``colours``.
 
-    16 bits are read as they are; fewer are stretched to the range of 16, so that white is 65535.
-
-    Args:
-        path: A file of 8 bits of any format, or a PNG or TIFF file of more.
-        colours: Whether gray is repeated to three channels.
-
-    Returns:
-        [H, W, 3] RGB, or [H, W] of a gray image without ``colours``.
-
-    Raises:
-        InputError: ``read_rgb`` would refuse the file, or it has more than 8 bits and is neither PNG nor TIFF.
+    16 bits are read as they are; fewer are stretched to the range of 16, so that white is 65535. Raises InputError if
+    ``read_rgb`` would refuse the file, or it has more than 8 bits and is neither PNG nor TIFF.
     """
     with refusing(path), regular_file(path) as file:
         content = file.read()

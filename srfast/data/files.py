@@ -49,19 +49,12 @@ def table_files(path: str | os.PathLike[str]) -> list[Path]:
 
 
 def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str]] = ()) -> Path:
-    """Refuses an output file that must not be written; call it before the work begins.
+    """Refuses an output file that must not be written; call it before the work begins. Returns it without symbolic
+    links.
 
-    Args:
-        path: The file; if it is a symbolic link, its target is meant.
-        kind: The kind of the output, in the words of ``kind_of``; only an earlier file of that kind is replaced.
-        inputs: Files and folders that the run reads.
-
-    Returns:
-        ``path`` without symbolic links.
-
-    Raises:
-        InputError: the folder is missing or not writable, the name is not UTF-8, or ``path`` is not a file, was not
-            written by srfast, is of another kind or is one of ``inputs``.
+    Only an earlier file of the same ``kind``, in the words of ``kind_of``, is replaced. Raises InputError if the folder
+    is missing or not writable, the name is not UTF-8, or ``path`` is not a file, was not written by srfast, is of
+    another kind or is one of ``inputs``, the files and folders that the run reads.
     """
     final = _resolved(path)
     folder = final.parent
@@ -91,21 +84,12 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
 def output_file(
     path: str | os.PathLike[str], kind: str, inputs: Iterable[str | os.PathLike[str]] = (), aside: Path | None = None
 ) -> Iterator[Path]:
-    """Yields a temporary path to write to; on success it becomes ``path``, whole.
+    """Yields a temporary path to write to, in the folder ``aside`` on the same file system or beside ``path``, which it
+    becomes on success, whole.
 
     ``check_output`` runs before the body and again before the rename, since a file may have appeared meanwhile. The
     permissions of a replaced file are kept. ``kind_of`` must recognise the written file as ``kind``, or the next run is
-    refused.
-
-    Args:
-        path: The file, as for ``check_output``.
-        kind: The kind of the output, as for ``check_output``.
-        inputs: Files and folders that the run reads.
-        aside: Folder for the temporary file, on the same file system; None takes that of ``path``.
-
-    Raises:
-        InputError: ``check_output`` refuses the file.
-        RunError: the disk is full, or the body wrote nothing.
+    refused. Raises InputError if ``check_output`` does, and RunError if the disk is full, or the body wrote nothing.
     """
     inputs = list(inputs)
     final = check_output(path, kind, inputs)
@@ -195,18 +179,9 @@ def new_folder(
     inputs: Iterable[str | os.PathLike[str]],
     stale: Callable[[str], bool],
 ) -> Iterator[Path]:
-    """The folder ``<output>.parts``, which becomes ``output`` at the end.
-
-    Args:
-        output: The folder to make, new or empty.
-        kind: As for ``output_folder``.
-        inputs: As for ``output_folder``.
-        stale: Says which files of a killed run, by their last names, are removed at the start.
-
-    Raises:
-        InputError: as for ``output_folder``, or ``output`` exists.
-        RunError: another run writes there now.
-    """
+    """The folder ``<output>.parts``, which becomes ``output``, new or empty, at the end. ``stale`` says which files of
+    a killed run, by their last names, are removed at the start. Raises InputError as ``output_folder`` does, or if
+    ``output`` exists, and RunError if another run writes there now."""
     check_folder_name(output)
     final = Path(os.path.realpath(output))
     if final.exists() and not (final.is_dir() and not any(final.iterdir())):
@@ -219,15 +194,9 @@ def new_folder(
 
 
 def check_replaceable(path: str | os.PathLike[str], final: Path) -> None:
-    """Refuses, before the work, what no rename replaces at its end.
-
-    Args:
-        path: The output as the user named it.
-        final: The same without symbolic links.
-
-    Raises:
-        InputError: it is a mount point, a link that leads to itself, or a folder that may not be written to.
-    """
+    """Refuses, before the work, what no rename replaces at its end: InputError if it is a mount point, a link that
+    leads to itself, or a folder that may not be written to. ``final`` is ``path``, as the user named it, without
+    symbolic links."""
     _check_link(path, final)
     if not final.exists():
         return
@@ -263,15 +232,8 @@ def check_folder_name(path: str | os.PathLike[str]) -> None:
 
 
 def check_input(path: str | os.PathLike[str], what: str) -> Path:
-    """Checks that ``path`` is a regular file; opening a named pipe would wait without end.
-
-    Args:
-        path: The file to be read.
-        what: What it should be, for the message, such as "a score table".
-
-    Raises:
-        InputError: it is not a regular file.
-    """
+    """Checks that ``path`` is a regular file, which should be ``what``, such as "a score table"; opening a named pipe
+    would wait without end. Raises InputError if it is not."""
     try:
         mode = os.stat(path).st_mode
     except OSError as error:

@@ -76,15 +76,9 @@ def find_images(
 
     A folder is searched recursively for the suffixes in ``SUFFIXES``. Hidden files and folders are skipped, symbolic
     links are followed, and a folder that is reached twice is searched once. A file that is named explicitly is taken
-    whatever its suffix. The root is the folder itself, or the closest folder that holds all inputs.
-
-    Args:
-        inputs: Files and folders.
-        passed: Counts, by suffix, the files of the folders that are no images by their suffix. Those of texts and
-            tables do not count.
-
-    Raises:
-        InputError: a path does not exist, no image was found, or a score table cannot hold one of the names.
+    whatever its suffix. The root is the folder itself, or the closest folder that holds all inputs. ``passed`` counts,
+    by suffix, the files of the folders that are no images by their suffix, but for texts and tables. Raises InputError
+    if a path does not exist, no image was found, or a score table cannot hold one of the names.
     """
     paths = [inputs] if isinstance(inputs, (str, os.PathLike)) or not isinstance(inputs, Iterable) else list(inputs)
     wrong = [p for p in paths if not isinstance(p, (str, os.PathLike))]

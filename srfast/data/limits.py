@@ -68,13 +68,7 @@ def refusal(size: str, most: int) -> InputError:
 
 
 def announce(path: str | os.PathLike[str], pixels: int, held: int) -> None:
-    """Logs the memory that decoding an image beyond the usual limit takes, before it is decoded.
-
-    Args:
-        path: The image.
-        pixels: Its number of pixels.
-        held: Bytes that are held while it is decoded.
-    """
+    """Logs the memory that decoding an image beyond the usual limit takes, ``held`` bytes, before it is decoded."""
     if pixels > PIXELS:
         log.warning("%s: has %d million pixels; decoding it takes about %.1f GB", path, pixels // 10**6, held / 1e9)
 

@@ -36,12 +36,8 @@ _HELD = threading.Lock()
 class StoreLayout:
     """Where the pixels of each patch lie: LR [C, size / scale, size / scale], then HR [C, size, size].
 
-    Args:
-        sizes: Sides of the patches in HR pixels [n], multiples of the scale.
-        scale: 1, 2, 3 or 4.
-        channels: 3, or 1 for Y.
-        lr: Type of LR: uint8, uint16 or float32.
-        hr: Type of HR: uint8 or uint16.
+    ``sizes`` are the sides of the patches in HR pixels [n], multiples of the scale; LR is uint8, uint16 or float32, and
+    HR uint8 or uint16.
     """
 
     sizes: np.ndarray
@@ -95,25 +91,14 @@ def cache_folder() -> Path:
 def packed(
     folder: Path | None, name: str, digest: str, layout: StoreLayout, fill: Callable[[Write], None]
 ) -> Packed | None:
-    """Opens the store of these patches, and makes it first where there is none.
+    """Opens the store of these patches, and makes it first where there is none; others that ask for it meanwhile wait
+    for it.
 
-    One process makes a store, and others that ask for it meanwhile wait for it.
-
-    Args:
-        folder: Folder of the store; it is made if it is missing. None takes the cache folder, which is kept below
-            ``LIMIT``.
-        name: Beginning of the file's name, such as that of the core-set.
-        digest: Hexadecimal digest of all that the pixels depend on.
-        layout: Places of the patches.
-        fill: Function that calls its argument with each row, once, from any thread.
-
-    Returns:
-        The store, or None if ``LIMIT`` is 0, or if there is no room for it in the cache folder or on its disk, or no
-        permission to write: a warning says which.
-
-    Raises:
-        InputError: ``fill`` raises it, or ``folder`` was given and cannot be written to.
-        RunError: ``fill`` raises it, or ``folder`` was given and its disk is full.
+    It lies in ``folder``, which is made if it is missing, or else in the cache folder, which is kept below ``LIMIT``;
+    ``name`` begins its own, and ``digest`` is of all that the pixels depend on. ``fill`` calls its argument with each
+    row, once, from any thread. Returns None if ``LIMIT`` is 0, or if there is no room for the store in the cache folder
+    or on its disk, or no permission to write: a warning says which. Raises what ``fill`` raises, InputError if
+    ``folder`` was given and cannot be written to, and RunError if it was given and its disk is full.
     """
     if folder is None and _limit() == 0:
         return None

@@ -18,16 +18,9 @@ from srfast.errors import InputError, RunError
 
 @contextmanager
 def opened(path: str | os.PathLike[str], *, whole: bool = True, **options: Any) -> Iterator[pq.ParquetFile]:
-    """Opens a parquet file for reading; pages that carry a CRC-32 are verified.
-
-    Args:
-        path: The file.
-        whole: Whether it will be read as a whole, and not one row group at a time.
-        options: Further arguments of ``pyarrow.parquet.ParquetFile``.
-
-    Raises:
-        InputError: it is not a file, not readable as parquet (also while it is read), or ``check_claims`` refuses it.
-    """
+    """Opens a parquet file for reading, as a ``whole`` or one row group at a time; pages that carry a CRC-32 are
+    verified. ``options`` are those of ``pyarrow.parquet.ParquetFile``. Raises InputError if it is not a file, not
+    readable as parquet (also while it is read), or ``check_claims`` refuses it."""
     check_input(path, "a parquet file")
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, **LIMITS, **options) as file:
@@ -138,17 +131,11 @@ class _Sink:
 
 
 def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile, *, whole: bool = True) -> None:
-    """Refuses a file that would unpack to more than this machine's memory, judged by its footer alone.
+    """Refuses a file of which all rows (``whole``), or those of one row group, would unpack to more than this machine's
+    memory, by its footer alone.
 
     A run of equal values takes a few bytes however long it is, so that a file of kilobytes can claim billions of rows.
-
-    Args:
-        path: Its path, for the message.
-        file: The opened file, not yet read.
-        whole: Whether all rows will be in memory at once, and not those of one row group.
-
-    Raises:
-        InputError: the file claims too much; the message names the file, the rows and the bytes.
+    Raises InputError if it claims too much; the message names the file, the rows and the bytes.
     """
     about = file.metadata
     width = sum(_width(field.type) for field in file.schema_arrow)

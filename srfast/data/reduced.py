@@ -15,12 +15,7 @@ _BITS = 258
 
 
 def left_out(image: Image.Image, data: bytes) -> str:
-    """The part of an open image, not decoded yet, that reading leaves out: one of ``WORDS``, or nothing.
-
-    Args:
-        image: The image.
-        data: Its file.
-    """
+    """The part of an open image, not decoded yet, that reading leaves out: one of ``WORDS``, or nothing."""
     if image.format == "JPEG":
         return ""
     alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info

@@ -39,18 +39,10 @@ class RunFolder:
 
     @classmethod
     def take(cls, path: Path, kind: str, output: Path, ours: Callable[[str], bool]) -> RunFolder:
-        """Takes the folder, made if it is missing.
-
-        Args:
-            path: The folder.
-            kind: The kind of the unfinished output, in the words of ``kind_of``.
-            output: The output, for messages.
-            ours: Says of a path in the folder, relative and with /, whether a run of this kind writes it.
-
-        Raises:
-            InputError: the folder cannot be made, or holds files of others.
-            RunError: another run writes the output now; the message names its process.
-        """
+        """Takes the folder, made if it is missing. ``kind`` is that of the unfinished output, and ``ours`` says of a
+        path in the folder, relative and with /, whether a run of this kind writes it. Raises InputError if the folder
+        cannot be made, or holds files of others, and RunError if another run writes the output now; the message names
+        its process."""
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -60,17 +60,9 @@ def parse(path: Path, what: str = "a study") -> dict[str, Any]:
 
 
 def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
-    """The values of a table as plain Python, with defaults filled in.
-
-    Args:
-        where: Text before a key in a message: the file and the table, "study.toml: data."
-        table: The value that TOML returned for it.
-        keys: All keys of the table.
-
-    Raises:
-        InputError: it is not a table, a key is unknown or missing, or a value does not fit; the message names the key,
-            what was expected and what came.
-    """
+    """The values of a table as plain Python, with defaults filled in. ``where`` stands before a key in a message, such
+    as "study.toml: data.". Raises InputError if it is not a table, a key is unknown or missing, or a value does not
+    fit; the message names the key, what was expected and what came."""
     if not isinstance(table, dict):
         raise InputError(f"{where.rstrip('.')}: expected a table, got {table!r}")
     for key in table:

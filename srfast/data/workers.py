@@ -111,11 +111,8 @@ class _Share:
 
 
 class Budget:
-    """The bytes that images may take at once in tasks that begin whenever they like, as those of a server do.
-
-    Args:
-        limit: Bytes of all tasks; None takes what ``ordered_map`` allows one thread. A single image may exceed it.
-    """
+    """The bytes that images may take at once in tasks that begin whenever they like, as those of a server do. None
+    takes what ``ordered_map`` allows one thread. A single image may exceed it."""
 
     def __init__(self, limit: int | None = None) -> None:
         self._account = _Account(_budget(1) if limit is None else limit)

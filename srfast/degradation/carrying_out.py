@@ -52,15 +52,9 @@ class _Canvas:
 def carry_out(
     image: np.ndarray, steps: Sequence[Step], key: np.ndarray, *, threads: int = 1, isa: int | None = None
 ) -> np.ndarray:
-    """The LR image uint8 [h, w, 3] of an HR image uint8 [H, W, 3].
-
-    Args:
-        image: The HR image, cropped to a multiple of the scale.
-        steps: The values drawn for it by ``Degradation.draw``.
-        key: The key by which it was drawn, from which the noise comes.
-        threads: Number of threads, on which the result does not depend.
-        isa: Instruction set, for tests, on which it does not depend either.
-    """
+    """The LR image uint8 [h, w, 3] of an HR image uint8 [H, W, 3], cropped to a multiple of the scale, by the steps
+    that ``Degradation.draw`` drew by ``key``, from which the noise comes too. The result depends neither on threads nor
+    on ``isa``."""
     canvas = _Canvas(image, key, threads, isa)
     for step in steps:
         _STEPS[step["operation"]](canvas, step)

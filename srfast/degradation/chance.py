@@ -19,14 +19,9 @@ _SETTINGS = 1 << 31
 def key_of(seed: int, pixels: str, size: str, draw: int) -> np.ndarray:
     """The key of a draw, uint32 [4]: the first 16 bytes, little-endian, of a SHA-256.
 
-    It is that of the ASCII text ``srfast degradation 1``, the seed, the hash of the pixels, the size and the draw, with
-    a line feed (0x0A) after each.
-
-    Args:
-        seed: At least 0.
-        pixels: The hash of the pixels of the whole image, by ``srfast.data.hashing.of_pixels``.
-        size: The fraction to which the image is reduced first, such as "1" or "1/2".
-        draw: Number of the draw, at least 0.
+    It is that of the ASCII text ``srfast degradation 1``, the seed (at least 0), the hash of the pixels of the whole
+    image by ``srfast.data.hashing.of_pixels``, the fraction to which it is reduced first ("1", "1/2"), and the number
+    of the draw, from 0, with a line feed (0x0A) after each.
     """
     text = f"srfast degradation 1\n{seed}\n{pixels}\n{size}\n{draw}\n"
     return np.frombuffer(hashlib.sha256(text.encode("ascii")).digest()[:16], "<u4").astype(np.uint32)

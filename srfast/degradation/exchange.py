@@ -45,16 +45,9 @@ class Exchanged:
 
 
 def read_trainer(path: Path, trainer: str | None = None) -> tuple[str, Exchanged]:
-    """The trainer of a configuration, and the content of the degradation that it describes.
-
-    Args:
-        path: A YAML or TOML file.
-        trainer: One of ``TRAINERS``; None recognises it by its keys.
-
-    Raises:
-        InputError: it cannot be read, or describes no degradation.
-        RunError: it is YAML, and PyYAML is not installed.
-    """
+    """The trainer of a YAML or TOML configuration, recognised by its keys for None, and the content of the degradation
+    that it describes. Raises InputError if it cannot be read, or describes no degradation, and RunError if it is YAML,
+    and PyYAML is not installed."""
     whole = toml.parse(path, "a configuration") if path.suffix == ".toml" else _yaml(path)
     train = whole.get("datasets", {}).get("train", {}) if isinstance(whole.get("datasets"), dict) else {}
     keys = dict(whole.get("degradations") or {}) if isinstance(whole.get("degradations"), dict) else {}

@@ -218,13 +218,7 @@ class _Writer:
 
 
 def trainer_text(degradation: Degradation, trainer: str, scale: int) -> tuple[str, list[str]]:
-    """The part of a trainer's configuration that degrades, as text, and what it cannot say.
-
-    Args:
-        degradation: What to write.
-        trainer: One of ``srfast.degradation.exchange.TRAINERS``.
-        scale: HR over LR.
-    """
+    """The part of a trainer's configuration that degrades, as text, and what it cannot say."""
     w = _Writer(degradation, trainer)
     w.write()
     lost = list(dict.fromkeys(w.lost))

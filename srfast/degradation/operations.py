@@ -316,16 +316,8 @@ class Operation:
 
 
 def operation(where: str, table: Any, depth: int = 0) -> Operation:
-    """An operation of a file.
-
-    Args:
-        where: Text before a key in a message, "file.toml: operation 3: ".
-        table: The table that TOML returned for it.
-        depth: How many operations it is inside of.
-
-    Raises:
-        InputError: it is not an operation, or a setting is unknown, missing or wrong.
-    """
+    """The operation that TOML returned, inside of ``depth`` others; ``where`` stands before a key in a message. Raises
+    InputError if it is not an operation, or a setting is unknown, missing or wrong."""
     if not isinstance(table, dict):
         raise InputError(f"{where.rstrip(': ')}: expected a table, got {table!r}")
     do = table.get("do")

@@ -112,15 +112,11 @@ class Draws:
     def lr(
         self, hr: np.ndarray, scale: int, *, draw: int = 0, pixels: str | None = None, size: str = "1", threads: int = 1
     ) -> tuple[np.ndarray, list[Step]]:
-        """The LR image uint8 [H / scale, W / scale, 3] of an HR image uint8 [H, W, 3], and what was drawn for it.
+        """The LR image uint8 [H / scale, W / scale, 3] of an HR image uint8 [H, W, 3], cropped to a multiple of the
+        scale, and what was drawn for it.
 
-        Args:
-            hr: The image, cropped to a multiple of the scale.
-            scale: HR over LR, at least 1.
-            draw: Number of the draw.
-            pixels: The hash of the pixels of the file, not cropped and not reduced; None takes that of ``hr``.
-            size: The fraction to which the image was reduced.
-            threads: Number of threads.
+        ``pixels`` is the hash of the pixels of the file, not cropped and not reduced to ``size``; None takes that of
+        ``hr``.
         """
         key, steps = self.steps(hr.shape[0], hr.shape[1], scale, draw=draw, pixels=pixels or of_pixels(hr), size=size)
         return carry_out(hr, steps, key, threads=threads), steps

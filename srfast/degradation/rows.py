@@ -68,16 +68,9 @@ def steps_of(drawn: Iterable[Mapping[str, Any]]) -> list[Step]:
 def redrawn(
     meta: Mapping[str, Any], name: str, images: Sequence[tuple[str, str, str, int, int]]
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """The rows that a degradation.parquet with these metadata has of images, by their sizes, and the metadata.
-
-    Args:
-        meta: From anybody; of its texts none is followed.
-        name: For messages.
-        images: Path, hash of the pixels, the fraction to which it is reduced, and height and width after that.
-
-    Raises:
-        InputError: the metadata are not those of a degradation.
-    """
+    """The rows that a degradation.parquet with these metadata, which may be anybody's, has of images, and the metadata.
+    An image is its path, the hash of its pixels, the fraction to which it is reduced, and height and width after that.
+    Raises InputError if the metadata are not those of a degradation."""
     numbers: list[Any] = [meta.get(k) for k in ("scale", "seed", "draws")]
     content = meta.get("content")
     if not isinstance(content, dict) or any(type(n) is not int for n in numbers):

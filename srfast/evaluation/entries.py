@@ -65,19 +65,10 @@ class Entry:
 
 
 def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[str, Entry]:
-    """Reads the evaluations of a source.
+    """Reads the evaluations of a source, by their name within it, which is "" for the only one.
 
-    Args:
-        source: A file, the folder of a study, an ``Evaluation``, or values by image.
-        name: The name of values by image in messages.
-        metric: Column of the values.
-        seed: Seed of values that name none.
-
-    Returns:
-        Entries by their name within the source, which is "" for the only one.
-
-    Raises:
-        InputError: the source is none of these, or lacks the metric.
+    The source is a file, the folder of a study, an ``Evaluation``, or values by image, which messages call ``name`` and
+    which are of ``seed``. Raises InputError if it is none of these, or lacks the metric.
     """
     if isinstance(source, Mapping):
         entry = Entry(name)

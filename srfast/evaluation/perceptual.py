@@ -55,16 +55,11 @@ _IMAGENET_MEAN, _IMAGENET_SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Measure:
-    """One perceptual measure with its weights; lower is better, and equal images have 0.
+    """One perceptual measure of ``settings.MEASURES`` with its weights; lower is better, and equal images have 0.
 
-    Args:
-        name: One of ``settings.MEASURES``.
-        trunks: Folder of torchvision's alexnet-*.pth and vgg16-*.pth, or such a file; None is PyTorch's cache.
-        device: Where it computes.
-
-    Raises:
-        InputError: there is no such file, or it holds other tensors.
-        RunError: torchmetrics is not installed.
+    ``trunks`` is the folder of torchvision's alexnet-*.pth and vgg16-*.pth, or such a file; None is PyTorch's cache.
+    Raises InputError if there is no such file, or it holds other tensors, and RunError if torchmetrics is not
+    installed.
     """
 
     def __init__(self, name: str, trunks: PathLike | None, device: str) -> None:
@@ -85,16 +80,8 @@ class Measure:
         }  # fmt: skip
 
     def __call__(self, sr: np.ndarray, hr: np.ndarray, shave: int = 0) -> float:
-        """The distance of two images [H, W, 3], uint8 or uint16.
-
-        Args:
-            sr: The reconstruction.
-            hr: The original.
-            shave: Pixels at each side that are left out.
-
-        Raises:
-            InputError: less than ``SMALLEST`` pixels a side are left.
-        """
+        """The distance of two images [H, W, 3], uint8 or uint16, without ``shave`` pixels at each side. Raises
+        InputError if less than ``SMALLEST`` pixels a side are left."""
         h, w = hr.shape[:2]
         if min(h, w) - 2 * shave < SMALLEST:
             least = SMALLEST + 2 * shave

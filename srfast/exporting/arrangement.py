@@ -182,25 +182,9 @@ def make_plan(
     depth: int = 8,
     channels: int = 3,
 ) -> Arrangement:
-    """Plans an export.
-
-    Args:
-        coreset: The core-set, as for ``CorePatches``.
-        scale: 1, 2, 3 or 4; None takes that of the scores.
-        lr: Whether LR files are written.
-        suffix: Suffix of the files.
-        root: Folder of the images, if they have moved since scoring.
-        lr_root: Folder of the LR images that were scored, if they have moved.
-        shuffled: Whether images come in an order drawn with seed 0 instead of that of their paths.
-        degradation: The degradation that makes the LR patches, in place of given ones.
-        draws: Number of its draws of each patch.
-        depth: Bits of a channel, 8 or 16.
-        channels: Channels of the files, 3 or 1.
-
-    Raises:
-        InputError: it is not a core-set, two patches begin at one place, the scale does not divide the grid, or an
-            image is missing or has changed.
-    """
+    """Plans an export by its settings. ``shuffled`` images come in an order drawn with seed 0 instead of that of their
+    paths. Raises InputError if it is not a core-set, two patches begin at one place, the scale does not divide the
+    grid, or an image is missing or has changed."""
     name, table, meta = read_rows(coreset)
     scale = scale_of(scale, meta)
     table = table.take(_order(table, factors(table, meta, name), shuffled))

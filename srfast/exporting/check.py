@@ -23,22 +23,9 @@ SAMPLE = 256
 
 
 def check_export(folder: Path, plan: Arrangement, read: Reader, workers: int, *, compare_lr: bool = True) -> int:
-    """Decodes every file of an export, and compares a sample (drawn with seed 0) with ``CorePatches``, pixel by pixel.
-
-    Args:
-        folder: The export.
-        plan: The plan of what it should hold.
-        read: The format's reader.
-        workers: Number of threads that decode.
-        compare_lr: Whether LR patches are compared too.
-
-    Returns:
-        The number of pairs compared with their source.
-
-    Raises:
-        RunError: a patch is missing, occurs twice, cannot be decoded, or has the wrong size or pixels; the message
-            names it.
-    """
+    """Decodes every file of an export, and compares a sample (drawn with seed 0) with ``CorePatches``, pixel by pixel;
+    returns their number. Raises RunError if a patch is missing, occurs twice, cannot be decoded, or has the wrong size
+    or pixels; the message names it."""
     left = {name: row for row, name in enumerate(plan.names)}
     sample = set(np.random.default_rng(0).permutation(len(plan))[:SAMPLE].tolist())
     source = Pairs(plan.patches, plan.scale)

@@ -15,15 +15,7 @@ FILES = {"redux": ("redux.yml", "redux-otf.yml"), "neosr": ("neosr.toml", "neosr
 
 
 def configurations(trainer: str, pairs: Path, scale: int, patch: int, patches: int) -> dict[str, str]:
-    """File name -> text: the configuration for pairs, then that for degradation on the fly.
-
-    Args:
-        trainer: "redux" or "neosr".
-        pairs: Folder of an export to ``folder``.
-        scale: Super-resolution factor.
-        patch: Side of a patch in HR pixels.
-        patches: Number of patches.
-    """
+    """File name -> text: the configuration for pairs, an export to ``folder``, then that for degradation on the fly."""
     values = {
         "about": f"srfast configuration: {patches} patches, x{scale}",
         "hr": quoted(pairs / "HR"), "lr": quoted(pairs / f"LRx{scale}"),

@@ -23,23 +23,14 @@ _SHAPE = re.compile(r"\((\d+),(\d+)")
 
 
 def subset(to: str, folder: Path, plan: Arrangement, hr: Path, lr: Path | None) -> Arrangement:
-    """Writes the core-set as a subset of databases or folders that hold each of its patches as a file.
+    """Writes the core-set as a subset of databases or folders that hold each of its patches as a file; returns the plan
+    with their names and suffix.
 
-    Args:
-        to: One of SUBSETS.
-        folder: The folder to write to.
-        plan: The core-set.
-        hr: An LMDB written by BasicSR's scripts or by srfast (to "lmdb"), or a folder of patches. The patches of an
-            export of srfast are found by their positions; otherwise every image of the core-set must be one patch, and
-            is found by its path (in a database: its path without the suffix).
-        lr: The same for LR patches.
-
-    Returns:
-        The plan with the names and the suffix of the patches.
-
-    Raises:
-        InputError: a patch is missing, has another size or is of an image that has changed since, or two databases
-            name it differently; the message names it.
+    ``hr`` and ``lr`` are an LMDB written by BasicSR's scripts or by srfast (to "lmdb"), or a folder of patches. The
+    patches of an export of srfast are found by their positions; otherwise every image of the core-set must be one
+    patch, and is found by its path (in a database: its path without the suffix). Raises InputError if a patch is
+    missing, has another size or is of an image that has changed since, or two databases name it differently; the
+    message names it.
     """
     given = [hr] if lr is None else [hr, lr]
     if to == "lmdb":

@@ -59,19 +59,12 @@ class Workplace:
 def workplace(
     output: Path, settings: dict[str, Any], resume: bool, names: Iterable[str] = (), paths: str = ""
 ) -> Iterator[Workplace]:
-    """Yields the folder OUTPUT.parts; on success it becomes OUTPUT, otherwise it stays for ``resume``.
+    """Yields the folder OUTPUT.parts; on success it becomes OUTPUT, new or empty, otherwise it stays for ``resume``.
 
-    Args:
-        output: Folder of the export; it must not exist, or must be empty.
-        settings: Settings of the export, as JSON values.
-        resume: Whether to continue an interrupted run with the same settings; a finished export with them is yielded
-            itself.
-        names: Names of the files in HR and LRx2, without suffix.
-        paths: Regular expression of the paths that a format of an installed package writes.
-
-    Raises:
-        InputError: OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other settings.
-        RunError: the disk is full, or another run writes there now.
+    A finished export with the same settings (JSON values) is yielded itself. ``names`` are those of the files in HR and
+    LRx2, without suffix, and ``paths`` is a regular expression of those that a format of an installed package writes.
+    Raises InputError if OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other
+    settings, and RunError if the disk is full, or another run writes there now.
     """
     check_folder_name(output)
     final = Path(os.path.realpath(output))

@@ -21,14 +21,9 @@ _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", r
 
 
 def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
-    """The page as HTML. It loads nothing, and the same content gives the same text.
-
-    Args:
-        content: The content of the page. Its text never becomes markup: the template escapes it, and scripts set it as
-            text.
-        server: Addresses of rows and pictures if they are not in the file (``srfast view``); the content security
-            policy allows them.
-    """
+    """The page as HTML. It loads nothing, and the same content gives the same text. Its text never becomes markup: the
+    template escapes it, and scripts set it as text. ``server`` has the addresses of rows and pictures if they are not
+    in the file (``srfast view``); the content security policy allows them."""
     script = bundle("main" if content.explorer else "galleries")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (

@@ -28,16 +28,7 @@ _PLACE = ("image", "x", "y", "size")
 
 def comparison(a: Rows, b: Rows, names: Sequence[str], root: Path | None = None) -> Content:
     """The content of a page that compares two core-sets, or the hardest halves of the same patches by two score tables.
-
-    Args:
-        a: A core-set or a score table.
-        b: The other core-set or score table.
-        names: Names of the two, such as their files'.
-        root: Folder of the images, if they have moved since scoring.
-
-    Raises:
-        InputError: one is a core-set and the other is not, or they have other images, grids or patches.
-    """
+    Raises InputError if one is a core-set and the other is not, or they have other images, grids or patches."""
     if isinstance(a, CoreSet) != isinstance(b, CoreSet):
         raise InputError(f"{names[1]}: expected two core-sets or two score tables, got one of each")
     ignored = ("scorer", "mode", "boundary", "precision")

@@ -50,20 +50,10 @@ class Reconstruction:
 
     @classmethod
     def of(cls, meta: Mapping[str, Any], scorer: Path | None = None) -> Reconstruction | None:
-        """The reconstruction by a table's metadata.
-
-        Args:
-            meta: Metadata of the score table.
-            scorer: File of the table's network, if it is not a shipped one.
-
-        Returns:
-            None if the reconstruction cannot be repeated: LR images were given, the network's file is not given, or the
-            compiled module is missing.
-
-        Raises:
-            InputError: ``scorer`` is not the network by which the table was scored.
-            RunError: the file needs an extra that is not installed.
-        """
+        """The reconstruction by a table's metadata, with ``scorer`` the file of its network if that is not a shipped
+        one. None if it cannot be repeated: LR images were given, the network's file is not given, or the compiled
+        module is missing. Raises InputError if ``scorer`` is another network, and RunError if the file needs an extra
+        that is not installed."""
         known = meta.get("scorer")
         named = known if isinstance(known, dict) else {}
         if scorer is None and named.get("name") not in ("srcnn", "bicubic"):

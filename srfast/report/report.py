@@ -40,13 +40,8 @@ _LOSS = (
 
 
 def report(scores: ReportScores, source: Sequence[str] = ("scores.parquet",), *, pictures: bool = True) -> Content:
-    """The content that ``srfast report`` shows; the same scores and source images give the same content.
-
-    Args:
-        scores: The tables as arrays.
-        source: Files of the score table, for the commands that the page shows.
-        pictures: Whether the content holds pictures; if not, a server must provide them.
-    """
+    """The content that ``srfast report`` shows; the same scores and source images give the same content. ``source`` are
+    the files of the table, for the commands that the page shows; without ``pictures`` a server must provide them."""
     made = cut(scores, wanted(scores)) if pictures else Cut()
     rows = np.array(list(made.patches), dtype=np.int64)
     return Content(

@@ -67,14 +67,8 @@ class AuditVerdict(Protocol):
 def audit_page(
     verdicts: Mapping[str, AuditVerdict], table: ScoreTable, root: Path, listed: Sequence[Sequence[Any]] = ()
 ) -> Content:
-    """The content of the page. Every image that it shows is read once more.
-
-    Args:
-        verdicts: The verdicts by image.
-        table: The table that was judged.
-        root: Folder of the images.
-        listed: Rows of the list of rejects, the columns first.
-    """
+    """The content of the page, with the rows of the list of rejects, the columns first. Every image that it shows is
+    read once more."""
     limits = {t.column: t for t in THRESHOLDS}
     rows = _rows(table)
     judged = [v for v in verdicts.values() if v.reasons and v.verdict != "unreadable" and "small" not in v.reasons]

@@ -89,14 +89,12 @@ def _nobody() -> None:
 
 @contextmanager
 def finishing(tell: Callable[[], object] = _nobody) -> Iterator[Callable[[], bool]]:
-    """Defers the first signal while the body runs; the callable that the body gets then returns True.
+    """Defers the first signal while the body runs; the callable that the body gets then returns True. ``tell`` is
+    called at that signal, to notify other processes.
 
     The body should end as soon as its work is whole, after which KeyboardInterrupt is raised. A second signal ends the
     process under the command line, and raises KeyboardInterrupt elsewhere. In threads other than the main one, and in
     programs with handlers of their own, signals are left alone.
-
-    Args:
-        tell: Function that is called at the first signal, to notify other processes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

@@ -24,12 +24,8 @@ def clock(seconds: float) -> str:
 
 
 class Lines:
-    """Prints a line on stderr every ``EVERY`` seconds until it is closed, so that a log shows that the work continues.
-
-    Args:
-        line: Returns the line.
-        write: Function that takes the line; None writes to stderr.
-    """
+    """Writes a line every ``EVERY`` seconds until it is closed, on stderr for None, so that a log shows that the work
+    continues."""
 
     def __init__(self, line: Callable[[], str], write: Callable[[str], None] | None = None) -> None:
         self._line, self._write = line, write or _on_stderr
@@ -51,12 +47,7 @@ def _on_stderr(line: str) -> None:
 
 
 class Bar:
-    """A progress bar in a terminal or a notebook, and elsewhere lines on stderr, also while one part takes long.
-
-    Args:
-        title: Name of the work.
-        parts: Name of the parts, such as "images".
-    """
+    """A progress bar in a terminal or a notebook, and elsewhere lines on stderr, also while one part takes long."""
 
     def __init__(self, title: str, parts: str) -> None:
         from rich.console import Console
@@ -116,14 +107,8 @@ class Bar:
 
 @contextmanager
 def shown(progress: Progress | bool | None, title: str, unit: str, parts: str = "images") -> Iterator[Progress]:
-    """The function to call with progress: the caller's own, that of a bar for True, or one that does nothing.
-
-    Args:
-        progress: As for ``srfast.score``.
-        title: Name of the work, such as "scoring".
-        unit: Name of the smaller unit, whose rate is shown.
-        parts: Name of the parts.
-    """
+    """The function to call with progress: the caller's own, that of a bar for True, or one that does nothing. The bar
+    of a work such as "scoring" counts ``parts``, and shows the rate of the smaller ``unit``."""
     if callable(progress):
         yield progress
         return

@@ -38,14 +38,10 @@ STORE = 256 << 20
 class Cluster:
     """A connection to a cluster, or a cluster on this machine only.
 
-    Args:
-        settings: ``threads`` is the number of cores of an actor, 1 for None. If ``device`` is "cuda", or "auto" on a
-            cluster with GPUs, every actor has one GPU.
-        address: Address of a running cluster, such as "auto" or "ray://head:10001". None takes RAY_ADDRESS, or starts a
-            cluster.
-
-    Raises:
-        RunError: Ray is not installed or cannot be reached, or the cluster has no room for an actor.
+    The setting ``threads`` is the number of cores of an actor, 1 for None. If ``device`` is "cuda", or "auto" on a
+    cluster with GPUs, every actor has one GPU. None for the address of a running cluster ("auto", "ray://head:10001")
+    takes RAY_ADDRESS, or starts a cluster. Raises RunError if Ray is not installed or cannot be reached, or the cluster
+    has no room for an actor.
     """
 
     def __init__(self, settings: ScoreSettings, address: str | None = None) -> None:

@@ -46,9 +46,8 @@ def is_soft(means: Mapping[str, float]) -> bool:
 def choose(measured: Callable[[str], Measures | None]) -> Chosen:
     """Chooses the sizes of one image: every one at which it is not soft, and the smallest if it is soft at each.
 
-    Args:
-        measured: Gives the columns of defects of the patches of the image at a size, float32 [n] each with NaN for
-            null, or None if it has no patch there, and so none at smaller sizes.
+    ``measured`` gives the columns of defects of the patches of the image at a size, float32 [n] each with NaN for null,
+    or None if it has no patch there, and so none at smaller sizes.
     """
     tried: dict[str, dict[str, float]] = {}
     for size in SIZES:

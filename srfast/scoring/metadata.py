@@ -91,17 +91,8 @@ def as_read(name: str, meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
-    """Refuses metadata on which the readers of a table would fail.
-
-    Args:
-        name: Name of the table, for the message.
-        meta: The decoded metadata.
-        encoded: The metadata as in the file.
-
-    Raises:
-        InputError: a value has the wrong type, a path contains NUL, or a text is not valid UTF-8; the message names the
-            key.
-    """
+    """Refuses metadata on which the readers of a table would fail; ``encoded`` are those of the file. Raises InputError
+    if a value has the wrong type, a path contains NUL, or a text is not valid UTF-8; the message names the key."""
     for key, kind in _KINDS.items():
         value = meta.get(key)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):

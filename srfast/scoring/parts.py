@@ -250,15 +250,8 @@ class Parts:
         folder: bool,
         through: Callable[[Iterator[pa.Table]], Iterator[pa.Table]],
     ) -> None:
-        """Makes the score table ``target`` of the parts, which are then gone.
-
-        Args:
-            target: A file into which the parts are merged, or a folder which they become.
-            files: The images, in the order of the rows.
-            meta: The metadata of a file.
-            folder: Whether the table is a folder.
-            through: Function through which every row passes on its way.
-        """
+        """Makes the score table ``target`` of the parts, which are then gone: a file into which they are merged, or the
+        ``folder`` which they become. Every row passes ``through`` a function on its way."""
         tables = through(self.tables(files))
         if folder:
             for _ in tables:  # a part that was damaged meanwhile is found before its folder is the table

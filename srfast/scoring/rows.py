@@ -295,13 +295,8 @@ def at(values: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
 def groups(code: np.ndarray, size: np.ndarray | None = None) -> tuple[np.ndarray, list[tuple[int, int]]]:
     """Rows by image, and by size if there are several, and where large tables may be cut between images.
 
-    Args:
-        code: Index of each row's image [N].
-        size: Index of each row's size [N].
-
-    Returns:
-        The group of each row [N], and stretches of rows [a, b) that together are all rows and share no group; the
-        groups of a stretch are consecutive numbers if there are several.
+    Of the indices of each row's image and size [N], it makes the group of each row [N], and stretches of rows [a, b)
+    that together are all rows and share no group; the groups of a stretch are consecutive numbers if there are several.
     """
     change = np.r_[True, code[1:] != code[:-1]]
     begins = np.flatnonzero(change)

@@ -24,17 +24,8 @@ from srfast.runtime.threads import cores
 
 def check_inside(path: Path, x: np.ndarray | int, y: np.ndarray | int, size: np.ndarray | int,
                  width: int, height: int) -> None:  # fmt: skip
-    """Refuses patches that do not lie inside an image of this width and height.
-
-    Args:
-        path: Path of the image, for the message.
-        x: Left sides in HR pixels, of one patch or of several.
-        y: Tops in HR pixels.
-        size: Sides of the patches in HR pixels.
-
-    Raises:
-        InputError: a patch does not; the message names the image and the size that it would need.
-    """
+    """Refuses one or several patches, in HR pixels, that do not lie inside an image of this width and height. Raises
+    InputError if one does not; the message names the image and the size that it would need."""
     x, y, size = (np.asarray(v, np.int64) for v in (x, y, size))
     if x.size and (x.min() < 0 or y.min() < 0 or size.min() < 1):
         raise InputError(f"{path}: expected patches with x, y >= 0 and size >= 1, got one that lies outside the image")
@@ -75,15 +66,9 @@ class ScoredImages:
         return cls(Path(folder), meta, root is not None, lr, lr_moved)
 
     def check(self, image: str, *, contents: bool = True) -> Path:
-        """The path of an image, after a comparison of its file with the table's metadata.
-
-        Args:
-            image: A name in the table.
-            contents: Whether the file is read; otherwise only its size is compared, where the hash is known.
-
-        Raises:
-            InputError: the image or its LR image is missing or not the one that was scored.
-        """
+        """The path of an image, after a comparison of its file with the table's metadata. Without ``contents`` the file
+        is not read: only its size is compared, where the hash is known. Raises InputError if the image or its LR image
+        is missing or not the one that was scored."""
         path = self.root / image
         then = self.meta.get("images", {}).get(image, {})
         try:

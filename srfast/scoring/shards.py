@@ -131,15 +131,9 @@ def _is_shard(value: Any) -> bool:
 
 
 def checked_shards(metas: Sequence[dict[str, Any]], allowed: bool | None = None) -> dict[str, Any]:
-    """The metadata of tables of one dataset as one, which say what shards are missing if that is allowed.
-
-    Args:
-        metas: The metadata of each table. Those of a core-set are not checked: its selection was.
-        allowed: Whether shards may be missing; None, where only a selection can leave them out.
-
-    Raises:
-        InputError: shards are missing, so that their images would be left out without a request.
-    """
+    """The metadata of tables of one dataset as one, which say what shards are missing if that is ``allowed``; None,
+    where only a selection can leave them out. Those of a core-set are not checked: its selection was. Raises InputError
+    if shards are missing, so that their images would be left out without a request."""
     meta = metas[0] if len(metas) == 1 else joined_meta(metas)
     missing = [] if provenance.kind_of_table(meta) == "core-set" else missing_shards(metas)
     if not missing:

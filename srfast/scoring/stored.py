@@ -43,16 +43,8 @@ _SCORES = ("loss", "bicubic", "sobel")
 
 
 def opened_rows(scores: Any, *, selecting: bool = False, allow_missing_shards: bool = False) -> Rows:
-    """The rows that a caller gives, as ``one_table`` takes them; those of large files are read by column.
-
-    Args:
-        scores: As for ``one_table``.
-        selecting: Whether rows are selected from them: core-sets and scores that are not finite are then refused.
-        allow_missing_shards: As for ``one_table``.
-
-    Raises:
-        InputError: ``one_table`` refuses them.
-    """
+    """The rows that a caller gives, as ``one_table`` takes them and with its errors; those of large files are read by
+    column. For ``selecting`` from them, core-sets and scores that are not finite are refused."""
     given = sources(scores)
     if given and all(isinstance(s, (str, os.PathLike)) for s in given) and large(given):
         return Stored(given, allow_missing_shards, selecting)
@@ -70,18 +62,10 @@ def large(paths: Iterable[str | os.PathLike[str]]) -> bool:
 
 
 class Stored(Rows):
-    """The rows of parquet files, as ``ScoreTable.read`` and ``concatenate`` put them together.
+    """The rows of parquet files and folders of parts, as ``ScoreTable.read`` and ``concatenate`` put them together.
 
     The columns of every table are checked when it is made. The loss stays in memory, and the row at which each image
-    begins.
-
-    Args:
-        scores: Files and folders of parts; several are shards of one dataset.
-        allow_missing_shards: As for ``one_table``.
-        selecting: As for ``opened_rows``.
-
-    Raises:
-        InputError: ``one_table`` would refuse them, or a loss, a ``bicubic`` or a ``sobel`` is not finite.
+    begins. Raises InputError as ``opened_rows`` does.
     """
 
     def __init__(
@@ -306,11 +290,8 @@ def _slice(held: Any, i: int) -> Any:
 def _unsorted(part: pa.Table, places: list[str], begins: np.ndarray, last: dict[str, Any]) -> bool:
     """Whether the rows of an image are in another order than that of a score table, or one of them occurs twice.
 
-    Args:
-        part: Rows that follow those of ``last``.
-        places: The columns by which they are sorted, the first of them descending if it is ``shrink``.
-        begins: The rows at which another image begins.
-        last: The last row before them, which is replaced by theirs.
+    ``last`` has the columns ``places``, by which rows are sorted, of the row before those of ``part``, and gets those
+    of its last one; ``begins`` are the rows at which another image begins.
     """
     before, same = np.zeros(len(part), bool), np.ones(len(part), bool)
     for name in places:

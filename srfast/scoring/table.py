@@ -155,15 +155,8 @@ def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Sche
 
 
 def check_places(name: str | os.PathLike[str], table: pa.Table) -> None:
-    """Refuses patches that lie in no image, whatever its size.
-
-    Args:
-        name: Name of the table, for the message.
-        table: A table with the columns x, y and size.
-
-    Raises:
-        InputError: a coordinate is missing, not a whole number, negative or beyond ``FARTHEST``, or a size is below 1.
-    """
+    """Refuses patches that lie in no image, whatever its size. Raises InputError if a coordinate is missing, not a
+    whole number, negative or beyond ``FARTHEST``, or a size is below 1."""
     for column, least in (("x", 0), ("y", 0), ("size", 1)):
         values = table.column(column)
         if not pa.types.is_integer(values.type):
@@ -244,16 +237,9 @@ def is_rows(value: object) -> bool:
 
 
 def rows_of(source: Any, name: str = "scores") -> tuple[str, pa.Table, dict[str, Any]]:
-    """The name (for messages), the rows and the metadata of a table, as every function takes it.
-
-    Args:
-        source: A score table or a core-set: itself, its path, a folder of its parts, a DataFrame that carries its
-            metadata, or an Arrow table with them.
-        name: The name of a table in memory.
-
-    Raises:
-        InputError: it is none of these, cannot be read, or carries no metadata.
-    """
+    """The name (for messages), the rows and the metadata of a table, as every function takes it: a score table or a
+    core-set itself, its path, a folder of its parts, a DataFrame that carries its metadata, or an Arrow table with
+    them. Raises InputError if it is none of these, cannot be read, or carries no metadata."""
     if isinstance(source, (str, os.PathLike)):
         return os.fspath(source), *read_parquet(source)
     if isinstance(source, Rows) or isinstance(getattr(source, "table", None), pa.Table):
@@ -282,17 +268,9 @@ def names_of(given: Sequence[Any]) -> list[str]:
 
 
 def one_table(scores: Any, *, coresets: bool = False, allow_missing_shards: bool = False) -> ScoreTable:
-    """The score table that a caller gives: a table, its path, a DataFrame of it, or several, which are shards.
-
-    Args:
-        scores: As for ``sources``.
-        coresets: Whether a core-set will do.
-        allow_missing_shards: Whether shards may be missing; the metadata then list them.
-
-    Raises:
-        InputError: there is none, a file cannot be read, a DataFrame carries no metadata, shards do not belong
-            together, or some are missing.
-    """
+    """The score table that a caller gives, as for ``sources``; several are shards. With ``coresets``, a core-set will
+    do. Raises InputError if there is none, a file cannot be read, a DataFrame carries no metadata, shards do not belong
+    together, or some are missing without ``allow_missing_shards``."""
     given, tables = sources(scores), []
     for name, source in zip(names_of(given), given, strict=True):
         _, table, meta = rows_of(source)

@@ -49,15 +49,8 @@ class CellOutcome:
 
 
 def run_cell(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> CellOutcome:
-    """Runs a cell on one thread, or continues it where it stopped.
-
-    Args:
-        study: The study of the cell.
-        cell: The cell.
-        scored: The scores of the pool by the cell's scorer.
-        test: Name of a test set -> its files.
-        folder: Folder of the cell.
-    """
+    """Runs a cell into its folder on one thread, or continues it where it stopped. ``scored`` are the scores of the
+    pool by its scorer, and ``test`` the files of each test set."""
     began = time.perf_counter()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -175,13 +168,8 @@ class TileError:
 
 
 class TileErrors:
-    """Collects the errors of a model while ``evaluate`` goes over a test set.
-
-    Args:
-        files: The test set.
-        scale: Scale of the model, and width of the border that is left out.
-        protocol: Protocol of the evaluation.
-    """
+    """Collects the errors of a model while ``evaluate`` goes over a test set; a border as wide as the scale is left
+    out."""
 
     def __init__(self, files: Sequence[str], scale: int, protocol: Protocol) -> None:
         self.rows: list[TileError] = []

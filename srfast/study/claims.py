@@ -108,13 +108,8 @@ NOT_RUN = Comparison(Interval(math.nan, math.nan, math.nan), 0, math.nan, math.n
 
 
 def judge_family(family: Sequence[Found], most: int = 0) -> list[Judged]:
-    """The claims of one family.
-
-    Args:
-        family: Every claim that was named, its test set and its result. One without a p-value counts as one that
-            is not significant.
-        most: Largest number of seeds of a run in rounds; 0: the family is judged once.
-    """
+    """The claims of one family: each claim, its test set and its result, where one without a p-value counts as not
+    significant. ``most`` is the largest number of seeds of a run in rounds; 0: the family is judged once."""
     count = len(family)
     judgements = []
     for (claim, dataset, c), p in zip(family, holm([1.0 if math.isnan(c.p) else c.p for *_, c in family]), strict=True):

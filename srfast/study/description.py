@@ -149,16 +149,11 @@ class Study:
 def read_study(
     path: str | Path, images: Sequence[str | Path] = (), test: Mapping[str, str | Path] | None = None
 ) -> Study:
-    """Reads a study.
+    """Reads a study from a TOML file; paths in it are relative to it.
 
-    Args:
-        path: The TOML file. Paths in it are relative to it.
-        images: Training images to use instead of the file's. Unless ``test`` is given, a part of them
-            (``data.holdout``) is held out for testing instead of the file's test sets.
-        test: Test sets to use instead of the file's: name to folder.
-
-    Raises:
-        InputError: the file is not a study; the message names the key, what was expected and what came.
+    ``images`` and ``test`` (name to folder) replace those of the file. With ``images`` alone, a part of them
+    (``data.holdout``) is held out for testing. Raises InputError if the file is not a study; the message names the key,
+    what was expected and what came.
     """
     path = Path(path)
     content = toml.read(f"{path}: ", toml.parse(path), TOP)

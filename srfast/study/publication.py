@@ -34,18 +34,9 @@ def results_folder(study: str | Path, out: str | Path | None = None) -> Path | N
 
 
 def publish(results: Results, folder: Path | None, show: Callable[[str], None] = lambda page: None) -> str:
-    """The tables and sentences as Markdown. With a folder, all files are written into it: tables/*.md, .csv, .tex and
-    figures/.
-
-    Args:
-        results: The results.
-        folder: Folder for the files; None writes none.
-        show: Function that is called with the page before the files are written.
-
-    Raises:
-        InputError: no cell is finished, or tables/ or figures/ hold files that srfast did not write.
-        RunError: matplotlib is missing.
-    """
+    """The tables and sentences as Markdown, for which ``show`` is called. With a folder, all files are then written
+    into it: tables/*.md, .csv, .tex and figures/. Raises InputError if no cell is finished, or tables/ or figures/ hold
+    files that srfast did not write, and RunError if matplotlib is missing."""
     all_tables = tables(results)
     if not all_tables:
         raise InputError("tables: expected the results of at least one finished cell, got none")

@@ -78,14 +78,7 @@ def run_study(
 
 
 class Run:
-    """A study that is run into a folder.
-
-    Args:
-        study, output, images, test: As for ``run_study``.
-
-    Raises:
-        InputError: the study or an argument is wrong.
-    """
+    """A study that is run into a folder, with the arguments and errors of ``run_study``."""
 
     def __init__(
         self,

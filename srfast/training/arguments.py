@@ -68,18 +68,8 @@ def gather(
     resume: bool,
     options: Mapping[str, Any],
 ) -> Arguments:
-    """The arguments of a run: those given, those of a resumed run's folder, and the defaults.
-
-    Args:
-        model: The model, or a file of weights or a run to start from; None takes the resumed run's.
-        data: The data, paths or a table; None takes the resumed run's.
-        output: Folder of the run.
-        resume: Whether to read the run's own arguments, if there is a run.
-        options: Settings of ``TrainSettings``; None means not given.
-
-    Raises:
-        InputError: an argument is missing, unknown, wrong, or differs from the resumed run's.
-    """
+    """The arguments of a run: those given (None means not given), those of a resumed run's folder, and the defaults.
+    Raises InputError if an argument is missing, unknown, wrong, or differs from the resumed run's."""
     if output is None:
         raise InputError("output: expected the folder of the run, got none")
     folder = Path(output)

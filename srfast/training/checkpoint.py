@@ -73,13 +73,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def check_settings(path: Path, saved: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Refuses settings with which a run cannot be resumed, naming the first that differs; steps may grow.
-
-    Args:
-        path: The checkpoint.
-        saved: Its settings.
-        settings: Those requested now.
-    """
+    """Refuses settings with which a run cannot be resumed, naming the first that differs; steps may grow."""
     grows = isinstance(saved.get("steps"), int) and saved["steps"] < settings["steps"]
     passed = {"data", "contents", "cache_bytes", *(("steps",) if grows else ())}
     if (other := first_difference(saved, settings, [n for n in settings if n not in passed])) is not None:

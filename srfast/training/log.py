@@ -27,14 +27,8 @@ COLUMNS = ("step", "loss", "lr", "psnr", "ssim", "seconds", "data_seconds")
 
 
 class Log:
-    """The log of one run, written by its leading process.
-
-    Args:
-        out: Folder of the run, for log.csv and, with TensorBoard installed, tensorboard/.
-        first: First step of the run; rows of later steps, left by a run that was killed, are dropped.
-        steps: Last step of the run.
-        quiet: Whether to show no progress on stderr.
-    """
+    """The log of one run, written by its leading process: log.csv and, with TensorBoard installed, tensorboard/. Rows
+    of later steps than ``first``, left by a run that was killed, are dropped."""
 
     def __init__(self, out: Path, first: int, steps: int, quiet: bool = False) -> None:
         self._path = out / NAME
@@ -104,11 +98,8 @@ class Board:
     """Writes the rows of a run's log as scalars, each at once and on the calling thread.
 
     (PyTorch's SummaryWriter leaves the writing to a thread, which on a full disk dies with a traceback.) An error with
-    the file ends TensorBoard for this run, with one warning, and not the training.
-
-    Args:
-        folder: Folder of the event files, one for each call.
-        first: First step of the run; TensorBoard drops later points of earlier calls.
+    the file ends TensorBoard for this run, with one warning, and not the training. TensorBoard drops points of earlier
+    calls from the step ``first`` on.
     """
 
     def __init__(self, folder: Path, first: int) -> None:

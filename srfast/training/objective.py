@@ -27,19 +27,9 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "mse":
 
 
 def check_diverged(name: str, loss: float, side: int, step: int, saved: bool, last: str = "") -> None:
-    """Refuses a loss that is not finite, and before a model is saved one that no image could have.
-
-    Args:
-        name: The name of the loss.
-        loss: Its mean over the updates since the last row of the log.
-        side: Side of the crops that it compares.
-        step: The number of updates.
-        saved: Whether the model is about to be saved.
-        last: The message's words about the last good state.
-
-    Raises:
-        RunError: the loss is not finite, or ``FAR`` times that of a black image in place of a white one.
-    """
+    """Refuses a mean loss, over the updates since the last row of the log, that is not finite, and before a model is
+    ``saved`` one that no image could have. Raises RunError if it is not finite, or ``FAR`` times that of a black image
+    in place of a white one; ``last`` are its words about the last good state."""
     black, white = (torch.full((1, 3, side, side), value) for value in (0.0, 1.0))
     worst = float(LOSSES[name](black, white))
     if not math.isfinite(loss) or (saved and loss > FAR * worst):

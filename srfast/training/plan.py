@@ -24,16 +24,9 @@ if TYPE_CHECKING:
 class Plan:
     """The plan of a run, without its data.
 
-    Args:
-        model: A name of ``srfast.models.names()``, or another network that ``srfast.models.create`` takes. A module is
-            trained in place.
-        scale: 1, 2, 3 or 4.
-        steps: Number of optimiser updates.
-        recipe: Loss, optimiser and schedule, with ``batch`` and ``lr_patch``.
-        seed: Random seed of the weights, the crops and everything else.
-        precision: "fp32", "bf16" or "fp16" (autocast; weights stay float32).
-        options: Sizes of the model other than the paper's, as for ``srfast.models.create``.
-        redraw: Fraction of the regions in a pass, drawn afresh for every pass; see ``Batches``.
+    The model is a name of ``srfast.models.names()``, or another network that ``srfast.models.create`` takes with the
+    ``options``; a module is trained in place. Under bf16 and fp16 (autocast) weights stay float32. ``redraw`` is the
+    fraction of the regions in a pass, drawn afresh for every pass; see ``Batches``.
     """
 
     model: Buildable

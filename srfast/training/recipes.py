@@ -155,17 +155,9 @@ def fits(parameter: str, key: str) -> bool:
 
 
 def recipe(model: str | Description, scale: int = 2, source: str = "default") -> Recipe:
-    """The recipe of a model at a scale.
-
-    Args:
-        model: A name of ``srfast.models.names()``, or its description. A model whose description has no recipe gets
-            the defaults of ``Recipe``.
-        scale: 1, 2, 3 or 4.
-        source: "default", or "paper" for the paper's own optimiser, if the default is another.
-
-    Raises:
-        InputError: the source is neither.
-    """
+    """The recipe of a model, a name or a description, at a scale; without one in its description, the defaults of
+    ``Recipe``. The source "paper" is the paper's own optimiser, if the "default" is another. Raises InputError if the
+    source is neither."""
     if source not in ("default", "paper"):
         raise InputError(f"recipe: expected default or paper, got {source!r}")
     about = of_package(model) if isinstance(model, str) else model

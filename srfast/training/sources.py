@@ -34,32 +34,15 @@ def open_store(
     draws: Draws | None = None,
     depth: int = 8,
 ) -> tuple[PairStore, int]:
-    """A store over images (with crops from anywhere in them) or over one core-set (with crops from inside its patches).
+    """A store over images (with crops from anywhere in them) or over one core-set (with crops from inside its patches),
+    and the number of images left out because they are smaller than a crop.
 
-    A crop as large as its patch has only one position; ``grow`` lets it move beyond the patch.
-
-    Args:
-        data: Image files and folders, or one table: its path or itself.
-        scale: 1, 2, 3 or 4.
-        color: "y" or "rgb".
-        patch: Side of a crop in HR pixels.
-        quantise: Whether LR is rounded to 8 bits.
-        factors: Factors of shrunk copies to train on too; for images only.
-        grow: HR pixels, a multiple of the scale, by which crops may leave a core-set's patch at each side, inside the
-            image.
-        cache_bytes: Bytes of decoded images to keep, as for ``PairStore``.
-        root: Folder of a core-set's images; None takes that of the scores.
-        lr: The given LR images; None takes those of a core-set, or makes them.
-        draws: The degradation that makes LR images, in place of those of a core-set; a pass has its number as draw.
-        depth: Bits in which the images are read, 8 or 16.
-
-    Returns:
-        The store, and the number of images left out because they are smaller than a crop.
-
-    Raises:
-        InputError: there are no images, a core-set is mixed with images or with factors, patches are smaller than a
-            crop, an LR image is missing, has another size or belongs to two HR images, an image has changed since
-            scoring, or LR images would be made at scale 1 without a degradation.
+    A crop as large as its patch has only one position; ``grow`` lets it move beyond the patch by so many HR pixels, a
+    multiple of the scale, at each side, inside the image. ``factors`` are those of shrunk copies to train on too, for
+    images only. None for the LR images ``lr`` takes those of a core-set, or makes them; ``draws`` is a degradation that
+    makes them instead, and a pass has its number as draw. Raises InputError if there are no images, a core-set is mixed
+    with images or with factors, patches are smaller than a crop, an LR image is missing, has another size or belongs to
+    two HR images, an image has changed since scoring, or LR images would be made at scale 1 without a degradation.
     """
     PAIR_SCALE.check("scale", scale)
     tables = [d for d in data if not isinstance(d, (str, Path)) or table_files(d)]

@@ -38,26 +38,19 @@ class Region:
 
 
 class PairStore:
-    """HR and LR planes of a set of regions.
+    """HR and LR planes of a set of regions, in which crops may be cut; x, y, width and height are multiples of the
+    scale.
 
     The LR image is made from the whole HR image; then both are cropped to the bounding box of the image's regions, so
-    that a store over a core-set holds only what the core-set covers.
+    that a store over a core-set holds only what the core-set covers. With ``quantise`` LR has 8 bits, as from files;
+    otherwise it is float32 in [0, 1], never rounded (the classic protocol). Of images, ``cache_bytes`` are kept; the
+    least recently used go first.
 
-    The patches of a core-set are packed into the file from which ``CorePatches`` reads them, where that takes no more
-    than ``cache_bytes``: trainings on one core-set then share its pages, and only the first decodes. Planes serve what
-    no file of patches can: crops from anywhere in an image or beyond a patch, patches that overlap so much that packed
-    they would not fit, images that are streamed, degradations drawn anew in each pass, and the cells of a study, which
-    share the images of one pool. The crops are the same from both.
-
-    Args:
-        sources: The images.
-        regions: Regions in which crops may be cut; x, y, width and height are multiples of the scale.
-        scale: 1, 2, 3 or 4.
-        color: "y" (one plane) or "rgb" (three).
-        quantise: True: LR is 8-bit, as from files. False: LR is float32 in [0, 1], never rounded (the classic
-            protocol).
-        cache_bytes: Bytes of images to keep; the least recently used go first.
-        table: The regions as patches, in their order, if they are those of a table.
+    The patches of a core-set (``table``) are packed into the file from which ``CorePatches`` reads them, where that
+    takes no more than ``cache_bytes``: trainings on one core-set then share its pages, and only the first decodes.
+    Planes serve what no file of patches can: crops from anywhere in an image or beyond a patch, patches that overlap so
+    much that packed they would not fit, images that are streamed, degradations drawn anew in each pass, and the cells
+    of a study, which share the images of one pool. The crops are the same from both.
     """
 
     def __init__(
@@ -190,20 +183,11 @@ class Batches:
     pass goes through the images in random groups that fill half the cache, draws the regions of a group in random
     order, and takes several crops of each image (``CROPS_STREAMED``), so that an image is read once per pass and not
     once per crop. ``batches[step]`` is an LR tensor [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1]
-    if the store does not quantise) and an HR tensor [b, C, patch, patch] uint8, where b is the share of this rank in
-    the global batch. At a depth of 16 uint16 takes the place of uint8.
+    if the store does not quantise) and an HR tensor [b, C, patch, patch] uint8, where b is the share of this ``rank``
+    of ``world`` in the global batch. At a depth of 16 uint16 takes the place of uint8.
 
     With ``redraw`` < 1 a pass goes over that fraction of the regions, drawn afresh for every pass (repeated sampling of
     random subsets, RS2: Okanovic et al., 2023, arXiv 2305.18424).
-
-    Args:
-        store: Source of the crops.
-        batch: Number of crops per step over all ranks.
-        patch: Side of a crop in HR pixels, a multiple of the scale.
-        seed: Random seed, any non-negative integer.
-        redraw: Fraction of the regions in a pass, 0 < redraw <= 1.
-        rank: Number of this process, of ``world`` processes.
-        world: Number of processes; it divides ``batch``.
     """
 
     def __init__(

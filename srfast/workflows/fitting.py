@@ -109,19 +109,12 @@ def detail(image: np.ndarray) -> float:
 def fit_degradation(
     images: str | Path | Iterable[str | Path], output: str | os.PathLike[str], **options: Any
 ) -> Fitted:
-    """Writes a degradation by which HR images get LR images like given ones.
+    """Writes a degradation, TOML, by which HR images get LR images like given ones.
 
     Noise, detail and JPEG quality of the given LR images are measured. Blur, a resize, noise and JPEG then get ranges,
-    which are changed until LR images made of the HR images have the same quantiles of these measures.
-
-    Args:
-        images: Sharp, clean HR images, or folders of them, of such things as the LR images show.
-        output: The TOML file to write.
-        **options: settings of ``srfast.degradation.settings.FitArguments``: like (the LR images), scale, seed, threads,
-            show, progress.
-
-    Raises:
-        InputError: an argument is wrong, or an image cannot be read or is smaller than 32 pixels.
+    which are changed until LR images made of the HR images, sharp and clean and of such things as the LR images show,
+    have the same quantiles of these measures. The options are those of ``srfast.degradation.settings.FitArguments``.
+    Raises InputError if an argument is wrong, or an image cannot be read or is smaller than 32 pixels.
     """
     s = FitArguments.of(options)
     if s.like is None:

@@ -48,16 +48,9 @@ class Statistics:
 
 
 def statistics(table: Rows, reasons: Mapping[str, np.ndarray], judged: bool) -> Statistics:
-    """The statistics of a table [n] that the decision looks at.
-
-    Args:
-        table: The score table.
-        reasons: By reason, which rows [n] are left out.
-        judged: Whether anything looked for reasons.
-
-    Raises:
-        InputError: the table has no rows, or every image is a copy or a test image.
-    """
+    """The statistics of a table [n] that the decision looks at, from the rows that each of ``reasons`` leaves out, if
+    they were ``judged`` at all. Raises InputError if the table has no rows, or every image is a copy or a test
+    image."""
     if not len(table):
         raise InputError("scores: expected at least one patch, got an empty table")
     names, image = table.coded()

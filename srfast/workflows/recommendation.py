@@ -77,12 +77,8 @@ def recommend(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.P
 
 
 def decide(pool: Statistics, following: Mapping[str, Any]) -> Recommendation:
-    """The decision.
-
-    Args:
-        pool: The statistics of a score table.
-        following: The settings of ``srfast.select`` that leave out what ``pool`` does not count among its losses.
-    """
+    """The decision from the statistics of a score table, where ``following`` are the settings of ``srfast.select`` that
+    leave out what ``pool`` does not count among its losses."""
     ratio, keep = _ratio(pool)
     # A place is then taken at each size at which it is hard.
     sizes = {"sizes": "all"} if len(pool.scored) > 1 else {}

@@ -53,14 +53,8 @@ def hdc(pool: Pool) -> np.ndarray:
 
 
 def kmeans(features: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Clusters features [n, d] float32.
-
-    Returns:
-        The cluster of each row [n], of at most ``k``, and its squared distance to the centre [n].
-
-    Raises:
-        RunError: scikit-learn is not installed, or from ``MANY`` rows on faiss.
-    """
+    """The cluster of each of features [n, d] float32, of at most ``k``, and its squared distance to the centre. Raises
+    RunError if scikit-learn is not installed, or from ``MANY`` rows on faiss."""
     if len(features) >= MANY:
         return _kmeans_faiss(features, k, seed)
     with needing("method: a clustering"):

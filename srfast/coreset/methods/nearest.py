@@ -33,23 +33,12 @@ def similarity(
     root: str | os.PathLike[str] | None,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """How near the texture of patches is to a target: minus the squared distance of the nearest target patch.
+    """How near the texture of rows [n] is to a target: minus the squared distance, float64, of the nearest target
+    patch.
 
     Texture is the spectrum by which ``dedup`` compares: the energies of 4 rings and 6 directions, and the contrast,
-    each standardised over the pool.
-
-    Args:
-        table: A table with the columns image, x, y, size, and the metadata of the grid.
-        rows: Row numbers [n].
-        target: Files and folders of images, whose patches on the table's grid are compared.
-        root: Folder of the pool's images, if they have moved since scoring.
-        rng: Random generator that draws from targets of more than MOST patches.
-
-    Returns:
-        float64 [n], at most 0.
-
-    Raises:
-        InputError: an image cannot be read, or all target images are smaller than a patch.
+    each standardised over the pool. The patches of ``target`` on the table's grid are compared, of which ``rng`` draws
+    MOST if there are more. Raises InputError if an image cannot be read, or all target images are smaller than a patch.
     """
     wanted = _target(table, target, rng)
     pool = describe(table, rows, ScoredImages.of(table.meta, root), spectrum)

@@ -124,18 +124,9 @@ def _chosen(backend: str, device: str) -> tuple[str, str]:
 
 
 def make_engine(network: Network, settings: ScoreSettings, isa: str | None = None, threads: int = 1) -> BatchEngine:
-    """The engine that scores with ``network``.
-
-    Args:
-        network: The network that reconstructs.
-        settings: The settings, of which backend, device, precision and boundary count.
-        isa: Instruction set of the compiled CPU engine; None takes the fastest.
-        threads: Number of threads of one call, for an engine that is not concurrent.
-
-    Raises:
-        InputError: ``precision`` is fast and the chosen backend has none.
-        RunError: the named backend cannot be used.
-    """
+    """The engine that scores with ``network`` by the settings' backend, device, precision and boundary; ``threads`` are
+    those of one call, if it is not concurrent. Raises InputError if ``precision`` is fast and the chosen backend has
+    none, and RunError if the named backend cannot be used."""
     backend, device = choose(settings.backend, settings.device, network)
     boundary, precision = settings.boundary, settings.precision
     if precision == "fast" and backend not in FAST:
@@ -182,17 +173,8 @@ def _gpu_engine(network: Network, boundary: str, backend: str, precision: str) -
 
 
 def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1) -> Engine:
-    """The engine that scores existing pairs: ONNX Runtime runs .onnx files, and torch any other network.
-
-    Args:
-        network: The network that reconstructs.
-        settings: The settings, of which backend, device, precision and boundary count.
-        threads: Number of threads of one call, for an engine that is not concurrent.
-
-    Raises:
-        InputError: another backend or precision is named.
-        RunError: the backend cannot be used.
-    """
+    """The engine that scores existing pairs: ONNX Runtime runs .onnx files, and torch any other network. Raises
+    InputError if another backend or precision is named, and RunError if the backend cannot be used."""
     backend = "onnx" if network.kind == "onnx" else "torch"
     if settings.backend not in ("auto", backend) or settings.precision != "fp32":
         runner = "ONNX Runtime" if backend == "onnx" else "torch"

@@ -90,13 +90,9 @@ class Windows:
 class GpuScorer:
     """One SRCNN 9-1-5 (or plain bicubic) with a scale and a boundary rule, ready on one device.
 
-    Args:
-        weights: conv1.weight [64, 1, 9, 9], conv1.bias and so on to conv3. None scores plain bicubic up-sampling.
-        scale: 2, 3 or 4.
-        boundary: "symmetric" or "replicate", for the resampling.
-        backend: "native" (torch's convolutions) or "triton".
-        precision: "fp32", or "fast", which is float16 with float32 sums.
-        device: Device of the patches and of the scores.
+    ``weights`` are conv1.weight [64, 1, 9, 9], conv1.bias and so on to conv3; None scores plain bicubic up-sampling.
+    The backend is "native" (torch's convolutions) or "triton", and the precision "fp32", or "fast", which is float16
+    with float32 sums.
     """
 
     def __init__(

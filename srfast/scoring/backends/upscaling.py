@@ -44,13 +44,9 @@ class Upscaler:
 
     A network of Y gets the rounded Y, a network of RGB the colours (or Y three times). An image of more than
     ``tiling.WHOLE_PIXELS`` LR pixels runs in tiles of ``tiling.TILE``, so that memory does not grow with it.
-
-    Args:
-        network: The module, its scale and its receptive field, if it declares one.
-        device: Device that it runs on.
-        overlap: LR pixels around a tile if the receptive field is not known; the scores are then approximate. One tile
-            of the first such image also runs with twice the overlap, and a warning says how much its errors change,
-            from ``SEAMS`` on.
+    ``overlap`` are the LR pixels around a tile if the receptive field is not known; the scores are then approximate.
+    One tile of the first such image also runs with twice the overlap, and a warning says how much its errors change,
+    from ``SEAMS`` on.
     """
 
     def __init__(self, network: Descriptor, device: torch.device, overlap: int = tiling.OVERLAP) -> None:
@@ -193,19 +189,9 @@ class Function(nn.Module):
 def make_upscaler(
     network: Network, device: str, overlap: int, boundary: str = "symmetric", threads: int = 1
 ) -> Upscaler:
-    """The upscaler of a network of kind "module" or "onnx".
-
-    Args:
-        network: The network that reconstructs.
-        device: "cpu" or "cuda".
-        overlap: LR pixels around a tile, as for ``Upscaler``.
-        boundary: Boundary rule of the bicubic up-sampling, for an .onnx network that takes up-sampled planes.
-        threads: Number of threads of ONNX Runtime; torch has its own.
-
-    Raises:
-        InputError: an .onnx file is not such a network.
-        RunError: onnxruntime is missing.
-    """
+    """The upscaler of a network of kind "module" or "onnx". ``boundary`` is of the up-sampling for an .onnx network
+    that takes up-sampled planes, and ``threads`` are ONNX Runtime's. Raises InputError if an .onnx file is not such a
+    network, and RunError if onnxruntime is missing."""
     if network.kind == "onnx":
         from srfast.scoring.backends.onnx.engine import OnnxModule
 

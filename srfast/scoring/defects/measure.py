@@ -25,16 +25,9 @@ def measure(
     hr: np.ndarray, path: str | os.PathLike[str] | None, grid: Grid, *, threads: int = 1,
     lr: np.ndarray | None = None, scale: int = 1,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """The columns of ``score --defects`` for the windows of an image, float32 [len(grid)] each; NaN stands for null.
-
-    Args:
-        hr: uint8 [H, W, 3].
-        path: Path of its file; None if the image was shrunk after reading.
-        grid: The windows, of at least 32 pixels a side.
-        threads: Number of threads of the compiled kernels.
-        lr: The given LR image, uint8 [H // scale, W // scale, 3], if there is one.
-        scale: 2, 3 or 4.
-    """
+    """The columns of ``score --defects`` for the windows of an image uint8 [H, W, 3], float32 [len(grid)] each; NaN
+    stands for null. ``path`` is None if the image was shrunk after reading, and ``lr`` its given LR image, uint8 [H //
+    scale, W // scale, 3]. Windows have at least 32 pixels a side."""
     xs, ys, size = grid.xs, grid.ys, grid.size
     columns = dict(zip(COLUMNS, defects(hr, xs, ys, size, threads).T, strict=True))
     columns["blockiness"] = blockiness(hr, xs, ys, size, threads)
@@ -47,24 +40,14 @@ def measure(
 
 
 def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: int) -> dict[str, Array]:
-    """The columns ``shift`` and ``colour`` of windows of a pair.
+    """The columns ``shift`` and ``colour``, float32 [len(ys) * len(xs)], of windows of a pair hr uint8 [H, W, 3], lr
+    uint8 [H // scale, W // scale, 3].
 
     Both compare LR with d(HR), the HR image reduced by ``srfast.imresize``. ``shift`` is the length in LR pixels of the
     displacement with the least squared difference of the lumas in the window (Lucas, Kanade, "An iterative image
     registration technique", 1981, eq. 9, one step from the whole image's shift in whole pixels, which is found by
     trying all of up to 4); it is NaN where the window has no gradient in some direction. ``colour`` is the greatest of
-    the three absolute differences of the channels' means.
-
-    Args:
-        hr: uint8 [H, W, 3].
-        lr: uint8 [H // scale, W // scale, 3].
-        xs: [nx] left sides of the windows in HR pixels, multiples of ``scale``.
-        ys: [ny] tops of the windows in HR pixels, multiples of ``scale``.
-        size: Side of the windows in HR pixels.
-        scale: 2, 3 or 4.
-
-    Returns:
-        float32 [len(ys) * len(xs)] each.
+    the three absolute differences of the channels' means. xs, ys and size are HR pixels, multiples of the scale.
     """
     from srfast.ops.functional import imresize
 

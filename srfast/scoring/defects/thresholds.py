@@ -88,12 +88,8 @@ class Threshold:
         return f"avg(({self.column} {sign} {limit:g})::INT){over} >= {share:g}"
 
     def sql(self, whole: str, within: str) -> str:
-        """The condition in SQL for a patch to be left out.
-
-        Args:
-            whole: SQL that says whether its image is left out as a whole.
-            within: SQL that says whether its image's value is beyond ``within``.
-        """
+        """The condition in SQL for a patch to be left out, from that for its image as a ``whole``, and for its value to
+        be beyond ``within``."""
         if self.patch is None:
             return whole
         single = f"{self.column} {'<=' if self.low else '>='} {self.patch:g}"
@@ -158,12 +154,8 @@ def condition(columns: Iterable[str]) -> str:
 
 
 def reasons(columns: Mapping[str, Array], image: Array) -> dict[str, Array]:
-    """Which patches each column leaves out, in the order of ``THRESHOLDS``; a patch may have several reasons.
-
-    Args:
-        columns: Values by name; NaN where a column is null.
-        image: [n] indices of the patches' images.
-    """
+    """Which patches each column, with NaN for null, leaves out, in the order of ``THRESHOLDS``, by the index of their
+    image [n]; a patch may have several reasons."""
     return {
         t.column: t.against(np.asarray(columns[t.column], np.float64), image) for t in THRESHOLDS if t.column in columns
     }

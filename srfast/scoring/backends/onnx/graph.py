@@ -115,18 +115,7 @@ def build_network(
     weights: Weights, scale: int, patch: int | tuple[int, int] | None = None, *, sha256: str | None = None
 ) -> onnx.ModelProto:
     """Builds the bare SRCNN: ``up`` float32 [N, 1, H, W], up-sampled Y in [0, 1], to ``sr`` of the same shape, not
-    clamped.
-
-    Args:
-        weights: SRCNN 9-1-5 by the names of its state dict, arrays or tensors.
-        scale: 2, 3 or 4; it goes only into the metadata.
-        patch: Fixed H = W, or (H, W), in HR pixels; None leaves both dynamic.
-        sha256: Digest of the weights to record; None takes that of their safetensors serialisation.
-
-    Raises:
-        InputError: an argument has none of these values.
-        RunError: the onnx package is missing.
-    """
+    clamped. Arguments and errors are those of ``build_scorer``; the scale goes only into the metadata."""
     size = _size(scale, patch)
     arrays = _arrays(weights)
     g = _Graph()

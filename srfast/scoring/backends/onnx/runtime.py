@@ -25,17 +25,9 @@ _PROBE = 48
 
 
 def session(model: bytes | Path, threads: int, device: str = "auto") -> Any:
-    """Opens an onnxruntime.InferenceSession.
-
-    Args:
-        model: A serialised graph, or the path of one.
-        threads: Number of CPU threads of one run.
-        device: "auto" takes CUDA if it works, otherwise the CPU; "cuda" insists on CUDA; "cpu" does not try it.
-
-    Raises:
-        InputError: the graph cannot be loaded.
-        RunError: onnxruntime is missing, or CUDA was requested and does not work.
-    """
+    """Opens an onnxruntime.InferenceSession of a serialised graph, or the path of one, with ``threads`` for one run.
+    The device "auto" takes CUDA if it works, otherwise the CPU; "cuda" insists on it. Raises InputError if the graph
+    cannot be loaded, and RunError if onnxruntime is missing, or CUDA was requested and does not work."""
     _runtime()
     reason = "" if device == "cpu" else cuda_fails()
     if device == "cuda" and reason is not None:
@@ -62,19 +54,8 @@ def provider_report() -> dict[str, str | None]:
 
 
 class OnnxScorer:
-    """The score of ``reference.score_patches`` on ONNX Runtime.
-
-    Args:
-        weights: SRCNN 9-1-5 by the names of its state dict. None stands for plain bicubic up-sampling.
-        scale: 2, 3 or 4.
-        boundary: "symmetric" or "replicate".
-        threads: Number of CPU threads of one run.
-        device: "auto", "cpu" or "cuda", as for ``session``.
-
-    Raises:
-        InputError: the weights, scale or boundary are wrong.
-        RunError: onnx or onnxruntime is missing.
-    """
+    """The score of ``reference.score_patches`` on ONNX Runtime, by SRCNN 9-1-5's weights, or plain bicubic for None.
+    Raises InputError if the weights, scale or boundary are wrong, and RunError if onnx or onnxruntime is missing."""
 
     def __init__(
         self,
@@ -153,21 +134,10 @@ class OnnxScorer:
 class OnnxNetwork:
     """A network from an .onnx file with one float32 input [N, C, H, W] in [0, 1], Y or RGB, and one output, SR.
 
-    Args:
-        path: The file.
-        scale: The scale that the network must have.
-        threads: Number of CPU threads of one run.
-        device: "auto", "cpu" or "cuda", as for ``session``.
-
-    Attributes:
-        channels: 1 for Y, 3 for RGB.
-        takes: "up" if the output has the size of the input, which is then bicubically up-sampled; "lr" if the output is
-            ``scale`` times as large.
-        size: The only input size [H, W] that the network takes; None for a side that may vary.
-
-    Raises:
-        InputError: the file is not such a network, or has another scale.
-        RunError: onnxruntime is missing.
+    ``channels`` is 1 for Y, 3 for RGB. It ``takes`` "up" if the output has the size of the input, which is then
+    bicubically up-sampled, and "lr" if it is ``scale`` times as large. ``size`` is the only input size [H, W] that it
+    takes; None for a side that may vary. Raises InputError if the file is not such a network, or has another scale, and
+    RunError if onnxruntime is missing.
     """
 
     def __init__(self, path: Path | str, scale: int, threads: int = 1, device: str = "auto") -> None:
