@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
+from srfast.coreset.pairs import turn
 from srfast.data.encoding import Encoding, encoding_of
 from srfast.data.images import ImageFile, find_images, header, read_rgb
 from srfast.data.workers import ordered_map
@@ -195,13 +196,6 @@ def _turned(low: np.ndarray, position: int) -> np.ndarray:
     return (low.transpose(0, 2, 1) if position & 4 else low).astype(np.float32)
 
 
-def turn_cells(cells: np.ndarray, position: int) -> np.ndarray:
-    """Cells [n, s, s] in the same orientation."""
-    cells = cells[:, :, ::-1] if position & 1 else cells
-    cells = cells[:, ::-1] if position & 2 else cells
-    return cells.transpose(0, 2, 1) if position & 4 else cells
-
-
 def _pairs(a: np.ndarray, shape_a: np.ndarray, b: np.ndarray, shape_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which cells of a are similar to which of b: row numbers [n, 2] in their order, and their likeness [n]."""
     low_a, low_b = _frequencies(a).reshape(len(a), _LOW * _LOW), _frequencies(b)
@@ -218,7 +212,7 @@ def _pairs(a: np.ndarray, shape_a: np.ndarray, b: np.ndarray, shape_b: np.ndarra
             i, j = (i[i < j], j[i < j]) if same else (i, j)
             for part in range(0, len(i), _BLOCK):
                 a_part, b_part = i[part : part + _BLOCK], j[part : part + _BLOCK]
-                values = _likeness(a[a_part], turn_cells(b[b_part], position))
+                values = _likeness(a[a_part], turn(b[b_part], position))
                 for x, y, value in zip(a_part.tolist(), b_part.tolist(), values.tolist(), strict=True):
                     if value > best.get((x, y), 0.0):
                         best[x, y] = value

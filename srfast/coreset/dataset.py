@@ -180,10 +180,10 @@ class CorePatches(Pairs, Dataset[Pair]):
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """The items of a batch; PyTorch's DataLoader calls it."""
         self.prepare(get_worker_info() is None)
-        rows, draws = [self.row(index) for index in indices], self._draws()
+        p, rows, draws = self.patches, [self.row(index) for index in indices], self._draws()
         order: Sequence[int] = range(len(rows))
         if self._packed is None:  # image by image
-            order = sorted(order, key=lambda i: self._place(rows[i]))
+            order = sorted(order, key=lambda i: (p.image[rows[i]], float(p.factor[rows[i]])))
         if self._side is None or not rows:  # patches of several sizes are no tensor
             items = {i: self._single(rows[i], draws) for i in order}
             return [items[i] for i in range(len(rows))]
@@ -194,9 +194,6 @@ class CorePatches(Pairs, Dataset[Pair]):
             lr[i], hr[i] = self._drawn(rows[i], draws)
         batch = _Batch(torch.from_numpy(lr), torch.from_numpy(hr))
         return batch if self.transform is None else [self.transform(*pair) for pair in batch]
-
-    def _place(self, row: int) -> tuple[str, float]:
-        return self.patches.image[row], float(self.patches.factor[row])
 
     def _draws(self) -> np.ndarray:
         draws: np.ndarray = self._state.numpy()

@@ -180,11 +180,7 @@ class _Patches:
             **{c: self.table[o] if o in self.table.column_names else none for c, o in own.items()},
             "pixels_sha256": pixels.tolist(),
         }
-        return pa.table({f.name: _typed(columns[f.name], f.type) for f in PATCH_SCHEMA}, schema=PATCH_SCHEMA)
-
-
-def _typed(values: Any, kind: pa.DataType) -> Any:
-    return values.cast(kind) if isinstance(values, pa.ChunkedArray) else pa.array(values, kind)
+        return pa.table({name: columns[name] for name in PATCH_SCHEMA.names}).cast(PATCH_SCHEMA)
 
 
 def _sources(

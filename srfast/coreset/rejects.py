@@ -102,7 +102,8 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
         return by_reason
     names, codes = table.coded()
     if clean:
-        check_clean(table.columns)
+        if not known_defects(table.columns):
+            raise InputError("clean: the table has no columns of defects", hint="`srfast score --defects` makes them")
         several = "shrink" in table.columns  # at each size an image of its own
         each, stretches = groups(codes, np.unique(table.column("shrink"), return_inverse=True)[1] if several else None)
         for t in thresholds.THRESHOLDS:
@@ -121,12 +122,6 @@ def known_defects(columns: Iterable[str]) -> bool:
     """Whether a column has a threshold."""
     known = set(columns)
     return any(t.column in known for t in thresholds.THRESHOLDS)
-
-
-def check_clean(columns: list[str]) -> None:
-    """Checks that a table has columns of defects. Raises InputError if it has none."""
-    if not known_defects(columns):
-        raise InputError("clean: the table has no columns of defects", hint="`srfast score --defects` makes them")
 
 
 def about_rejected(settings: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:

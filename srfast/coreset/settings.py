@@ -120,10 +120,6 @@ POSITIONAL = ("keep", "order", "drop_hardest", "method", "max_per_image", "seed"
 """The settings that ``srfast.select`` once took by position."""
 
 
-def _date(value: Any) -> str:
-    return date.fromisoformat(value).isoformat()
-
-
 def _listed(choices: dict[str, str]) -> str:
     return "; ".join(f"{name}: {text}" for name, text in choices.items())
 
@@ -336,7 +332,10 @@ class ManifestArguments(Settings):
     url: str | None = setting(None, "Address at which the selection is published.", text("an address"))
     creator: str | None = setting(None, "Who made the selection.", text("a name"))
     published: str | None = setting(
-        None, "Date of publication, such as 2026-01-31.", Kind("a date such as 2026-01-31", _date), metavar="DATE"
+        None,
+        "Date of publication, such as 2026-01-31.",
+        Kind("a date such as 2026-01-31", lambda value: date.fromisoformat(value).isoformat()),
+        metavar="DATE",
     )
     source: tuple[str, ...] = setting(
         (),

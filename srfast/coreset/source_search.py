@@ -78,12 +78,10 @@ class Search:
         for source in self.wanted.values():
             self.groups.setdefault(source.pixels, []).append(source)
         left = self._by_contents()
-        open_groups = {pixels: group for pixels, group in self.groups.items() if not self._is_settled(group)}
+        known = {*self.at, *self.problems}
+        open_groups = {pixels: g for pixels, g in self.groups.items() if not known >= {s.number for s in g}}
         if open_groups:
             self._by_pixels(open_groups, left)
-
-    def _is_settled(self, group: list[_Source]) -> bool:
-        return all(s.number in self.at or s.number in self.problems for s in group)
 
     def _by_contents(self) -> list[ImageFile]:
         """Finds images by the size and the hash of their files; returns the files that none has."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -82,17 +81,10 @@ def score_patches(
     if isinstance(patches, np.ndarray):
         engine = make_engine(network, settings, isa, default_threads())
         return check_finite(engine.batch(patches), "scorer") if len(patches) else np.zeros(0, np.float32)
-    with _on(patches):
-        return _of_tensor(make_engine(network, settings, isa, default_threads()), patches)
-
-
-def _on(patches: Any) -> AbstractContextManager[object]:
-    """The GPU of the patches, if they lie on one, as the current one."""
-    if not patches.is_cuda:
-        return nullcontext()
     import torch
 
-    return torch.cuda.device(patches.device)
+    with torch.cuda.device_of(patches):
+        return _of_tensor(make_engine(network, settings, isa, default_threads()), patches)
 
 
 def _of_tensor(engine: BatchEngine, patches: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,9 @@ from srfast.scoring.rows import numbers
 from srfast.scoring.settings import RESUMED, ScoreArguments, ScoreSettings
 from srfast.scoring.table import ScoreTable
 from srfast.settings import documented, first_difference
+
+if TYPE_CHECKING:
+    from srfast.scoring.cluster import Cluster
 
 log = logging.getLogger(__name__)
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -133,7 +136,7 @@ def _write_scores(images: Images, output: str | os.PathLike[str], settings: Scor
     return summary
 
 
-def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Source]:
+def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Local | Cluster]:
     if settings.engine == "ray":
         from srfast.scoring.cluster import Cluster
 
@@ -144,21 +147,9 @@ def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContext
     return nullcontext(_Local(network, job))
 
 
-class _Source(Protocol):
-    """The source of scores: this process, or a cluster."""
-
-    network: Network
-    backend: str
-    precision: str
-    device: str
-    """"cpu" or "cuda"."""
-    decoder: dict[str, Any]
-    """The decoder as the metadata name it, if it is not srfast's own."""
-
-    def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]: ...
-
-
 class _Local:
+    """This process as the source of scores, as a ``Cluster`` is one."""
+
     def __init__(self, network: Network, job: Job) -> None:
         self.network, self.job = network, job
         self.backend, self.precision = job.engine.name, job.engine.precision
@@ -176,7 +167,7 @@ class _Local:
 
 
 def _write(
-    source: _Source, settings: ScoreArguments, root: str, files: list[ImageFile], target: Path, folder: bool,
+    source: _Local | Cluster, settings: ScoreArguments, root: str, files: list[ImageFile], target: Path, folder: bool,
     passed: Counter[str], progress: Progress,
 ) -> Summary:  # fmt: skip
     made = settings.recorded(root, source.network, source.backend, source.precision)
@@ -233,7 +224,7 @@ def _check_readable(files: list[ImageFile], threads: int) -> None:
 
 
 def _score_into(
-    parts: Parts, source: _Source, settings: ScoreSettings, files: list[ImageFile], progress: Progress
+    parts: Parts, source: _Local | Cluster, settings: ScoreSettings, files: list[ImageFile], progress: Progress
 ) -> None:
     """Scores the images that the parts do not hold yet.
 

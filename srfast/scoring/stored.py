@@ -137,15 +137,12 @@ class Stored(Rows):
                 tables = [self._read(path) for path in self._paths]
                 self._table = in_order(tables, [str(p) for p in self._paths])
             elif not follow or any(of[a] > of[b] for a, b in pairwise(order)):
-                self._arrange(np.array(sorted(range(len(order)), key=lambda i: of[order[i]])))
+                by_name = np.array(sorted(range(len(order)), key=lambda i: of[order[i]]))
+                self._pieces = self._starts[:-1][by_name], self._starts[1:][by_name]
+                self._starts = np.concatenate([[0], np.cumsum(self._pieces[1] - self._pieces[0])])
+                self._ids = self._ids[by_name]
         pa.default_memory_pool().release_unused()
         self._loss = self._arranged(losses) if self._table is None else numbers(self._table.column("loss"))
-
-    def _arrange(self, order: np.ndarray) -> None:
-        """Puts the images' rows into another order."""
-        self._pieces = self._starts[:-1][order], self._starts[1:][order]
-        self._starts = np.concatenate([[0], np.cumsum(self._pieces[1] - self._pieces[0])])
-        self._ids = self._ids[order]
 
     def _arranged(self, parts: list[np.ndarray]) -> np.ndarray:
         values = np.concatenate(parts) if len(parts) != 1 else parts[0]

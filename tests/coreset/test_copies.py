@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from srfast.coreset.copies import _frequencies, _turned, find_copies, turn_cells
+from srfast.coreset.copies import _frequencies, _turned, find_copies
+from srfast.coreset.pairs import turn
 from srfast.data.encoding import encoding_of, jpeg_quality
 from srfast.data.images import find_images
 from srfast.errors import InputError
@@ -103,7 +104,7 @@ def test_frequencies_turn_as_the_cells_do() -> None:
     cells = np.random.default_rng(0).integers(0, 256, (3, 64, 64), np.uint8)
     for position in range(8):
         turned = _turned(_frequencies(cells), position)
-        np.testing.assert_allclose(_frequencies(turn_cells(cells, position)), turned, atol=2e-3)
+        np.testing.assert_allclose(_frequencies(turn(cells, position)), turned, atol=2e-3)
 
 
 @pytest.mark.parametrize("quality", [1, 10, 35, 50, 75, 90, 95, 99, 100])

@@ -73,27 +73,21 @@ class Threshold:
         sign = "<=" if self.low else ">="
         return f"mean {sign} {limit:g}" if share is None else f"{100 * share:g} % of the patches {sign} {limit:g}"
 
-    def sql_whole(self, over: str = "") -> str:
-        """SQL that says whether an image is left out as a whole: an aggregate, or with ``over`` a window function."""
-        return self._sql(self.image, self.most or self.share, over)
-
-    def sql_within(self, over: str = "") -> str:
-        """SQL that says whether patches of an image count by themselves; empty if they do in all images."""
-        return "" if self.within is None else self._sql(self.within, self.share, over)
-
     def _sql(self, limit: float, share: float | None, over: str) -> str:
         sign = "<=" if self.low else ">="
         if share is None:
             return f"avg({self.column}){over} {sign} {limit:g}"
         return f"avg(({self.column} {sign} {limit:g})::INT){over} >= {share:g}"
 
-    def sql(self, whole: str, within: str) -> str:
-        """The condition in SQL for a patch to be left out, from that for its image as a ``whole``, and for its value to
-        be beyond ``within``."""
+    def sql(self, over: str) -> str:
+        """The condition in SQL for a patch to be left out, where the window ``over`` is of its image."""
+        whole = self._sql(self.image, self.most or self.share, over)
         if self.patch is None:
             return whole
         single = f"{self.column} {'<=' if self.low else '>='} {self.patch:g}"
-        return f"{whole} OR {single}" if self.within is None else f"{whole} OR ({single} AND {within})"
+        if self.within is None:
+            return f"{whole} OR {single}"
+        return f"{whole} OR ({single} AND {self._sql(self.within, self.share, over)})"
 
 
 @dataclass(frozen=True)
@@ -149,7 +143,7 @@ def condition(columns: Iterable[str]) -> str:
     """
     known = set(columns)
     over = f" OVER (PARTITION BY {'image, shrink' if 'shrink' in known else 'image'})"
-    bad = [t.sql(t.sql_whole(over), t.sql_within(over)) for t in THRESHOLDS if t.column in known]
+    bad = [t.sql(over) for t in THRESHOLDS if t.column in known]
     return " AND ".join(f"NOT coalesce({b}, false)" for b in bad)
 
 
