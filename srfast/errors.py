@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class _ForUsers(Exception):
     """An error in one line, and in ``hint`` what the user can do about it, which ``str()`` appends to the line."""
@@ -27,6 +30,15 @@ class _ForUsers(Exception):
 
 class InputError(_ForUsers, ValueError):
     """Wrong usage or input. The message names the argument or file, what was expected and what came. Exit code 2."""
+
+
+@contextmanager
+def inside(place: str) -> Iterator[None]:
+    """Puts a place, such as "photo.png: ", before the message of an InputError that the body raises."""
+    try:
+        yield
+    except InputError as error:
+        raise error.within(place) from None
 
 
 class ArgumentError(InputError, TypeError):

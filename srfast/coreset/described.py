@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from srfast.coreset.settings import Selection
-from srfast.errors import InputError
+from srfast.errors import InputError, inside
 
 LONGEST = 4000
 """Characters of the longest condition that is run."""
@@ -39,12 +39,9 @@ def check_selection(name: str | os.PathLike[str], selection: Any) -> None:
     if not isinstance(selection, Mapping):
         raise InputError(f"{name}: selection: expected an object, got {type(selection).__name__}")
     for key, field in Selection.__dataclass_fields__.items():
-        value = selection.get(key)
-        try:
-            if value is not None:
+        if (value := selection.get(key)) is not None:
+            with inside(f"{name}: selection: "):
                 field.metadata["kind"].check(key, value)
-        except InputError as error:
-            raise error.within(f"{name}: selection: ") from None
     for key in _COUNTS:
         value = selection.get(key)
         if value is not None and (type(value) is not int or value < 0):

@@ -16,18 +16,17 @@ import pyarrow as pa
 from srfast.coreset.counting import running_count
 from srfast.coreset.features import SIDE, describe, spectrum
 from srfast.coreset.likeness import detail_likeness, halved, likeness, rough_likeness
-from srfast.coreset.overlap import in_one_grid
+from srfast.coreset.limits import in_one_grid
 from srfast.data.encoding import encoding_of
 from srfast.data.grid import starts
 from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.shrink import sizes_of
 from srfast.data.workers import ordered_map
-from srfast.errors import InputError
 from srfast.runtime.optional import needing
 from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows, coded
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.table import ScoreTable, check_scored, one_table
+from srfast.scoring.table import ScoreTable, check_new, one_table
 from srfast.settings import fraction
 
 log = logging.getLogger(__name__)
@@ -129,12 +128,7 @@ def find_duplicates(
     patch's size is compared. Arguments and errors are those of ``dedup``.
     """
     fraction("alike", zero=False, one=True).check("alike", alike)
-    check_scored("scores", scores.meta)
-    taken = [c for c in COLUMNS if c in scores.table.column_names]
-    if taken:
-        raise InputError(f"scores: column {taken[0]!r} exists already", hint="take the table without it")
-    if not len(scores):
-        raise InputError("scores: expected at least one patch, got an empty table")
+    check_new(scores, COLUMNS)
     tests = find_images(list(against)) if (against := list(against)) else []
     with needing("dedup"):
         import faiss  # noqa: F401  (before the images are read)

@@ -26,7 +26,7 @@ from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
 from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.table import ScoreTable, check_scored, one_table
+from srfast.scoring.table import ScoreTable, check_new, one_table
 from srfast.settings import whole
 
 if TYPE_CHECKING:
@@ -88,11 +88,7 @@ def influence(
         RunError: PyTorch is not installed, or the target's loss does not depend on the scorer.
     """
     table = one_table(scores, allow_missing_shards=allow_missing_shards)
-    check_scored("scores", table.meta)
-    if COLUMN in table.columns:
-        raise InputError(f"scores: column {COLUMN!r} exists already", hint="take the table without it")
-    if not len(table):
-        raise InputError("scores: expected at least one patch, got an empty table")
+    check_new(table, [COLUMN])
     if table.meta.get("lr"):
         raise InputError(
             "scores: expected LR images made by srfast, got a table of given LR images, which the target does not have"

@@ -19,6 +19,7 @@ from cachetools import LRUCache
 
 from srfast.coreset.described import check_selection
 from srfast.data.deep import read_at
+from srfast.data.grid import cropped
 from srfast.data.hashing import of_file, of_pixels
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.packed import Packed, StoreLayout, Write, packed
@@ -210,13 +211,7 @@ def read_pair(
     read, or the image is smaller than the scale.
     """
     whole = read_at(source.path, source.depth)
-    rgb = shrunk(whole, source.factor)
-    h, w = (n - n % scale for n in rgb.shape[:2])
-    if h == 0 or w == 0:
-        raise InputError(
-            f"{source.path}: expected at least {scale} x {scale} pixels, got {rgb.shape[1]} x {rgb.shape[0]}"
-        )
-    lr, hr = None, rgb[:h, :w]
+    lr, hr = None, cropped(shrunk(whole, source.factor), scale, source.path)
     if source.draws is not None:
         pixels, size = of_pixels(whole), str(Fraction(source.factor).limit_denominator(1000))
         lr, steps = source.draws.lr(hr, scale, draw=draw, pixels=pixels, size=size)

@@ -21,6 +21,14 @@ def check_grid(scale: int, patch: int, stride: int) -> None:
             raise InputError(f"{name}: expected a positive multiple of the scale {scale}, got {value}")
 
 
+def cropped(image: np.ndarray, scale: int, path: object = "image") -> np.ndarray:
+    """An image [H, W, C], cropped right and bottom to a multiple of the scale. Raises InputError if it is smaller."""
+    h, w = (n - n % scale for n in image.shape[:2])
+    if h == 0 or w == 0:
+        raise InputError(f"{path}: expected at least {scale} x {scale} pixels, got {image.shape[1]} x {image.shape[0]}")
+    return image[:h, :w]
+
+
 def starts(length: int, scale: int, patch: int, stride: int) -> np.ndarray:
     """First pixels of the windows along one side, int32, ascending.
 

@@ -7,7 +7,7 @@ dropped in silence.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,7 @@ class _Reader:
         for name in set(names) & set(_VIDEO):
             self.lost.append(f"compress_algorithms{n}: {name} has no counterpart; the others share its probability.")
         known = [
-            (w, {"do": k, "quality": _integers(qualities[k])})
+            (w, {"do": k, "quality": list(map(round, _floats(qualities[k])))})
             for k, w in zip(names, weights, strict=True)
             if k in qualities
         ]
@@ -250,8 +250,3 @@ def _with_chance(operation: dict[str, Any], chance: float) -> dict[str, Any]:
 def _floats(value: Any) -> list[float]:
     low, high = (float(v) for v in value)
     return [low, high]
-
-
-def _integers(value: Sequence[Any]) -> list[int]:
-    low, high = value
-    return [round(float(low)), round(float(high))]

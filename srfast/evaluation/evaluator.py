@@ -19,7 +19,7 @@ from srfast.data.hashing import of_pixels
 from srfast.data.images import find_images
 from srfast.data.lowres import LowRes, check_apart
 from srfast.degradation.plan import Degradation, Draws
-from srfast.errors import InputError
+from srfast.errors import InputError, inside
 from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window, protocol_of, to_uint8
 from srfast.evaluation.settings import EvaluateSettings
@@ -160,12 +160,10 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
             sr, hr = _reconstruct(network, hr, lr, scale, protocol, s.tile)
             if s.inspect is not None:
                 s.inspect(file.name, sr, hr)
-            try:
+            with inside(f"{file.path}: "):
                 psnr = metrics.psnr(sr, hr, shave=scale, protocol=protocol)
                 ssim = metrics.ssim(sr, hr, shave=scale, protocol=protocol, window=s.window)
                 values = {measure.name: measure(sr, hr, scale) for measure in opened}
-            except InputError as error:
-                raise error.within(f"{file.path}: ") from None
             scores.append(ImageScore(file.name, psnr, ssim, values))
     crop = f"{scale} pixels at each side are left out"
     about = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 from srfast.errors import InputError
@@ -48,8 +47,7 @@ class Format:
 
     def part(self, name: str) -> Any:
         """Its ``writer`` or ``reader``."""
-        part = getattr(self, name)
-        return _loaded(part) if isinstance(part, str) else part
+        return plugins.named("srfast.exporting", getattr(self, name))
 
 
 _FOLDERS = r"(HR|LRx[234])"
@@ -103,8 +101,3 @@ def find(name: str) -> Format:
     if not isinstance(entry, Format):
         raise InputError(f"to: expected {name} to be a Format, got {type(entry).__name__}")
     return entry
-
-
-def _loaded(name: str) -> Any:
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(f"srfast.exporting.{module}"), attribute)

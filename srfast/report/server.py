@@ -26,11 +26,11 @@ from srfast.coreset.settings import SelectArguments
 from srfast.data.shrink import shrunk
 from srfast.data.workers import Budget
 from srfast.errors import InputError, RunError
-from srfast.report.assembly import assemble
 from srfast.report.explorer import STATUS, columns, packed
 from srfast.report.pictures import patch, reduced, source
 from srfast.report.report import report
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first, ranked, read_scores
+from srfast.report.writing import assemble
 from srfast.scoring.orders import descending, summed
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages

@@ -83,12 +83,8 @@ def kept_from_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _nobody() -> None:
-    pass
-
-
 @contextmanager
-def finishing(tell: Callable[[], object] = _nobody) -> Iterator[Callable[[], bool]]:
+def finishing(tell: Callable[[], object] = lambda: None) -> Iterator[Callable[[], bool]]:
     """Defers the first signal while the body runs; the callable that the body gets then returns True. ``tell`` is
     called at that signal, to notify other processes.
 

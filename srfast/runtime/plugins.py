@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import re
 import sys
@@ -56,3 +57,11 @@ def from_file(name: str) -> Any:
     if not hasattr(module, attribute):
         raise InputError(f"{file}: expected {attribute!r} in it, got nothing of that name")
     return getattr(module, attribute)
+
+
+def named(package: str, of: Any) -> Any:
+    """What a descriptor holds: an object itself, or the one at "module:name" below a package, loaded only here."""
+    if not isinstance(of, str):
+        return of
+    module, _, name = of.partition(":")
+    return getattr(importlib.import_module(f"{package}.{module}"), name)

@@ -19,11 +19,11 @@ from srfast.data.limits import VARIABLE
 from srfast.errors import InputError, RunError
 from srfast.ops.device import sees_cuda
 from srfast.runtime.optional import needing
-from srfast.scoring.columns import repeated
 from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.per_image import Job, open_job
 from srfast.scoring.settings import Backend, ScoreSettings
+from srfast.scoring.table import repeated
 from srfast.version import VERSION
 
 log = logging.getLogger(__name__)

@@ -21,11 +21,10 @@ from srfast.data.lowres import LowRes
 from srfast.data.parquet import TableWriter
 from srfast.data.run_folder import OtherSettings, RunFolder, check_folder, check_same
 from srfast.errors import InputError, RunError
-from srfast.scoring.columns import repeated, schema_of
 from srfast.scoring.metadata import NOTED, PASSED, Outcome, file_metadata, of_records, records_of
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import RESUMED
-from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, write_parquet
+from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, repeated, schema_of, write_parquet
 
 ROWS = 1 << 16
 """Number of rows after which a part is written, about 1 MiB."""

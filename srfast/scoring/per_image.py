@@ -18,11 +18,11 @@ from srfast.data.shrink import shrunk
 from srfast.errors import InputError
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
 from srfast.scoring.backends.protocol import Engine, Scores, TakesSeveral, check_finite
-from srfast.scoring.columns import image_rows
 from srfast.scoring.image_size import choose
 from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.settings import AUTO, ScoreSettings
+from srfast.scoring.table import image_rows
 
 LARGE = 1 << 23
 """Pixels from which on all workers score one image together instead of each its own. The memory for it is that of one

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +17,14 @@ from srfast.data.images import stays_inside
 from srfast.data.parquet import TableWriter, check_names, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
+from srfast.scoring.defects.thresholds import names
 from srfast.scoring.metadata import about_images, file_metadata, parse_meta
 from srfast.scoring.rows import Rows, is_frame, numbers, of_frame
 from srfast.scoring.shards import check_together, checked_shards, in_order, joined_meta, part_files
+
+if TYPE_CHECKING:
+    from srfast.data.grid import Grid
+    from srfast.scoring.backends.protocol import Scores
 
 SCHEMA = pa.schema(
     [pa.field("image", pa.string(), nullable=False)]
@@ -115,6 +121,16 @@ def check_scored(name: str | os.PathLike[str], meta: dict[str, Any]) -> None:
     """Refuses a core-set if a score table is to be read."""
     if provenance.kind_of_table(meta) == "core-set":
         raise InputError(f"{name}: expected a score table, got a core-set", hint="take the table it was selected from")
+
+
+def check_new(scores: ScoreTable, columns: Iterable[str]) -> None:
+    """Refuses a core-set, a table without rows, and one that has one of these columns already."""
+    check_scored("scores", scores.meta)
+    for column in columns:
+        if column in scores.columns:
+            raise InputError(f"scores: column {column!r} exists already", hint="take the table without it")
+    if not len(scores):
+        raise InputError("scores: expected at least one patch, got an empty table")
 
 
 def with_extras(schema: pa.Schema, stored: pa.Schema) -> pa.Schema:
@@ -299,3 +315,50 @@ def concatenate(
     check_together(names, metas, [t.table.schema for t in tables])
     table = in_order([t.table for t in tables], names)
     return ScoreTable(table, checked_shards(metas, allow_missing_shards))
+
+
+def schema_of(settings: Mapping[str, Any]) -> pa.Schema:
+    """The columns of a run with these settings, as the schema of a table."""
+    if settings.get("defects"):
+        schema = reduce(pa.Schema.append, map(defect_field, names(bool(settings.get("lr")))), SCHEMA)
+    else:
+        schema = BLOCKINESS if settings.get("blockiness") else SCHEMA
+    return with_shrink(schema) if settings.get(COLUMN) else schema
+
+
+def image_rows(
+    name: str, grid: Grid, scores: Scores, more: Mapping[str, np.ndarray] | None = None, shrink: float | None = None
+) -> pa.Table:
+    """The rows of one image at one size; ``more`` holds ``blockiness``, or the columns of the defects, by name."""
+    more = more or {}
+    n = len(grid)
+    columns = [
+        repeated(name, n),
+        arrow(np.tile(grid.xs, len(grid.ys)), np.int32),
+        arrow(np.repeat(grid.ys, len(grid.xs)), np.int32),
+        arrow(np.full(n, grid.size), np.int32),
+        *(arrow(column, np.float32) for column in (scores.loss, scores.bicubic, scores.sobel)),
+        *map(nullable, more.values()),
+    ]
+    schema = BLOCKINESS if list(more) == ["blockiness"] else reduce(pa.Schema.append, map(defect_field, more), SCHEMA)
+    if shrink is not None:
+        columns.insert(4, arrow(np.full(n, shrink), np.float32))
+        schema = with_shrink(schema)
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def repeated(text: str, n: int) -> pa.Array:
+    """A column that holds one string n times, made without ``pa.repeat`` for the reason given at ``arrow``."""
+    data = text.encode()
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(len(data))
+    return pa.Array.from_buffers(pa.string(), n, [None, pa.py_buffer(offsets), pa.py_buffer(data * n)])
+
+
+def nullable(values: np.ndarray) -> pa.Array:
+    """A float32 column whose NaN become null, made without ``pa.array`` for the reason given at ``arrow``."""
+    values = np.ascontiguousarray(values, np.float32)
+    missing = np.isnan(values)
+    if not missing.any():
+        return arrow(values, np.float32)
+    valid = pa.py_buffer(np.packbits(~missing, bitorder="little"))
+    return pa.Array.from_buffers(pa.float32(), len(values), [valid, pa.py_buffer(values)], int(missing.sum()))

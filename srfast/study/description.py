@@ -16,7 +16,7 @@ from srfast.data import toml
 from srfast.data.grid import check_grid
 from srfast.degradation.plan import Degradation
 from srfast.degradation.settings import PRESETS
-from srfast.errors import InputError
+from srfast.errors import InputError, inside
 from srfast.models import registry as models
 from srfast.ops.device import Device
 from srfast.runtime.plugins import is_file
@@ -173,11 +173,9 @@ def read_study(
         raise InputError(f"{path}: data.train: expected folders of images, here or as `images`, got nothing")
     scales = scoring["scale"]
     patch, stride = scoring["patch"], scoring["stride"] or scoring["patch"]
-    try:
+    with inside(f"{path}: scoring."):
         for scale in scales:
             check_grid(scale, patch, stride)
-    except InputError as error:
-        raise error.within(f"{path}: scoring.") from None
     changes = {k: training[k] for k in RECIPE if training[k] is not None}
     own = _own_models(path, [*training["models"], *(m for arm in arms for m in arm.models)])
     training["models"] = tuple(map(_short, training["models"]))
@@ -185,10 +183,8 @@ def read_study(
     if (degradation := training["degradation"]) and degradation not in PRESETS:
         training["degradation"] = degradation = str(folder / degradation)
     if degradation:
-        try:
+        with inside(f"{path}: training."):
             Degradation.read(degradation)
-        except InputError as error:
-            raise error.within(f"{path}: training.") from None
         if taken := [t for t in tests if t.endswith(DEGRADED)]:
             raise InputError(f"{path}: data.test: expected names that do not end in {DEGRADED}, got {taken[0]}")
     for arm in arms:
@@ -244,10 +240,8 @@ def _own_models(path: Path, named: Sequence[str]) -> dict[str, str]:
                 raise toml.unknown(f"{path}: training.models", name, [*models.names(), "FILE.py:NAME"])
             continue
         place = str(path.resolve().parent / name)
-        try:
+        with inside(f"{path}: training.models: "):
             models.describe(place)
-        except InputError as error:
-            raise error.within(f"{path}: training.models: ") from None
         if own.setdefault(_short(name), place) != place or _short(name) in models.names():
             raise InputError(
                 f"{path}: training.models: expected models of different names, since results distinguish them by "
@@ -262,10 +256,8 @@ def _check_recipes(path: Path, study: Study) -> None:
     for arm, scale in product(study.arms, study.scales):
         where = f"{path}: arm {arm.name!r}." if arm.recipe else f"{path}: training."
         for model in arm.models or study.models:
-            try:
+            with inside(where):
                 crop = study.recipe_of(arm, model, scale).lr_patch
-            except InputError as error:
-                raise error.within(where) from None
             if crop * scale > study.patch:
                 raise InputError(
                     f"{where}lr_patch: expected at most {study.patch // scale} (patches are {study.patch} px), "
@@ -322,18 +314,13 @@ def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
         select = {name: value for name in SELECT if (value := values.pop(name)) is not None}
         if is_file(str(select.get("method", ""))):
             select["method"] = str(path.resolve().parent / select["method"])
-        try:
+        with inside(where):
             Selection(**select).checked(columns)
             if select.get("target"):
                 select["target"] = str(path.resolve().parent / select["target"])
-        except InputError as error:
-            raise error.within(where) from None
-        arm = Arm(**values, select=select, recipe=changes)
-        try:
+            arm = Arm(**values, select=select, recipe=changes)
             for keep in arm.keep:
                 arm.selection(keep, 0)
-        except InputError as error:
-            raise error.within(where) from None
         if arm.of_loss and arm.redraw == "pass":
             raise InputError(f"{where}keep_loss: cannot be combined with redraw = 'pass'")
         if arm.redraw == "pass" and select != {"method": "random"}:

@@ -13,6 +13,7 @@ import numpy as np
 
 from srfast.data.atomic import atomic_path
 from srfast.data.files import new_folder
+from srfast.data.grid import cropped
 from srfast.data.hashing import of_pixels
 from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.workers import ordered_map
@@ -124,12 +125,7 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
 
 def _make(file: ImageFile, s: DegradeArguments, draws: Draws, threads: int, keep: bool, write: bool) -> _Made:
     rgb = read_rgb(file.path)
-    h, w = (n - n % s.scale for n in rgb.shape[:2])
-    if h == 0 or w == 0:
-        raise InputError(
-            f"{file.path}: expected at least {s.scale} x {s.scale} pixels, got {rgb.shape[1]} x {rgb.shape[0]}"
-        )
-    pixels, hr = of_pixels(rgb), rgb[:h, :w]
+    pixels, hr = of_pixels(rgb), cropped(rgb, s.scale, file.path)
     count = max(s.draws if write else 0, DRAWS if keep else 0)
     drawn = [draws.lr(hr, s.scale, draw=k, pixels=pixels, threads=threads) for k in range(count)]
     kept = drawn[: s.draws] if write else []

@@ -13,7 +13,7 @@ import numpy as np
 
 from srfast.data.encoding import encoding_of
 from srfast.data.files import check_output, output_file
-from srfast.data.grid import Grid
+from srfast.data.grid import Grid, cropped
 from srfast.data.hashing import of_pixels
 from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.workers import ordered_map
@@ -127,7 +127,8 @@ def fit_degradation(
         page.check()
     threads = s.threads or default_threads()
     with shown(s.progress, "fitting", "images", "rounds") as progress:
-        given = _quantiles(_all(lambda f: measures(read_rgb(f.path), f.path), low, threads))
+        each = _each(lambda f: measures(read_rgb(f.path), f.path), low, threads)
+        given = _quantiles([values for _, values in each])
         if np.isnan(given["detail"]).all():
             raise InputError("like: expected LR images that show something, got flat ones only")
         before = _quantiles(_degraded(Draws(Degradation.read("bicubic"), s.seed), high, s.scale, threads, 0))
@@ -164,10 +165,6 @@ def _spread(files: Sequence[ImageFile]) -> list[ImageFile]:
 def _each(measure: Any, files: Sequence[ImageFile], threads: int) -> list[tuple[ImageFile, Any]]:
     with closing(ordered_map(measure, files, threads)) as results:
         return list(results)
-
-
-def _all(measure: Any, files: Sequence[ImageFile], threads: int) -> list[dict[str, float]]:
-    return [values for _, values in _each(measure, files, threads)]
 
 
 def _degraded(draws: Draws, files: Sequence[ImageFile], scale: int, threads: int, round: int) -> list[dict[str, float]]:
@@ -208,8 +205,7 @@ def _calibration(files: Sequence[ImageFile], scale: int, threads: int) -> Callab
     """A function from detail to the standard deviation of the blur, in HR pixels, that gives it to these images."""
 
     def details(file: ImageFile) -> list[float]:
-        rgb = read_rgb(file.path)
-        hr = rgb[: rgb.shape[0] // scale * scale, : rgb.shape[1] // scale * scale]
+        hr = cropped(read_rgb(file.path), scale)
         return [
             detail(Draws(Degradation.of("blur", _content([v], [0.0], None, files))).lr(hr, scale)[0]) for v in SIGMAS
         ]
@@ -282,7 +278,6 @@ def _show(page: Page, f: Fitted, low: Sequence[ImageFile], high: Sequence[ImageF
     page.rows.append(Row("your LR images", tuple(Figure(name, picture(image, 192)) for name, image in yours)))
     for file in high[:: -(-len(high) // 4)]:
         rgb = read_rgb(file.path)
-        hr = rgb[: rgb.shape[0] // scale * scale, : rgb.shape[1] // scale * scale]
-        draws, pixels = Draws(f.degradation, seed + 1), of_pixels(rgb)
+        hr, draws, pixels = cropped(rgb, scale), Draws(f.degradation, seed + 1), of_pixels(rgb)
         page.add(file.name, hr, [draws.lr(hr, scale, draw=k, pixels=pixels) for k in range(4)])
     page.write()

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from srfast.coreset.overlap import separate
+from srfast.coreset.limits import separate
 from srfast.coreset.selection import select
 from srfast.scoring.table import ScoreTable
 
@@ -55,7 +55,7 @@ def test_against_a_plain_loop(iou: float, seed: int) -> None:
 def test_one_patch_far_away_costs_nothing() -> None:
     """All others then lay in one cell, and each was compared with each: 40 s of CPU time for 0.05 s."""
     code = (
-        "import resource, numpy as np; from srfast.coreset.overlap import separate\n"
+        "import resource, numpy as np; from srfast.coreset.limits import separate\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (10, 10))\n"
         "side = 400; at = np.arange(side * side); x, y = at % side * 60, at // side * 60\n"
         "x[-1], y[-1] = (1 << 30) - 96, (1 << 30) - 96\n"

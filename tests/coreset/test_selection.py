@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 import srfast
-from srfast.coreset.methods.draws import STRATA
+from srfast.coreset.methods.sorting import STRATA
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
 from srfast.errors import InputError

@@ -18,7 +18,7 @@ import srfast
 from srfast.coreset.duplicates import find_duplicates
 from srfast.coreset.features import copies, describe, luma, summed
 from srfast.coreset.joining import join_columns
-from srfast.coreset.overlap import NEVER, separate
+from srfast.coreset.limits import NEVER, separate
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.report.pictures import cut

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srfast.coreset.overlap import separate
+from srfast.coreset.limits import separate
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
 from srfast.ops.defects import defects, jpeg_trace

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from srfast.ops.precision import without_tf32
+from srfast.ops.device import without_tf32
 
 backends: Any = torch.backends
 OPERATIONS = ("cudnn.conv", "cudnn.rnn", "cuda.matmul", "mkldnn.conv", "mkldnn.matmul")

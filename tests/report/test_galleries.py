@@ -13,9 +13,8 @@ import pytest
 from PIL import Image
 
 from srfast.errors import InputError
-from srfast.report.assembly import assemble, bundle
 from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, Shot, ShotGroup
-from srfast.report.writing import write_page
+from srfast.report.writing import assemble, bundle, write_page
 
 HOSTILE = '</script><img src=x onerror=alert(1)>",=1.png'
 

@@ -36,7 +36,7 @@ def native(rng: random.Random, folder: Path) -> None:
     from PIL import Image
 
     from srfast import downsample, imresize, per_sample_mse, score, score_patches, upsample
-    from srfast.coreset.overlap import separate
+    from srfast.coreset.limits import separate
     from srfast.ops.blockiness import blockiness
     from srfast.ops.defects import defects, jpeg_trace
     from srfast.ops.native import defect_features

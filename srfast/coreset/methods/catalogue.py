@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from srfast.coreset.methods.base import Ready
@@ -42,23 +40,17 @@ def targeted(table: Any, settings: Any) -> Any:
     influence and PyTorch is not installed."""
     add = METHODS[settings.method].target
     assert add is not None
-    return _function(add)(table, settings)
-
-
-def _function(of: Callable[..., Any] | str) -> Callable[..., Any]:
-    """A function of a descriptor."""
-    if not isinstance(of, str):
-        return of
-    module, _, name = of.partition(":")
-    return getattr(import_module(f"srfast.coreset.{module}"), name)
+    return plugins.named("srfast.coreset", add)(table, settings)
 
 
 def _ready(method: Method) -> Ready:
     from srfast.coreset.methods.sorting import by_key, column
 
     named = isinstance(method.key, str) and ":" not in method.key
-    key = partial(column, str(method.key)) if named else _function(method.key)
-    return Ready(method.source, key, _function(method.ordering or partial(by_key, key)), method.counts)
+    key = partial(column, str(method.key)) if named else plugins.named("srfast.coreset", method.key)
+    return Ready(
+        method.source, key, plugins.named("srfast.coreset", method.ordering or partial(by_key, key)), method.counts
+    )
 
 
 def _number_of(function: Any, table: Any) -> np.ndarray:

@@ -189,8 +189,7 @@ def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1
         )
     if backend == "onnx" and (reason := unusable(backend, device, network)):
         raise RunError(f"backend: {backend} cannot be used: {reason}")
-    from srfast.scoring.backends.given_lr import PairEngine
-    from srfast.scoring.backends.upscaling import make_upscaler
+    from srfast.scoring.backends.upscaling import PairEngine, make_upscaler
 
     upscaler = None
     if network.kind in ("module", "onnx"):

@@ -19,7 +19,7 @@ from torch import Tensor
 from srfast.data.grid import Grid
 from srfast.errors import InputError
 from srfast.ops import cuda  # noqa: F401  (registers torch.ops.srfast.degrade)
-from srfast.ops.precision import without_tf32
+from srfast.ops.device import without_tf32
 from srfast.scoring.backends import maps
 from srfast.scoring.backends.maps import WindowSums, sobel_map
 from srfast.scoring.backends.protocol import Scores

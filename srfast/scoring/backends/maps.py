@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srfast.data.grid import Grid
 from srfast.ops import native, reference
-from srfast.ops.precision import without_tf32
+from srfast.ops.device import without_tf32
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.protocol import Scores, cut, window_means
 from srfast.scoring.backends.upload import to_device
