@@ -87,16 +87,10 @@ def _examples(scores: ReportScores, decision: Mapping[str, Any], part: str) -> l
     return [(index[name], str(said)) for name, said in entries if isinstance(name, str) and name in index][:MANY]
 
 
-def _read(scores: ReportScores, image: int) -> np.ndarray | None:
-    states = scores.meta.get("images")
-    state = states.get(scores.images[image]) if isinstance(states, dict) else None
-    return source(scores.root / scores.images[image], state if isinstance(state, dict) else {})[0]
-
-
 def _left_out(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
     pictures = []
     for image, reason in _examples(scores, decision, "left_out"):
-        pixels = _read(scores, image)
+        pixels = source(scores, image)[0]
         if pixels is not None:
             pictures.append(Picture(reduced(pixels, 160), f"{scores.images[image]}: {reason}"))
     return pictures
@@ -109,7 +103,7 @@ def _sizes(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
         factor = float(scores.factor[rows].max())
         rows = rows[scores.factor[rows] == factor]
         row = int(rows[np.argmax(scores.loss[rows])])
-        pixels = _read(scores, image)
+        pixels = source(scores, image)[0]
         if pixels is None:
             continue
         side, x, y = int(scores.size[row]), int(scores.x[row]), int(scores.y[row])
@@ -135,7 +129,7 @@ def _border(scores: ReportScores) -> list[Picture]:
     pictures = []
     for caption, rows in (("hardest kept", kept[:2]), ("last kept", kept[-2:]), ("first not kept", after[:2])):
         for row in rows.tolist():
-            pixels = _read(scores, int(scores.code[row]))
+            pixels = source(scores, int(scores.code[row]))[0]
             if pixels is None:
                 continue
             side, x, y = int(scores.size[row]), int(scores.x[row]), int(scores.y[row])

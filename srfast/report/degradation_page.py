@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from srfast.data.files import check_output, output_file
 from srfast.degradation.operations import Step
 from srfast.degradation.plan import Draws
 from srfast.degradation.rows import in_words
-from srfast.report.pictures import encoded
+from srfast.report.pictures import encoded, uri
 from srfast.version import VERSION
 
 KIND = "degradation sheet"
@@ -70,8 +69,10 @@ class Page:
             x, y, width, height = _middle(w // scale, h // scale, SIDE // scale)
             if not figures:
                 cut = hr[y * scale : (y + height) * scale, x * scale : (x + width) * scale]
-                figures.append(Figure("HR", _source(cut)))
-            figures.append(Figure(f"draw {k}", _source(lr[y : y + height, x : x + width]), tuple(map(in_words, steps))))
+                figures.append(Figure("HR", uri(encoded(cut))))
+            figures.append(
+                Figure(f"draw {k}", uri(encoded(lr[y : y + height, x : x + width])), tuple(map(in_words, steps)))
+            )
         self.rows.append(Row(name, tuple(figures)))
 
     def write(self) -> None:
@@ -106,10 +107,4 @@ def _middle(w: int, h: int, side: int) -> tuple[int, int, int, int]:
 def picture(image: np.ndarray, side: int) -> str:
     """The middle of an image, at most ``side`` pixels long, as the source of an img element."""
     x, y, width, height = _middle(image.shape[1], image.shape[0], side)
-    return _source(image[y : y + height, x : x + width])
-
-
-def _source(pixels: np.ndarray) -> str:
-    data = encoded(pixels)
-    kind = "webp" if data[:4] == b"RIFF" else "png"
-    return f"data:image/{kind};base64," + base64.b64encode(data).decode()
+    return uri(encoded(image[y : y + height, x : x + width]))

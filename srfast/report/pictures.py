@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, features
@@ -44,7 +43,6 @@ def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut
     result = Cut()
     left, wholes = budget, WHOLES
     waiting = list(dict.fromkeys(rows))
-    recorded = scores.meta.get("images")
     each = 0.0
     while waiting and left > 0:
         many = 16 if not each else max(1, int(left / each))
@@ -55,8 +53,7 @@ def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut
         spent = made = 0
         for code, wanted in by_image.items():
             name = scores.images[code]
-            known = recorded.get(name) if isinstance(recorded, dict) else None
-            image, note = source(scores.root / name, known if isinstance(known, dict) else {})
+            image, note = source(scores, code)
             if image is not None and name not in result.wholes and wholes > 0:
                 result.sizes[name] = image.shape[1], image.shape[0]
                 result.wholes[name] = reduced(image)
@@ -82,8 +79,10 @@ def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut
     return result
 
 
-def source(path: Path, known: dict[str, Any]) -> tuple[np.ndarray | None, str]:
-    """The image and a remark, or None and the reason why it cannot be shown."""
+def source(scores: ReportScores, code: int) -> tuple[np.ndarray | None, str]:
+    """An image of the table and a remark, or None and the reason why it cannot be shown."""
+    path = scores.root / scores.images[code]
+    known = (scores.meta.get("images") or {}).get(scores.images[code], {})
     try:
         now = path.stat()
         if now.st_size != known.get("size", now.st_size):
@@ -133,3 +132,12 @@ def reduced(image: np.ndarray, side: int = WHOLE) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=70)
     return buffer.getvalue()
+
+
+def uri(data: bytes) -> str:
+    """A picture, PNG, JPEG or WebP, as the source of an img element."""
+    kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
+    kind = next((k for start, k in kinds.items() if data.startswith(start)), None)
+    if kind is None:
+        raise ValueError("picture: expected a file of PNG, JPEG or WebP")
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -131,9 +131,7 @@ def _listings(scores: ReportScores) -> list[Listing]:
         ("skipped", "Skipped", "These files could not be read as images."),
         ("small", "Too small", "These images are smaller than one patch."),
     ):
-        listed = scores.meta.get(key) or []
-        entries = [_named(entry) for entry in listed] if isinstance(listed, (list, tuple)) else []
-        if entries:
+        if entries := [_named(entry) for entry in scores.meta.get(key) or []]:
             more = f" The first {_LISTED:,} are named." if len(entries) > _LISTED else ""
             listings.append(Listing(f"{title}: {count(len(entries), 'file')}", text + more, entries[:_LISTED]))
     listings += passed_over(scores.meta)
@@ -160,13 +158,11 @@ def passed_over(meta: Mapping[str, Any]) -> list[Listing]:
     return listings + ([Listing("Left out of the pixels", text, lost)] if lost else [])
 
 
-def _named(entry: Any) -> tuple[str, str]:
-    if not isinstance(entry, dict):
-        return str(entry), ""
+def _named(entry: Mapping[str, Any]) -> tuple[str, str]:
     note = entry.get("reason")
     if note is None and "width" in entry and "height" in entry:
         note = f"{entry['width']} × {entry['height']}"
-    return str(entry.get("image", "?")), str(note or "")
+    return entry["image"], str(note or "")
 
 
 def _settings(scores: ReportScores) -> list[tuple[str, Value]]:

@@ -312,10 +312,7 @@ class View:
             if self._large is not None and self._large[0] == code:
                 return self._large[1]
             self._large = None
-        name = self.scores.images[code]
-        recorded = self.scores.meta.get("images")
-        known = recorded.get(name) if isinstance(recorded, dict) else None
-        read = source(self.scores.root / name, known if isinstance(known, dict) else {})
+        read = source(self.scores, code)
         with self._lock:
             if _bytes(read) <= CACHE:
                 self._images[code] = read

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from srfast.data.files import check_output, output_file
 from srfast.report.content import Content
+from srfast.report.pictures import uri
 from srfast.report.report import report
 from srfast.report.scores import read_scores
 from srfast.scoring.rows import Rows
@@ -117,8 +118,8 @@ def assemble(content: Content, server: dict[str, Any] | None = None) -> str:
         data=script_json(content.data() | {"server": server}),
         pictures=script_json(
             {
-                "shots": [{k: _uri(v) for k, v in shot.pictures.items()} for shot in content.shots],
-                "wholes": {image: _uri(data) for image, data in content.wholes.items()},
+                "shots": [{k: uri(v) for k, v in shot.pictures.items()} for shot in content.shots],
+                "wholes": {image: uri(data) for image, data in content.wholes.items()},
             }
         ),
     )  # fmt: skip
@@ -155,14 +156,6 @@ def bundle(entry: str) -> str:
     return '"use strict";\n(() => {\n' + "".join(done.values()) + "})();\n"
 
 
-def _uri(data: bytes) -> str:
-    kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
-    kind = next((k for start, k in kinds.items() if data.startswith(start)), None)
-    if kind is None:
-        raise ValueError("picture: expected a file of PNG, JPEG or WebP")
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-
-
 @lru_cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
@@ -173,7 +166,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["uri"] = _uri
+    made.filters["uri"] = uri
     return made
 
 
