@@ -143,13 +143,8 @@ class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stub
 
 
 def settings(of: type[Settings], *leave_out: str, **changed: Any) -> Callable[[F], F]:
-    """Adds an option for each setting.
-
-    Args:
-        of: The class of the settings.
-        leave_out: Names of settings that get no option.
-        changed: Arguments of click.option, by the name of the setting.
-    """
+    """Adds an option for each setting of a class, but those ``leave_out``; ``changed`` are arguments of click.option,
+    by the name of the setting."""
 
     def add(function: F) -> F:
         for field in reversed(dataclasses.fields(of)):

@@ -19,7 +19,8 @@ from pathlib import Path
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import hold
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a full disk."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -131,7 +132,7 @@ def _explained(error: OSError, path: Path, temporary: Path, folder: Path) -> Exc
     """The error in words for the user; an error about another file is returned unchanged."""
     if error.filename is not None and os.fspath(error.filename) != os.fspath(temporary):
         return error
-    if error.errno in _FULL:
+    if error.errno in FULL:
         return RunError(f"{path}: the disk is full ({error.strerror})")
     if error.errno in _REFUSED:
         return InputError(f"{path}: no permission to write in {folder} ({error.strerror})")

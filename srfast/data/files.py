@@ -112,22 +112,15 @@ def output_folder(
     becomes: Path | None = None,
 ) -> Iterator[Path]:
     """Yields the output folder, made if it is missing (and removed if nothing was written in it), and locked against
-    other runs while the body runs.
+    other runs while the body runs, unless several runs are ``shared`` in it.
 
-    Args:
-        path: The folder; its parents are made too.
-        kind: The kind of the output in lower-case words, such as "export" or "study".
-        inputs: Files and folders that the run reads; the folder itself must not be among them.
-        files: None makes the whole folder srfast's own: it must be new, empty, or marked by an earlier run of the same
-            kind, and is marked with the file ``MARK``; ``atomic_path`` may then write everything inside. Otherwise the
-            names and kinds of the files that will be written: the folder may hold anything else, and ``check_output``
-            runs on these files.
-        shared: True leaves it to the caller to keep several runs in one folder apart.
-        becomes: Path to which the folder is renamed when the body ends, still locked: a new name, or an empty folder.
-
-    Raises:
-        InputError: the path is not a folder, cannot be made or written to, is an input, or holds files of others.
-        RunError: another run writes there now; the message names its process.
+    With None for ``files`` the whole folder is srfast's own: it must be new, empty, or marked by an earlier run of the
+    same ``kind`` ("export", "study"), and is marked with the file ``MARK``; ``atomic_path`` may then write everything
+    inside. Otherwise they are the names and kinds of the files that will be written: the folder may hold anything else,
+    and ``check_output`` runs on these files. ``becomes`` is a path to which the folder is renamed when the body ends,
+    still locked: a new name, or an empty folder. Raises InputError if the path is not a folder, cannot be made or
+    written to, is one of ``inputs``, or holds files of others, and RunError if another run writes there now; the
+    message names its process.
     """
     inputs = list(inputs)
     folder = _resolved(path)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -367,8 +367,11 @@ def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None 
 _ORIENTATION = 0x0112
 
 
-def shard_of(files: Sequence[ImageFile], shard: tuple[int, int] | None) -> list[ImageFile]:
-    """Every n-th image, from the i-th on; i of (i, n) counts from 0 or from 1, and n/n is the shard 0/n."""
+Item = TypeVar("Item")
+
+
+def shard_of(files: Sequence[Item], shard: tuple[int, int] | None) -> list[Item]:
+    """Every n-th item, from the i-th on; i of (i, n) counts from 0 or from 1, and n/n is the shard 0/n."""
     if shard is None:
         return list(files)
     i, n = shard

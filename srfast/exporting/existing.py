@@ -13,6 +13,7 @@ from srfast.data.images import file_format, image_size
 from srfast.data.shrink import factors
 from srfast.errors import InputError, RunError
 from srfast.exporting.arrangement import Arrangement
+from srfast.exporting.folder import link
 from srfast.exporting.writer import INDEX, is_one_line, shape_of, sides, write_lines
 from srfast.scoring.table import read_parquet
 
@@ -211,11 +212,6 @@ def _inside(source: Path, name: str) -> Path:
 
 
 def _link(file: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(os.path.realpath(file), target)
-    except OSError as error:
-        raise RunError(
-            f"{target}: no hard link to {file} can be made ({error.strerror})",
-            hint="choose an output on its file system",
-        ) from None
+    if error := link(file, target):
+        reason = f"{target}: no hard link to {file} can be made ({error.strerror})"
+        raise RunError(reason, hint="choose an output on its file system")

@@ -27,9 +27,9 @@ class Folder:
         for pair in pairs:
             name = f"{self.plan.names[pair.row]}.{self.plan.suffix}"
             same = self.plan.first_draw(pair.row)
-            if same is not None and link(self.hr / f"{self.plan.names[same]}.{self.plan.suffix}", self.hr / name):
+            if same is not None and not link(self.hr / f"{self.plan.names[same]}.{self.plan.suffix}", self.hr / name):
                 pass
-            elif pair.file is not None and link(pair.file, self.hr / name):
+            elif pair.file is not None and not link(pair.file, self.hr / name):
                 self.linked += 1
             else:
                 put(self.hr / name, pair.hr)
@@ -38,10 +38,10 @@ class Folder:
         self.written = pairs[-1].row + 1
 
     def finish(self) -> None:
-        pass
+        """All files are written."""
 
     def close(self) -> None:
-        pass
+        """Holds nothing open."""
 
 
 class BasicSR(Folder):
@@ -57,7 +57,7 @@ class BasicSR(Folder):
         write_lines(self.meta_info, lines)
 
 
-class List:
+class List(Folder):
     """coreset.txt, for which no pixel is read."""
 
     def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
@@ -69,18 +69,15 @@ class List:
     def finish(self) -> None:
         write_list(self.folder, self.plan)
 
-    def close(self) -> None:
-        pass
 
-
-def link(file: Path, target: Path) -> bool:
-    """Makes a hard link; False if the file system cannot, for example to another file system."""
+def link(file: Path, target: Path) -> OSError | None:
+    """Makes a hard link, or returns why the file system cannot, for example to another file system."""
     target.unlink(missing_ok=True)
     try:
         os.link(os.path.realpath(file), target)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        return error
+    return None
 
 
 def put(path: Path, data: bytes) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from srfast.data.atomic import FULL
 from srfast.errors import RunError
 from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.stream import EncodedPair
@@ -17,7 +17,6 @@ from srfast.exporting.writer import shape_of, sides, write_lines
 _COMMIT_BYTES = 32 << 20
 """Bytes of encoded files in a transaction, which an interrupted run may lose and LMDB holds in memory."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LEVEL = 1
 """The third word of a line of meta_info.txt, which no reader uses."""
 
@@ -103,7 +102,7 @@ class Lmdb:
         try:
             yield
         except self._error as error:
-            number = next((n for n in _FULL if os.strerror(n) in str(error)), None)
+            number = next((n for n in FULL if os.strerror(n) in str(error)), None)
             if number is not None:
                 raise OSError(number, os.strerror(number)) from None
             for name, _ in sides(self.plan):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srfast.data.atomic import atomic_path
+from srfast.data.atomic import FULL, atomic_path
 from srfast.data.files import PARTS, check_folder_name, check_replaceable
 from srfast.data.provenance import MARK, kind_of
 from srfast.data.run_folder import NAMES, RunFolder, check_same, made_of, tidy
@@ -29,7 +29,6 @@ _OURS = "|".join([
 ])  # fmt: skip
 """Paths that exports write."""
 _PAIRS = re.compile(r"(HR|LRx[1-4])/([^/]+)\.[a-z]+")
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
@@ -91,7 +90,7 @@ def workplace(
         yield Workplace(parts, run)
         run.publish(final)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise RunError(
                 f"{output}: the disk is full ({error.strerror}); finished files are in {parts}",
                 hint="make room and continue with `resume`",

@@ -68,16 +68,8 @@ def upsample(x: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
 
 
 def to_plane(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Convolution to one channel that keeps the size, padding by replication.
-
-    Args:
-        x: [N, C, H, W].
-        weight: [1, C, k, k], k odd.
-        bias: [1].
-
-    Returns:
-        [N, 1, H, W].
-    """
+    """Convolution of x [N, C, H, W] to one channel [N, 1, H, W] by weight [1, C, k, k], k odd, and bias [1], padding by
+    replication."""
     if not _eager_on_cpu(x):
         return F.conv2d(F.pad(x, (weight.shape[-1] // 2,) * 4, mode="replicate"), weight, bias)
     return upsample(x, weight.flip(2, 3).transpose(0, 1), bias, 1)

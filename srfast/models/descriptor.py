@@ -49,17 +49,9 @@ class Descriptor:
 
     @classmethod
     def of(cls, model: nn.Module, scale: int, name: str = "", color: Literal["y", "rgb"] | None = None) -> Descriptor:
-        """Describes a module by its attributes ``color``, ``receptive`` and ``multiple``, if it has them.
-
-        Args:
-            model: LR [N, C, h, w] in [0, 1] to SR [N, C, scale * h, scale * w], not clamped.
-            scale: 2, 3 or 4.
-            name: Name of the network; None takes the module's class.
-            color: Planes of the network; None takes the attribute, or the input of the first convolution.
-
-        Raises:
-            InputError: neither says how many planes the module takes.
-        """
+        """Describes a module, LR [N, C, h, w] in [0, 1] to SR [N, C, scale * h, scale * w], not clamped, by its
+        attributes ``color``, ``receptive`` and ``multiple``, if it has them. None for the planes takes the attribute,
+        or the input of the first convolution. Raises InputError if neither says how many planes the module takes."""
         receptive, multiple = getattr(model, "receptive", None), getattr(model, "multiple", 1)
         return cls(
             model,

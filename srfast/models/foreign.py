@@ -75,13 +75,7 @@ class Foreign(nn.Module):
 
 
 def adopted(net: Any, architecture: str, scale: int) -> Foreign | None:
-    """A network that spandrel built from a file; if its context is known, as for SwinIR, tiles are exact.
-
-    Args:
-        net: spandrel's module.
-        architecture: spandrel's name of it.
-        scale: 2, 3 or 4.
-    """
+    """A network that spandrel built from a file; if its context is known, as for SwinIR, tiles are exact."""
     if architecture != "SwinIR" or net.upsampler not in ("pixelshuffle", "pixelshuffledirect"):
         return None
     if not all(isinstance(layer.conv, nn.Conv2d) for layer in net.layers):  # three convolutions reach further

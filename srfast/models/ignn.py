@@ -66,17 +66,11 @@ def window_start(index: int, scale: int, window: int, available: int) -> int:
 def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window: int) -> tuple[Tensor, Tensor]:
     """Graph construction: for each patch of ``query`` the most similar of ``database`` within a window.
 
-    Args:
-        query: Features [N, E, h, w] of the LR image.
-        database: Features [N, E, h / scale, w / scale] of the LR image down-sampled.
-        scale: Scale of the graph.
-        neighbours: k; fewer where the window holds fewer patches.
-        window: Patches along each side of the search window. It is a square, no larger than the smaller side of
-            the image; an image of at most so many patches along both sides is searched whole.
-
-    Returns:
-        Indices [N, k, M] into the patches of ``database``, nearest first, for the M patches of ``query``, and
-        edge labels [N, k, E, M], the absolute differences of both patches summed over their 3 x 3 positions.
+    They are features of the LR image [N, E, h, w], and of the LR image down-sampled by the scale of the graph. The
+    window is a square of ``window`` patches, no larger than the smaller side of the image; an image of at most so many
+    patches along both sides is searched whole. Returns indices [N, k, M] into the patches of ``database``, nearest
+    first, for the M patches of ``query`` (k is ``neighbours``; fewer where the window holds fewer), and edge labels [N,
+    k, E, M], the absolute differences of both patches summed over their 3 x 3 positions.
     """
     size = (query.shape[2], query.shape[3])
     small = (database.shape[2], database.shape[3])
@@ -111,18 +105,12 @@ def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window
 
 
 def aggregate(x: Tensor, index: Tensor, scale: int, eps: float = 1e-5) -> Tensor:
-    """Patch aggregation of one neighbour: an HR map made of LR patches.
+    """Patch aggregation of one neighbour: an HR map [N, C, scale * h, scale * w] made of LR patches.
 
-    Patch p of 3 x 3 pixels of the LR map ``x`` becomes the 3 scale x 3 scale patch of ``x`` that the chosen
-    patch of the down-sampled image shows, with the mean and the standard deviation, per channel, of patch p
-    (adaptive patch normalisation); overlaps are averaged.
-
-    Args:
-        x: [N, C, h, w]; rows and columns beyond a multiple of ``scale`` are no examples, but get some.
-        index: [N, M].
-
-    Returns:
-        [N, C, scale * h, scale * w].
+    Patch p of 3 x 3 pixels of the LR map ``x`` [N, C, h, w] becomes the 3 scale x 3 scale patch of ``x`` that the
+    chosen patch of the down-sampled image, ``index`` [N, M], shows, with the mean and the standard deviation, per
+    channel, of patch p (adaptive patch normalisation); overlaps are averaged. Rows and columns beyond a multiple of
+    ``scale`` are no examples, but get some.
     """
     n, c, h, w = x.shape
     large = unfold(x[..., : h // scale * scale, : w // scale * scale], (h // scale, w // scale), scale)
@@ -154,14 +142,8 @@ class Matcher(nn.Module):
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
     def load(self, path: str | Path) -> None:
-        """Takes the two convolutions from a file.
-
-        Args:
-            path: A state dict of torchvision's ``vgg19``, .safetensors or .pth, whole or its features alone.
-
-        Raises:
-            InputError: the file is missing or unreadable, or holds other weights.
-        """
+        """Takes the two convolutions from a state dict of torchvision's ``vgg19``, .safetensors or .pth, whole or its
+        features alone. Raises InputError if the file is missing or unreadable, or holds other weights."""
         weights = _read(Path(path))
         for conv, number in ((self.conv1, 0), (self.conv2, 2)):
             for kind, parameter in (("weight", conv.weight), ("bias", conv.bias)):

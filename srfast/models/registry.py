@@ -182,15 +182,9 @@ def of_package(name: str) -> Description | None:
 
 
 def describe(model: Buildable) -> Description:
-    """The description of a model that can be built.
-
-    Args:
-        model: A name in any case, FILE.py:NAME, a class or function that takes the scale and returns a module, or a
-            module.
-
-    Raises:
-        InputError: the name is unknown, in which case the message proposes the nearest, or it is none of these.
-    """
+    """The description of a model that can be built: a name in any case, FILE.py:NAME, a class or function that takes
+    the scale and returns a module, or a module. Raises InputError if the name is unknown, in which case the message
+    proposes the nearest, or it is none of these."""
     if not isinstance(model, str):
         return _of_object(model)
     if (description := of_package(model)) is not None:

@@ -42,16 +42,11 @@ class Tile:
 
 
 def tiles(network: Descriptor, h: int, w: int, tile: int, overlap: int = OVERLAP) -> Iterator[Tile]:
-    """The tiles of an LR image of h x w pixels.
+    """The tiles of an LR image of h x w pixels; ``tile`` is the side of the area of one, and 0 takes one tile.
 
-    Args:
-        network: The network. If it declares its receptive field (``receptive``), tiles read as many pixels around them,
-            start at multiples of ``multiple``, and agree with the whole image up to rounding (1e-5).
-        h: Height.
-        w: Width.
-        tile: Side of the area of a tile; 0 takes one tile.
-        overlap: LR pixels around a tile if the network does not declare its receptive field, rounded up to a multiple
-            of ALIGN; the seams are then approximate.
+    If the network declares its receptive field (``receptive``), tiles read as many pixels around them, start at
+    multiples of ``multiple``, and agree with the whole image up to rounding (1e-5). Otherwise they read ``overlap`` LR
+    pixels, rounded up to a multiple of ALIGN; the seams are then approximate.
     """
     receptive = network.receptive
     align = ALIGN if receptive is None else network.multiple
@@ -69,22 +64,13 @@ def tiles(network: Descriptor, h: int, w: int, tile: int, overlap: int = OVERLAP
 
 
 def super_resolve(network: Descriptor, lr: Tensor, tile: int | None = None) -> Tensor:
-    """Runs a network, in tiles if the image is large.
+    """SR [1, C, scale * h, scale * w], not clamped, of LR [1, C, h, w] float32 in [0, 1], in tiles if the image is
+    large.
 
     The tiles are those of ``tiles``, exact if the network declares its receptive field. Networks that do not, or that
-    span the image (pooled attention), run whole unless ``tile`` is given; then tiles overlap by ``OVERLAP`` pixels, and
-    the seams are approximate.
-
-    Args:
-        network: The network.
-        lr: [1, C, h, w] float32 in [0, 1].
-        tile: Side of a tile in LR pixels; 0 never tiles; None tiles large images if the network allows it.
-
-    Returns:
-        SR [1, C, scale * h, scale * w] as the network returns it, not clamped.
-
-    Raises:
-        InputError: the tile is negative, or the network returned another shape.
+    span the image (pooled attention), run whole unless ``tile``, the side of one in LR pixels, is given (0 never
+    tiles); then tiles overlap by ``OVERLAP`` pixels, and the seams are approximate. Raises InputError if the tile is
+    negative, or the network returned another shape.
     """
     if tile is not None and tile < 0:
         raise InputError(f"tile: expected 0 or a positive number of LR pixels, got {tile}")

@@ -32,10 +32,7 @@ WEIGHTS = Path(__file__).parents[1] / "weights" / "defects.safetensors"
 @lru_cache(maxsize=2)
 def weights(colour: bool = True) -> np.ndarray:
     """Weights, float32: for each of ``LAYERS`` and ``MARKS`` its matrix [outputs, inputs] and bias, one after another.
-
-    Args:
-        colour: Whether they are for images with colour; ``defects_reference.without_colour`` makes those for others.
-    """
+    Those for images without colour are made of them by ``defects_reference.without_colour``."""
     from safetensors.numpy import load
 
     held = load(WEIGHTS.read_bytes())

@@ -61,27 +61,19 @@ def bytes_of(planes: np.ndarray) -> np.ndarray:
 def kernel(
     kind: str, size: int, sigma_x: float = 1.0, sigma_y: float = 1.0, angle: float = 0.0, shape: float = 1.0
 ) -> np.ndarray:
-    """A blur kernel float64 [size, size] with sum 1, centred at its middle pixel.
+    """A blur kernel float64 [size, size] with sum 1, centred at its middle pixel; ``size`` is odd, 1 to 63.
 
-    With u, v the distances along and across ``angle`` and q = (u / sigma_x)^2 + (v / sigma_y)^2:
+    With u, v the distances along and across ``angle`` (radians, -pi to pi, from the rows towards the columns) and q =
+    (u / sigma_x)^2 + (v / sigma_y)^2, deviations in pixels above 0:
 
     * gaussian: exp(-q / 2)
     * generalized: exp(-q^shape / 2) (Pascal et al., Parameter estimation for multivariate generalized Gaussian
-      distributions, 2013)
+    distributions, 2013)
     * plateau: 1 / (1 + q^shape)
     * sinc: J1(shape r) shape / (2 pi r), the circular low-pass of cutoff ``shape``, at most pi (Wang et al.,
-      Real-ESRGAN, 2021, equation 6)
+    Real-ESRGAN, 2021, equation 6)
 
-    Args:
-        kind: One of ``KERNELS``.
-        size: Odd number of taps, 1 to 63.
-        sigma_x: Standard deviation along ``angle`` in pixels, above 0.
-        sigma_y: Standard deviation across it.
-        angle: Radians, -pi to pi, from the rows towards the columns.
-        shape: Exponent, or the cutoff in radians.
-
-    Raises:
-        InputError: an argument is out of range.
+    Raises InputError if an argument is out of range.
     """
     if kind not in KERNELS:
         raise InputError(f"kind: expected one of {', '.join(KERNELS)}, got {kind!r}")
@@ -147,18 +139,10 @@ def resize(
 ) -> np.ndarray:  # fmt: skip
     """Planes [C, height, width], as ``torch.nn.functional.interpolate`` resizes them, first along columns.
 
-    Args:
-        planes: The planes.
-        height: Rows of the result, at least 1.
-        width: Columns of the result, at least 1.
-        filter: One of ``FILTERS``, or "lanczos": three lobes where the image shrinks, then bicubic, clamped to 0..255,
-            as in traiNNer-redux.
-        antialias: Whether bilinear and bicubic filters are widened where the image shrinks. Bicubic has a = -0.5 then,
-            and -0.75 otherwise.
-        step: Distance of two pixels of the result in pixels of ``planes``, for rows and columns; None takes the
-            quotients of the sizes.
-        threads: Number of threads.
-        isa: Instruction set.
+    The filter is one of ``FILTERS``, or "lanczos": three lobes where the image shrinks, then bicubic, clamped to
+    0..255, as in traiNNer-redux. With ``antialias`` bilinear and bicubic filters are widened where the image shrinks;
+    bicubic has a = -0.5 then, and -0.75 otherwise. ``step`` is the distance of two pixels of the result in pixels of
+    ``planes``, for rows and columns; None takes the quotients of the sizes.
     """
     planes, height, width = _checked(planes), _side("height", height), _side("width", width)
     c, h, w = planes.shape
@@ -190,18 +174,12 @@ def add_noise(
     planes: np.ndarray, kind: str, strength: float, key: np.ndarray, slot: int, *, gray: bool = False,
     threads: int = 1, isa: int | None = None,
 ) -> None:  # fmt: skip
-    """Adds noise to planes in place, and clamps to 0..255; one random word a value.
+    """Adds noise to planes float32 [C, H, W], contiguous, in place, and clamps to 0..255; one random word a value.
 
-    Args:
-        planes: float32 [C, H, W], contiguous.
-        kind: "gaussian": strength is the standard deviation in grey levels. "poisson": of a value v, rounded to 0..255,
-            a Poisson value of mean 256 v / 255 is drawn; strength times its deviation is added, in grey levels.
-        strength: At least 0.
-        key: uint32 [4], of ``srfast.degradation.random``.
-        slot: Number of the operation, so that two of them differ, 0 to 2^31 - 1.
-        gray: Whether all planes get the same noise; poisson's is that of the luma.
-        threads: Number of threads.
-        isa: Instruction set.
+    "gaussian": strength, at least 0, is the standard deviation in grey levels. "poisson": of a value v, rounded to
+    0..255, a Poisson value of mean 256 v / 255 is drawn; strength times its deviation is added, in grey levels. ``key``
+    is uint32 [4], of ``srfast.degradation.chance``, and ``slot`` the number of the operation, 0 to 2^31 - 1, so that
+    two of them differ. With ``gray`` all planes get the same noise; poisson's is that of the luma.
     """
     if planes.dtype != np.float32 or planes.ndim != 3 or not planes.flags.c_contiguous:
         raise TypeError(f"planes: expected contiguous float32 [C, H, W], got {planes.dtype} {list(planes.shape)}")

@@ -72,18 +72,13 @@ Scorer: TypeAlias = "str | os.PathLike[str] | Network | Callable[[Tensor], Tenso
 
 
 def load_network(scorer: Scorer, scale: int) -> Network:
-    """Loads a scoring network.
+    """Loads a scoring network for scale 1, 2, 3 or 4.
 
-    Args:
-        scorer: "srcnn" (the shipped 9-1-5), "bicubic", a module or function that takes LR [N, C, h, w] in [0, 1] and
-            returns SR, the class of such a module, which is called with the scale, FILE.py:NAME of one, or a path: of
-            weights that ``srfast.models.load`` opens, of the folder of a training, or of an .onnx network from LR to
-            SR, Y or RGB (docs/onnx.md).
-        scale: 1, 2, 3 or 4.
-
-    Raises:
-        InputError: the name is unknown, the file is missing or not such a network, or the network has another scale.
-        RunError: the file needs an extra that is not installed.
+    It is "srcnn" (the shipped 9-1-5), "bicubic", a module or function that takes LR [N, C, h, w] in [0, 1] and returns
+    SR, the class of such a module, which is called with the scale, FILE.py:NAME of one, or a path: of weights that
+    ``srfast.models.load`` opens, of the folder of a training, or of an .onnx network from LR to SR, Y or RGB
+    (docs/onnx.md). Raises InputError if the name is unknown, the file is missing or not such a network, or the network
+    has another scale, and RunError if the file needs an extra that is not installed.
     """
     scale = int(PAIR_SCALE.check("scale", scale))
     if isinstance(scorer, Network):

@@ -94,12 +94,8 @@ class Rows:
         return self
 
     def taken(self, rows: np.ndarray, beside: Path | None = None) -> Iterator[pa.Table]:
-        """Yields the rows of these numbers, in their order.
-
-        Args:
-            rows: Row numbers.
-            beside: Folder for what does not fit into memory; None takes the system's.
-        """
+        """Yields the rows of these numbers, in their order. What does not fit into memory lies in the folder
+        ``beside``; None takes the system's."""
         yield self.table.take(pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(rows.astype(np.int64))]))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

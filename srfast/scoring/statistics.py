@@ -84,10 +84,9 @@ def _share_of_error(loss: np.ndarray) -> dict[str, float]:
 def agreement(loss: np.ndarray, values: np.ndarray) -> dict[str, float | None]:
     """How well another score [n] agrees with the loss [n] in its ranking, over the rows where both are finite.
 
-    Returns:
-        ``spearman`` (ties get their mean rank; None if one side is constant) and ``top_half``: the share of the higher
-        half by loss that is also in the higher half by ``values``, with ties in an order that is drawn with a fixed
-        seed: the rows of a core-set are in the order of the loss, with which a constant column would agree.
+    ``spearman``: ties get their mean rank; None if one side is constant. ``top_half``: the share of the higher half by
+    loss that is also in the higher half by ``values``, with ties in an order that is drawn with a fixed seed: the rows
+    of a core-set are in the order of the loss, with which a constant column would agree.
     """
     known = np.isfinite(loss) & np.isfinite(values)
     if not known.all():

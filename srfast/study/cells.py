@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from srfast.data.images import shard_of
 from srfast.errors import InputError
 from srfast.scoring.settings import Scale
 from srfast.study.description import Arm, Study
@@ -74,9 +75,4 @@ def pick(all_cells: Sequence[Cell], only: str | None, shard: tuple[int, int] | N
         chosen = [c for c in chosen if fnmatch.fnmatchcase(c.name, pattern)]
         if not chosen:
             raise InputError(f"only: expected a pattern of cell names, such as {all_cells[0].name}, got {only!r}")
-    if shard is not None:
-        i, n = shard
-        if n < 1 or not 0 <= i <= n:
-            raise InputError(f"shard: expected i/n with 0 <= i <= n and n >= 1, got {i}/{n}")
-        chosen = chosen[i % n :: n]
-    return chosen
+    return shard_of(chosen, shard)

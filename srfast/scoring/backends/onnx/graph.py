@@ -55,22 +55,13 @@ def build_scorer(
 ) -> onnx.ModelProto:
     """Builds the whole score as one graph: ``patches`` uint8 [N, H, W, C] in, ``loss`` float32 [N] out.
 
-    N is dynamic; so are H and W unless ``patch`` fixes them. Both are multiples of the scale, and at least twice the
-    scale if they are dynamic: the graph does not run on anything else.
-
-    Args:
-        weights: SRCNN 9-1-5 by the names of its state dict, arrays or tensors. None stands for plain bicubic
-            up-sampling.
-        scale: 2, 3 or 4.
-        patch: Fixed H = W, or (H, W), in HR pixels; None leaves both dynamic.
-        boundary: "symmetric" or "replicate", for both resamplings; the network always pads by replication.
-        output: "loss"; "map" for ``squared_error`` float32 [N, H, W] in [0, 255]^2; "lr" for ``lr`` uint8 [N, h, w].
-        channels: 3 (RGB) or 1 (Y itself).
-        sha256: Digest of the weights to record; None takes that of their safetensors serialisation.
-
-    Raises:
-        InputError: an argument has none of these values.
-        RunError: the onnx package is missing.
+    N is dynamic; so are H and W unless ``patch`` fixes H = W, or (H, W), in HR pixels. Both are multiples of the scale,
+    2, 3 or 4, and at least twice the scale if they are dynamic: the graph does not run on anything else. ``weights``
+    are SRCNN 9-1-5 by the names of its state dict, arrays or tensors; None stands for plain bicubic up-sampling. The
+    boundary is that of both resamplings; the network always pads by replication. The output may also be "map",
+    ``squared_error`` float32 [N, H, W] in [0, 255]^2, or "lr", ``lr`` uint8 [N, h, w]. ``channels`` are 3 (RGB) or 1 (Y
+    itself). ``sha256`` is recorded; None takes that of the weights' safetensors serialisation. Raises InputError if an
+    argument has none of these values, and RunError if the onnx package is missing.
     """
     size = _size(scale, patch)
     if boundary not in ("symmetric", "replicate"):
