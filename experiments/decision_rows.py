@@ -32,32 +32,21 @@ ARMS = (
     ("what `--clean` leaves, the hardest half", "clean_half 50"),
     ("every image halved, the hardest tenth", "half_tenth 10"),
 )
-PLANNED = 16
-"""Seeds of each pool; until all are there, means stand without intervals and no claim is judged."""
 _RULE, ALL = "decision 88 1951", "full 100 1951"
 _CLEAN, _HALVED = "clean_half 50 1951", "half_tenth 10 1951"
 
 
 @dataclass(frozen=True)
 class Leads:
-    """The rule's lead in each pool, with 95 % intervals once all seeds are there."""
+    """The rule's lead in each pool, with 95 % intervals."""
 
     def markdown(self) -> str:
         lines = []
         for pool, words in POOLS:
             sides = ((ALL, DATASET, ""), (ALL, DATASET, "easy"), (ALL, "Urban100", ""), (best(pool), DATASET, ""))
-            leads = [judge(lead(pool, *side)) for side in sides]
-            cells = [signed(c) if c.seeds == PLANNED else f"{c.effect.mean:+.3f}" for c in leads]
-            lines.append([words, *cells, f"{leads[0].seeds} of {PLANNED}"])
-        head = [
-            "images",
-            "against all patches, BSD100",
-            "easy tiles",
-            "Urban100",
-            "against the best fixed setting, BSD100",
-            "seeds",
-        ]
-        return markdown(head, lines)
+            lines.append([words, *(signed(judge(lead(pool, *side))) for side in sides)])
+        head = "against all patches, BSD100", "easy tiles", "Urban100", "against the best fixed setting, BSD100"
+        return markdown(["images", *head], lines)
 
 
 @dataclass(frozen=True)
@@ -73,9 +62,7 @@ class Short:
 
     @staticmethod
     def _gain(c: Comparison) -> str:
-        e = c.effect
-        few = f"{e.mean:.2f} dB ({c.seeds} of {PLANNED} seeds)"
-        return f"{e.mean:.2f} dB [{e.low:.2f}, {e.high:.2f}]" if c.seeds == PLANNED else few
+        return f"{c.effect.mean:.2f} dB [{c.effect.low:.2f}, {c.effect.high:.2f}]"
 
 
 @dataclass(frozen=True)
@@ -86,21 +73,24 @@ class Verdicts:
         every = [pool for pool, _ in POOLS]
         lines = []
         over = "the mean over the six pools is ahead of all patches"
-        lines.append(self._above(over, every, 0.0, judge(_over(every, ALL))))
+        lines.append(self._above(over, 0.0, judge(_over(every, ALL))))
         for pool, words in POOLS[-2:]:
-            lines.append(self._above(f"{words}: ahead of all patches", [pool], 0.0, judge(lead(pool, ALL))))
+            lines.append(self._above(f"{words}: ahead of all patches", 0.0, judge(lead(pool, ALL))))
         for pool, words in POOLS:
             c = judge(lead(pool, best(pool)))
-            lines.append(self._above(f"{words}: at most 0.05 dB behind the best fixed setting", [pool], -0.05, c))
+            lines.append(self._above(f"{words}: at most 0.05 dB behind the best fixed setting", -0.05, c))
         easy = "easy tiles, the mean over the six pools: at most 0.05 dB behind all patches"
-        lines.append(self._above(easy, every, -0.05, judge(_over(every, ALL, stratum="easy"))))
+        lines.append(self._above(easy, -0.05, judge(_over(every, ALL, stratum="easy"))))
         return markdown(["claim, on BSD100", "difference (dB)", "one-sided 95 % bound", "p", "outcome"], lines)
 
     @staticmethod
-    def _above(words: str, pools: list[str], bound: float, c: Comparison) -> list[str]:
-        """The claim that a difference is above the bound, judged once every seed of its pools is there."""
-        if any(len(lead(pool, ALL)) < PLANNED for pool in pools):
-            return [words, f"{c.effect.mean:+.3f}", "", "", "not judged yet"]
+    def differences(stratum: str) -> list[Comparison]:
+        """The lead over all patches, the mean over the six pools, in the strata too."""
+        return [judge(_over([pool for pool, _ in POOLS], ALL, stratum=stratum))]
+
+    @staticmethod
+    def _above(words: str, bound: float, c: Comparison) -> list[str]:
+        """The claim that a difference is above the bound."""
         low, p = c.at(0.9).low, max(e.beyond(c.effect.mean - bound) for e in c.errors)
         outcome = "holds" if low > bound else "fails" if c.at(0.9).high < bound else "not shown"
         return [words, signed(c), f"above {low:+.3f}", f"{p:.2g}", outcome]
@@ -108,16 +98,15 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Claims:
-    """The claims about each pool, corrected together in each (Holm), of the pools that have every seed."""
+    """The claims about each pool, corrected together in each (Holm)."""
 
     strata: bool = False
 
     def markdown(self) -> str:
         lines = []
         for pool, words in POOLS:
-            if len(lead(pool, ALL)) == PLANNED:
-                for claim, j in Family(f"decision/{pool}", ARMS, self.strata).judged():
-                    lines.append([words, claim, on(j), simultaneous(j), f"{j.p:.2g}", j.verdict])
+            for claim, j in Family(f"decision/{pool}", ARMS, self.strata).judged():
+                lines.append([words, claim, on(j), simultaneous(j), f"{j.p:.2g}", j.verdict])
         return markdown(["pool", "claim", "on", "difference (dB), simultaneous", "p (Holm)", "verdict"], lines)
 
 
@@ -132,10 +121,8 @@ def lead(pool: str, control: str, dataset: str = DATASET, stratum: str = "", arm
 
 
 def _over(pools: Sequence[str], control: str, stratum: str = "", arm: str = _RULE) -> np.ndarray:
-    """The mean over pools [seeds, images], over the number of seeds that every pool has."""
-    leads = [lead(pool, control, stratum=stratum, arm=arm) for pool in pools]
-    seeds = min(map(len, leads))
-    mean: np.ndarray = np.mean([x[:seeds] for x in leads], axis=0)
+    """The mean over pools [seeds, images]."""
+    mean: np.ndarray = np.mean([lead(pool, control, stratum=stratum, arm=arm) for pool in pools], axis=0)
     return mean
 
 

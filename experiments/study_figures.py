@@ -60,7 +60,6 @@ def draw_decision() -> None:
         ],
         "PSNR on BSD100 of what prune keeps, less that of another choice (dB)",
         ("all patches", "the best fixed setting"),
-        decision_rows.PLANNED,
     )
 
 
@@ -72,11 +71,8 @@ def _color(first: bool) -> str:
     return "C0" if first else "0.45"
 
 
-def _differences(
-    name: str, rows: Sequence[tuple[str, list[Side]]], head: str, legend: Sequence[str] = (), least: int = 2
-) -> None:
-    """Draws PLACE/NAME.svg: a dot for each training, and the mean of each row's sides, with its 95 % interval from
-    ``least`` trainings on."""
+def _differences(name: str, rows: Sequence[tuple[str, list[Side]]], head: str, legend: Sequence[str] = ()) -> None:
+    """Draws PLACE/NAME.svg: a dot for each training, and the mean of each row's sides with its 95 % interval."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -89,7 +85,7 @@ def _differences(
                 height = y + 0.3 * (at - (len(sides) - 1) / 2)
                 ax.plot(values.mean(1), [height] * len(values), "o", ms=3, alpha=0.5, color=color)
                 e = judge(values).effect
-                wide = [[e.mean - e.low], [e.high - e.mean]] if len(values) >= least else None
+                wide = [[e.mean - e.low], [e.high - e.mean]]
                 ax.errorbar(e.mean, height, xerr=wide, fmt="D", ms=4, capsize=2, color=color)
         ax.set_yticks(range(len(rows)), [words.replace("`", "") for words, _ in rows])
         ax.invert_yaxis()
