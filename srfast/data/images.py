@@ -51,7 +51,7 @@ _STRIP = 1 << 22
 array."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """A file of a dataset, ``root / name``, with the state by which a change is noticed."""
 

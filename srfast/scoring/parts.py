@@ -36,7 +36,7 @@ SECONDS = 20.0
 """Seconds after which a part is written however few the rows: a crash loses at most that much scoring."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Stored:
     part: Path
     offset: int
