@@ -51,7 +51,7 @@ def draw_sizes() -> None:
 
 
 def draw_decision() -> None:
-    """What the rule of ``prune`` wins in each pool over all patches and over the best fixed setting."""
+    """What the rule of ``prune`` wins in each pool over all patches and over the better of two fixed settings."""
     _differences(
         "decision",
         [
@@ -59,12 +59,12 @@ def draw_decision() -> None:
             for pool, words in decision_rows.POOLS
         ],
         "PSNR on BSD100 of what prune keeps, less that of another choice (dB)",
-        ("all patches", "the best fixed setting"),
+        ("all patches", "the better of two fixed settings"),
     )
 
 
 def _sides(pool: str) -> tuple[str, str]:
-    return decision_rows.ALL, decision_rows.best(pool)
+    return decision_rows.ALL, decision_rows.better(pool)
 
 
 def _color(first: bool) -> str:

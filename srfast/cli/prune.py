@@ -49,6 +49,7 @@ def command(ctx: click.Context, /, images: tuple[str, ...], output: str, as_json
 def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options: Any) -> Path:
     """Decides, writes and says what was decided, and returns the path of the report."""
     PruneArguments(**options)  # before anything heavy is imported
+    from srfast.report.decision import known
     from srfast.scoring.metadata import reduced
     from srfast.workflows.pruning import prune
 
@@ -85,6 +86,8 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
             say(f"srfast: {selection['short']}")
         for sentence in done.changed:
             result(f"Since the last run: {sentence}")
+        if followed:
+            result(known(done.decision.as_dict()))
     if done.decision is not None and any(v > 0 for v in (done.decision.left_out.figures["left_out"],)):
         result(f"what was left out -> {done.audit}")
     following = ""

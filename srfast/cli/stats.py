@@ -79,10 +79,13 @@ def _print(statistics: dict[str, Any], images: int) -> None:
             ),
         )  # fmt: skip
     if "recommendation" in statistics:
+        from srfast.report.decision import known
+
         advised = statistics["recommendation"]
         console.print("Recommended")
         for part in ("left_out", "sizes", "ratio"):
             console.print(f"  {advised[part]['sentence']}")
+        console.print(f"  {known(advised)}")
         console.print()
     shares = statistics["share_of_error"]
     table(

@@ -44,11 +44,13 @@ def known(decision: Any) -> str:
     if not _is_decision(decision):
         return ""
     out, sizes, ratio = (decision[name]["figures"] for name in PARTS)
-    return f"Pools like this one were studied. Of {KNOWN[kind(out, sizes, ratio)]}"
+    of = KNOWN.get(kind(out, sizes, ratio))
+    return f"The nearest of the studied pools, {of}" if of else "Pools of large, sharp images were not studied."
 
 
 def kind(out: Mapping[str, Any], sizes: Mapping[str, Any], ratio: Mapping[str, Any]) -> str:
-    """The studied kind of pool that is most like one, by the figures of its decision: a name in ``KNOWN``.
+    """The studied kind of pool that is most like one, by the figures of its decision: a name in ``KNOWN``, or "" for
+    large, sharp images.
 
     The bounds lie between those of the studied pools; they were chosen afterwards, to name a kind.
     """
@@ -58,11 +60,14 @@ def kind(out: Mapping[str, Any], sizes: Mapping[str, Any], ratio: Mapping[str, A
         ratio.get("patches"),
     )
     n = max(1, _count_or_zero(out.get("images")))
+    large = _count_or_zero(patches) >= 400 * n
     if 3 * smaller >= n:
-        return "large" if _count_or_zero(patches) >= 400 * n else "degraded"
+        return "large" if large else "degraded"
     if 4 * left_out >= n:
         return "degraded"
-    return "collected" if 10 * (left_out + smaller) >= n else "sharp"
+    if 10 * (left_out + smaller) >= n:
+        return "collected"
+    return "" if large else "sharp"
 
 
 def _is_decision(decision: Any) -> bool:

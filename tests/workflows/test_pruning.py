@@ -289,6 +289,7 @@ def test_what_is_said_of_pools_like_this_one_is_in_the_results() -> None:
         ("pictures", 348, 76, 91, 37_092, "collected"),
         ("manuals", 420, 83, 70, 25_370, "collected"),
         ("BSDS400", 400, 0, 2, 16_688, "sharp"),
+        ("of large, sharp images", 800, 3, 10, 1_600_000, ""),
     ],
 )
 def test_a_studied_pool_is_of_its_own_kind(
