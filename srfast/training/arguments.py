@@ -35,7 +35,6 @@ def _data(value: Any) -> tuple[Any, ...]:
 
 _DATA = Kind(_PATHS.expected, _data)
 _FIELDS = fields(TrainSettings)
-_GONE = ("reselect_every", "reselect_keep", "reselect_drop", "sample")
 
 
 @dataclass(frozen=True)
@@ -195,8 +194,6 @@ def read(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: expected the settings of a training run, got a foreign file")
     try:
         values = json.loads(path.read_bytes())["arguments"]
-        if values.get("reselect_every") is None and values.get("sample") is None:  # options that are gone
-            values = {k: v for k, v in values.items() if k not in _GONE}
         wrong = _first_invalid(values)
     # A damaged file makes its reader raise almost anything; whatever it raises, the file is at fault.
     except Exception:

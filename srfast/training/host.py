@@ -52,12 +52,8 @@ class World:
 
 
 def join(device: str = "auto") -> World:
-    """Joins the processes of torchrun (RANK, WORLD_SIZE, LOCAL_RANK), by NCCL on GPUs and by gloo on CPUs.
-
-    Raises:
-        InputError: the device is unknown.
-        RunError: CUDA was requested and is absent.
-    """
+    """Joins the processes of torchrun (RANK, WORLD_SIZE, LOCAL_RANK), by NCCL on GPUs and by gloo on CPUs. Raises
+    InputError if the device is unknown, and RunError if CUDA was requested and is absent."""
     cuda = resolve_device(device) == "cuda"
     size, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
     if cuda:

@@ -69,35 +69,19 @@ def train(
     inputs: Iterable[str | Path] = (),
     settings: dict[str, Any] | None = None,
 ) -> TrainResult:
-    """Trains a model for ``plan.steps`` updates.
+    """Trains a model for ``plan.steps`` updates into ``out``: last.pt (checkpoint), model.safetensors and log.csv.
 
-    Args:
-        plan: Model, steps, recipe, seed, precision.
-        store: The training pairs; its colour space and LR type are those of the model and the recipe.
-        out: Folder of the run, for last.pt (checkpoint), model.safetensors and log.csv.
-        resume: Whether to continue from last.pt if it exists, on the CPU bit for bit as if the run had never stopped;
-            ``steps`` may be more than planned before.
-        initial: Weights to start from; tensors with another shape (another scale's up-sampler) keep fresh ones.
-        evaluate: Function that is called with the model (averaged weights) on the leading process and returns PSNR and
-            SSIM.
-        eval_every: Number of steps between evaluations; 0 evaluates at the end only.
-        log_every: Number of steps between rows of log.csv.
-        save_every: Number of steps between checkpoints.
-        device: "auto", "cpu" or "cuda".
-        threads: Number of threads that read images; those of the model are PyTorch's.
-        quiet: Whether to print nothing on stderr.
-        data_name: Name of the data for the metadata of model.safetensors.
-        inputs: Files that the run reads and must not replace.
-        settings: Settings to write to run.json, by which the run is resumed.
+    The colour space and LR type of ``store`` are those of the model and the recipe. ``resume`` continues from last.pt
+    if it exists, on the CPU bit for bit as if the run had never stopped; ``steps`` may be more than planned before. Of
+    ``initial`` weights, tensors with another shape (another scale's up-sampler) keep fresh ones. ``evaluate`` is called
+    with the model (averaged weights) on the leading process and returns PSNR and SSIM, every ``eval_every`` steps; 0:
+    at the end only. ``threads`` read images; those of the model are PyTorch's. ``inputs`` are files that the run must
+    not replace, and ``settings`` are written to run.json, by which it is resumed.
 
-    Returns:
-        The state of the run at its end.
-
-    Raises:
-        InputError: settings are out of range, ``out`` holds a run that is not to be resumed or files of others, or the
-            checkpoint is corrupt or was made with other settings.
-        RunError: the loss is not finite or has diverged, the disk is full, or another process trains into ``out``.
-        KeyboardInterrupt: SIGINT, SIGTERM or SIGHUP came; the step was finished and a checkpoint written.
+    Raises InputError if settings are out of range, ``out`` holds a run that is not to be resumed or files of others, or
+    the checkpoint is corrupt or was made with other settings, RunError if the loss is not finite or has diverged, the
+    disk is full, or another process trains into ``out``, and KeyboardInterrupt if SIGINT, SIGTERM or SIGHUP came; the
+    step was then finished and a checkpoint written.
     """
     plan.check()
     out = Path(out)
