@@ -247,8 +247,7 @@ def select(
         engine: Has no effect any more. Tables of every size are read in the same way, column by column.
         allow_missing_shards: Continue if shards of the table are missing. Their images are left out, and the metadata
             list the shards.
-        progress: True shows a bar while duckdb selects; a function is called with (rows written, rows in all, rows
-            written).
+        progress: True shows a bar; a function is called with (rows written, rows in all, rows written).
 
     Returns:
         The core-set. Ties break by row order, and the same input and seed give the same rows. If ``max_per_image``,

@@ -175,6 +175,12 @@ def images_root(kind: Kind, more: str = "", **about: Any) -> Any:
     return setting(None, help, kind, metavar="DIR", **about)
 
 
+def progress(counts: str) -> Any:
+    """The setting ``progress`` of functions that take long; ``counts`` are what a function of the caller's gets."""
+    help = f"True shows a bar; a function is called with ({counts})."
+    return setting(None, help, Kind("True, False or a function", lambda value: value), python=True)
+
+
 def did_you_mean(name: object, known: Iterable[Any], closeness: float = 0.6) -> str | None:
     """The known name nearest to ``name``, or None if none is near."""
     names = [str(k) for k in known]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NewType
 
 from srfast.errors import InputError
 from srfast.runtime import plugins
-from srfast.scoring.settings import ANY, allow_missing_shards
+from srfast.scoring.settings import allow_missing_shards
 from srfast.settings import (
     SWITCH,
     Kind,
@@ -21,6 +21,7 @@ from srfast.settings import (
     numbers,
     one_of,
     path,
+    progress,
     setting,
     text,
     texts,
@@ -305,12 +306,7 @@ class SelectArguments(Selection):
         one_of(*ENGINES),
     )
     allow_missing_shards: bool = allow_missing_shards()
-    progress: Progress | bool | None = setting(
-        None,
-        "True shows a bar while duckdb selects; a function is called with (rows written, rows in all, rows written).",
-        ANY,
-        python=True,
-    )
+    progress: Progress | bool | None = progress("rows written, rows in all, rows written")
 
 
 ARGUMENTS = tuple(Selection.__dataclass_fields__)
@@ -365,9 +361,7 @@ class ManifestArguments(Settings):
         metavar="RUN",
     )
     root: str | os.PathLike[str] | None = images_root(path())
-    progress: Progress | bool | None = setting(
-        None, "True shows a bar; a function is called with (images done, images in all, patches).", ANY, python=True
-    )
+    progress: Progress | bool | None = progress("images done, images in all, patches")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,9 +373,7 @@ class RebuildArguments(Settings):
         False, "Continue without the images that are missing or differ from the manifest, and record them.", SWITCH
     )
     verify: bool = setting(False, "Check the images only; nothing is written.", SWITCH)
-    progress: Progress | bool | None = setting(
-        None, "True shows a bar; a function is called with (images done, images in all, patches).", ANY, python=True
-    )
+    progress: Progress | bool | None = progress("images done, images in all, patches")
 
     def validate(self) -> None:
         if self.verify == (self.output is not None):

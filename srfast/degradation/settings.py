@@ -8,7 +8,7 @@ from typing import Any
 
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress
-from srfast.settings import Kind, PathLike, Settings, path, paths, setting, whole
+from srfast.settings import Kind, PathLike, Settings, path, paths, progress, setting, whole
 
 LARGEST_SEED = 2**63 - 1
 PRESETS = ("bicubic", "realesrgan", "neosr", "redux")
@@ -56,12 +56,7 @@ class DegradeArguments(Settings):
         path(),
         metavar="PAGE",
     )
-    progress: Progress | bool | None = setting(
-        None,
-        "True shows a bar; a function is called with (images done, images in all, LR images written).",
-        Kind("True, False or a function", lambda value: value),
-        python=True,
-    )
+    progress: Progress | bool | None = progress("images done, images in all, LR images written")
 
     def validate(self) -> None:
         super().validate()
@@ -82,9 +77,4 @@ class FitArguments(Settings):
     show: PathLike | None = setting(
         None, "HTML page to write as well: the measures before and after, and pictures.", path(), metavar="PAGE"
     )
-    progress: Progress | bool | None = setting(
-        None,
-        "True shows a bar; a function is called with (rounds done, rounds in all, 0).",
-        Kind("True, False or a function", lambda value: value),
-        python=True,
-    )
+    progress: Progress | bool | None = progress("rounds done, rounds in all, 0")

@@ -10,7 +10,19 @@ from srfast.errors import InputError
 from srfast.exporting.formats import FORMATS, GROUP, SUBSETS, TARGETS
 from srfast.runtime import plugins
 from srfast.runtime.progress import Progress
-from srfast.settings import PAIR_SCALES, SWITCH, Kind, PathLike, Settings, images_root, one_of, path, setting, whole
+from srfast.settings import (
+    PAIR_SCALES,
+    SWITCH,
+    Kind,
+    PathLike,
+    Settings,
+    images_root,
+    one_of,
+    path,
+    progress,
+    setting,
+    whole,
+)
 
 ENCODINGS = ("png", "webp")
 
@@ -126,9 +138,4 @@ class ExportArguments(ExportSettings):
     """The settings of ``srfast.export``, and those that concern one call only."""
 
     resume: bool = setting(False, "Continue an interrupted export with the same settings.", SWITCH)
-    progress: Progress | bool | None = setting(
-        None,
-        "True shows a bar; a function is called with (images done, images in all, patches written).",
-        Kind("True, False or a function", lambda value: value),
-        python=True,
-    )
+    progress: Progress | bool | None = progress("images done, images in all, patches written")

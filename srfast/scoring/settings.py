@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from srfast.errors import InputError
 from srfast.ops.device import Device, device
-from srfast.settings import SWITCH, Kind, Settings, check_same_size, lr_template, one_of, path, setting, text, whole
+from srfast.settings import (
+    SWITCH,
+    Kind,
+    Settings,
+    check_same_size,
+    lr_template,
+    one_of,
+    path,
+    progress,
+    setting,
+    text,
+    whole,
+)
 
 if TYPE_CHECKING:
     from srfast.data.grid import Grid
@@ -287,12 +299,7 @@ class ScoreRun(ScoreSettings):
         shown="179 million",
         metavar="N",
     )
-    progress: Progress | bool | None = setting(
-        None,
-        "True shows a bar; a function is called with (images done, images in all, patches scored).",
-        ANY,
-        python=True,
-    )
+    progress: Progress | bool | None = progress("images done, images in all, patches scored")
 
 
 @dataclass(frozen=True, kw_only=True)
