@@ -5,7 +5,8 @@ Super-Resolution Using Very Deep Residual Channel Attention Networks" (ECCV 2018
 More Pixels in Image Super-Resolution Transformer" (CVPR 2023); Wang et al., "Real-ESRGAN" (ICCVW 2021), whose
 code has Compact as SRVGGNetCompact; Wan et al., "Swift Parameter-free Attention Network for Efficient
 Super-Resolution" (CVPRW 2024); Lee, Yun, Ro, "Partial Large Kernel CNNs for Efficient Super-Resolution" (2024).
-spandrel is optional: it is imported when one of these is built.
+spandrel is optional: it is imported when one of these is built, which raises RunError if it is not installed. The scale
+is 2, 3 or 4.
 """
 
 from __future__ import annotations
@@ -117,16 +118,12 @@ def swinir(
     training code, the network's own padding.
 
     Args:
-        scale: 2, 3 or 4.
         features: Channels, a multiple of ``heads``.
         depths: Layers in each group.
         heads: Attention heads.
         window: Side of the attention window.
         direct: One convolution and pixel shuffle, as the lightweight model up-samples.
         lr_patch: Size for which attention masks are kept; others are made at each call.
-
-    Raises:
-        RunError: spandrel is not installed.
     """
     net = _build(
         "SwinIR",
@@ -171,14 +168,10 @@ def rcan(scale: int = 2, *, features: int = 64, groups: int = 10, blocks: int = 
     the whole image: tiles do not reproduce it exactly.
 
     Args:
-        scale: 2, 3 or 4.
         features: Channels.
         groups: Residual groups.
         blocks: Channel attention blocks in each.
         reduction: Divisor of the channels in channel attention.
-
-    Raises:
-        RunError: spandrel is not installed.
     """
     net = _build("RCAN", scale=scale, n_feats=features, n_resgroups=groups, n_resblocks=blocks, reduction=reduction)
     net.sub_mean.requires_grad_(False)
@@ -203,16 +196,12 @@ def hat(
     exactly. HAT-S is ``features=144, compress=24, squeeze=24``.
 
     Args:
-        scale: 2, 3 or 4.
         features: Channels, a multiple of ``heads``.
         depths: Blocks in each group.
         heads: Attention heads.
         window: Side of the attention window.
         compress: Divides the channels inside a channel attention block.
         squeeze: Divides the channels inside its attention.
-
-    Raises:
-        RunError: spandrel is not installed.
     """
     net = _build(
         "HAT",
@@ -245,12 +234,8 @@ def compact(scale: int = 2, *, features: int = 64, convs: int = 16) -> Foreign:
     identities at 34.25 dB (bicubic 33.67 dB).
 
     Args:
-        scale: 2, 3 or 4.
         features: Channels.
         convs: Convolutions between the first and the last.
-
-    Raises:
-        RunError: spandrel is not installed.
     """
     net = _build("Compact", num_feat=features, num_conv=convs, upscale=scale)
     inner = [layer for layer in net.body if isinstance(layer, nn.Conv2d)][1:-1]
@@ -287,13 +272,9 @@ def span(scale: int = 2, *, features: int = 48, norm: bool = False) -> Foreign:
     (RGB), of 8 crops from the nearest neighbour at 34.65 dB (bicubic 33.67 dB).
 
     Args:
-        scale: 2, 3 or 4.
         features: Channels, at least 3.
         norm: Whether colours enter in the range 0..255 less DIV2K's mean, as in the authors' files; the weights then
             start as PyTorch has them.
-
-    Raises:
-        RunError: spandrel is not installed.
     """
     net = _build("SPAN", num_in_ch=3, num_out_ch=3, feature_channels=features, upscale=scale, norm=norm)
     if not norm:
@@ -334,14 +315,10 @@ def realplksr(
     (bicubic 33.67 dB).
 
     Args:
-        scale: 2, 3 or 4.
         features: Channels, a multiple of 4.
         blocks: Blocks.
         kernel: Side of the large convolution, odd.
         split: Share of the channels that it takes.
-
-    Raises:
-        RunError: spandrel is not installed.
     """
     net = _build(
         "RealPLKSR",

@@ -107,14 +107,6 @@ def _resample(x: Tensor, scale: int, up: bool, boundary: str) -> Tensor:
     return out
 
 
-def _downsample(x: Tensor, scale: int, boundary: str) -> Tensor:
-    return _resample(x, scale, False, boundary)
-
-
-def _upsample(x: Tensor, scale: int, boundary: str) -> Tensor:
-    return _resample(x, scale, True, boundary)
-
-
 def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
     check_pair(a, b)
     a, b = a.contiguous(), b.contiguous()
@@ -136,8 +128,8 @@ def _score_patches(patches: Tensor, weights: list[Tensor], scale: int, boundary:
 
 
 LIBRARY.impl("imresize", _imresize, "CPU")
-LIBRARY.impl("downsample", _downsample, "CPU")
-LIBRARY.impl("upsample", _upsample, "CPU")
+LIBRARY.impl("downsample", lambda x, scale, boundary: _resample(x, scale, False, boundary), "CPU")
+LIBRARY.impl("upsample", lambda x, scale, boundary: _resample(x, scale, True, boundary), "CPU")
 LIBRARY.impl("per_sample_mse", _per_sample_mse, "CPU")
 LIBRARY.impl("score_patches", _score_patches, "CPU")
 
@@ -160,9 +152,7 @@ def _(x: Tensor, scale: int, boundary: str) -> Tensor:
     return x.new_empty((n, c, h * scale, w * scale))
 
 
-@torch.library.register_fake("srfast::per_sample_mse")
-def _(a: Tensor, b: Tensor) -> Tensor:
-    return a.new_empty(a.shape[0], dtype=torch.float32)
+torch.library.register_fake("srfast::per_sample_mse", lambda a, b: a.new_empty(a.shape[0], dtype=torch.float32))
 
 
 def _mse_inputs(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:

@@ -222,11 +222,7 @@ def _imresize(img: Tensor, scale: float, boundary: str) -> Tensor:
     return out.movedim(0, -1).contiguous()
 
 
-def _downsample(x: Tensor, scale: int, boundary: str) -> Tensor:
-    return reference.resample(x.double(), 1 / scale, boundary).to(x.dtype)
-
-
-def _upsample(x: Tensor, scale: int, boundary: str) -> Tensor:
+def _resample(x: Tensor, scale: float, boundary: str) -> Tensor:
     return reference.resample(x.double(), scale, boundary).to(x.dtype)
 
 
@@ -236,8 +232,8 @@ LIBRARY.impl("degrade_windows", _windows_plain, "CPU")
 LIBRARY.impl("degrade_windows", _windows_cuda, "CUDA")
 LIBRARY.impl("per_sample_mse", _per_sample_mse, "CUDA")
 LIBRARY.impl("imresize", _imresize, "CUDA")
-LIBRARY.impl("downsample", _downsample, "CUDA")
-LIBRARY.impl("upsample", _upsample, "CUDA")
+LIBRARY.impl("downsample", lambda x, scale, boundary: _resample(x, 1 / scale, boundary), "CUDA")
+LIBRARY.impl("upsample", _resample, "CUDA")
 
 
 def _fake(
