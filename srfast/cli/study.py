@@ -104,7 +104,10 @@ def command(
     path = find_runnable(study, images)
     options: dict[str, Any] = {"images": images, "test": _tests(tests)}
     if as_status:
-        _say_status(path, output, jobs, options, as_json)
+        from srfast.study.description import read_study
+        from srfast.study.folder import status
+
+        _say(status(read_study(path, images, options["test"]), output, jobs), as_json)
         return
     _run(
         path,
@@ -172,13 +175,6 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
     publish(Results.read(folder), folder if own else None, result)
     if own:
         say(f"tables -> {folder / 'tables'}, figures -> {folder / 'figures'}")
-
-
-def _say_status(study: Path, output: str, jobs: int | None, options: dict[str, Any], as_json: bool) -> None:
-    from srfast.study.description import read_study
-    from srfast.study.folder import status
-
-    _say(status(read_study(study, options["images"], options["test"]), output, jobs), as_json)
 
 
 def _say(known: Any, as_json: bool) -> None:

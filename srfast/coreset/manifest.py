@@ -39,38 +39,16 @@ KIND = "manifest"
 KEY = "srfast"
 """The key of ``manifest.json`` under which srfast's own object lies."""
 SOURCES, PATCHES, DOCUMENT, DRAWS = "sources.parquet", "patches.parquet", "manifest.json", degradation.NAME
-SOURCE_SCHEMA = pa.schema(
-    [
-        ("source", pa.int32()),
-        ("sha256", pa.string()),
-        ("pixels_sha256", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("bytes", pa.int64()),
-        ("name", pa.string()),
-        ("dataset", pa.string()),
-        ("version", pa.string()),
-        ("licence", pa.string()),
-        ("url", pa.string()),
-        ("rejected", pa.string()),
-    ]
-)
+_INT, _TEXT, _FLOAT = pa.int32(), pa.string(), pa.float32()
+SOURCE_SCHEMA = pa.schema(list({
+    "source": _INT, "sha256": _TEXT, "pixels_sha256": _TEXT, "width": _INT, "height": _INT, "bytes": pa.int64(),
+    "name": _TEXT, "dataset": _TEXT, "version": _TEXT, "licence": _TEXT, "url": _TEXT, "rejected": _TEXT,
+}.items()))  # fmt: skip
 """Images that were rejected have the reason in ``rejected``; one that cannot be decoded has no pixels."""
-PATCH_SCHEMA = pa.schema(
-    [
-        ("source", pa.int32()),
-        ("shrink_numerator", pa.int32()),
-        ("shrink_denominator", pa.int32()),
-        ("x", pa.int32()),
-        ("y", pa.int32()),
-        ("size", pa.int32()),
-        ("rank", pa.int32()),
-        ("score", pa.float32()),
-        ("bicubic", pa.float32()),
-        ("sobel", pa.float32()),
-        ("pixels_sha256", pa.string()),
-    ]
-)
+PATCH_SCHEMA = pa.schema(list({
+    "source": _INT, "shrink_numerator": _INT, "shrink_denominator": _INT, "x": _INT, "y": _INT, "size": _INT,
+    "rank": _INT, "score": _FLOAT, "bicubic": _FLOAT, "sobel": _FLOAT, "pixels_sha256": _TEXT,
+}.items()))  # fmt: skip
 _NEEDED = {
     SOURCES: ("source", "sha256", "bytes", "name"),
     PATCHES: PATCH_SCHEMA.names,

@@ -21,6 +21,8 @@ def snippets(
     ``existing`` names the folders of a list, and ``tars`` the folder of the shards.
     """
     size = int(plan.patches.size.min())
+    shards = sorted(p.stem for p in tars.glob("*.tar"))
+    spread = f"{shards[0]}..{shards[-1]}" if shards else ""
     roots = existing or [folder / name for name, _ in sides(plan)]
     values = {
         "about": f"srfast core-set, {len(plan)} patches, x{plan.scale}",
@@ -30,7 +32,7 @@ def snippets(
         "hr_lmdb": quoted(folder / "HR.lmdb"),
         "lr_lmdb": quoted(folder / f"{plan.lr_folder}.lmdb"),
         "folder": quoted(folder),
-        "tars": quoted(f"{folder}/{{{_tar_range(tars)}}}.tar"),
+        "tars": quoted(f"{folder}/{{{spread}}}.tar"),
         "suffix": plan.suffix,
         "scale": str(plan.scale),
         "size": str(size),
@@ -54,11 +56,6 @@ def filled(text: str, values: dict[str, str]) -> str:
 def quoted(path: Path | str) -> str:
     """A string as JSON, YAML, TOML and Python alike write it."""
     return json.dumps(str(path), ensure_ascii=False)
-
-
-def _tar_range(folder: Path) -> str:
-    names = sorted(p.stem for p in folder.glob("*.tar"))
-    return f"{names[0]}..{names[-1]}" if names else ""
 
 
 BASICSR = """\

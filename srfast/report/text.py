@@ -12,15 +12,8 @@ def psnr(loss: float) -> str:
 
 def number(value: float) -> str:
     """A loss or score with three or four significant digits."""
-    if value >= 1000:
-        return f"{value:,.0f}"
-    if value >= 100:
-        return f"{value:.1f}"
-    if value >= 10:
-        return f"{value:.2f}"
-    if value >= 0.001:
-        return f"{value:.3f}"
-    return f"{value:.1e}" if value else "0"
+    forms = {1000: ",.0f", 100: ".1f", 10: ".2f", 0.001: ".3f"}
+    return format(value, next((form for least, form in forms.items() if value >= least), ".1e")) if value else "0"
 
 
 def percent(part: float, whole: float = 1.0) -> str:

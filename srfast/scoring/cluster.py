@@ -235,24 +235,17 @@ class _Actor:
                     "rows": None if outcome.rows is None else _packed(outcome.rows),
                     "skipped": outcome.skipped,
                     "small": None if outcome.small is None else list(outcome.small),
-                    "small_at": json.dumps(outcome.small_at),
-                    "tried": json.dumps(outcome.tried),
-                    "hashes": json.dumps(outcome.hashes),
+                    **{name: json.dumps(getattr(outcome, name)) for name in _AS_JSON},
                 }
             )
         return pa.Table.from_pylist(rows, schema=_RESULT)
 
 
+_AS_JSON = ("small_at", "tried", "hashes")
+"""Parts of an outcome that travel as JSON."""
 _RESULT = pa.schema(
-    [
-        ("name", pa.string()),
-        ("rows", pa.large_binary()),
-        ("skipped", pa.string()),
-        ("small", pa.list_(pa.int64())),
-        ("small_at", pa.string()),
-        ("tried", pa.string()),
-        ("hashes", pa.string()),
-    ]
+    [("name", pa.string()), ("rows", pa.large_binary()), ("skipped", pa.string()), ("small", pa.list_(pa.int64()))]
+    + [(name, pa.string()) for name in _AS_JSON]
 )
 
 

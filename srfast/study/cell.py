@@ -96,12 +96,14 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     )  # fmt: skip
     protocol = protocol_of(describe(study.network(cell.model)).color)
     scoring = scored.seconds + scored.targets.get(cell.arm.column, 0.0)
+    # Whether scoring is part of the cost of the cell; bicubic and Sobel are columns of the same table.
+    scored_for = cell.arm.of_loss or (cell.keep < 1 and dict(cell.arm.select) != {"method": "random"})
     fixed = {
         **{name: getattr(cell, name) for name in ("model", "scale", "keep", "updates", "seed", "pool")},
         "cell": cell.name,
         "arm": cell.arm.name,
         "seconds": results.training_steps(folder)[1],
-        "scoring_seconds": scoring + selecting if _needs_scores(cell) else 0.0,
+        "scoring_seconds": scoring + selecting if scored_for else 0.0,
         "scorer": Path(scored.scorer).name,
         "patches": len(coreset),
     }
@@ -136,12 +138,6 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     # A finished cell is never run again; its weights and log stay.
     (folder / checkpoint.LAST).unlink(missing_ok=True)
     return ", ".join(text)
-
-
-def _needs_scores(cell: Cell) -> bool:
-    """Whether scoring is part of the cost of the cell; bicubic and Sobel are columns of the same table."""
-    arm = cell.arm
-    return arm.of_loss or (cell.keep < 1 and dict(arm.select) != {"method": "random"})
 
 
 def running(folder: Path) -> bool:

@@ -99,7 +99,8 @@ def gather(
     replaced = {"epochs", "match_steps", *({"steps"} if "epochs" in given else ())} if saved else set()
     values = {**{k: v for k, v in saved.items() if k not in replaced}, **given}
     if "scale" not in values:
-        values["scale"] = _scored_at(values.get("data", ())) or (begun[1] if begun else 2)
+        scored_at = _meta(values.get("data", ())).get("scale")
+        values["scale"] = scored_at if scored_at in PAIR_SCALES else begun[1] if begun else 2
     if begun:
         values.setdefault("model_options", begun[2])
     name = values.pop("model", None)
@@ -151,12 +152,6 @@ def _of_run(folder: Path, name: str) -> str:
         raise InputError(
             f"model: {folder} trains {name!r}, a network of your own", hint="pass it again in Python"
         ) from None
-
-
-def _scored_at(data: tuple[Any, ...]) -> int | None:
-    """The scale at which a table was scored; None for images."""
-    scale = _meta(data).get("scale")
-    return scale if scale in PAIR_SCALES else None
 
 
 def _side(data: tuple[Any, ...]) -> int | None:

@@ -229,7 +229,7 @@ class _Runner:
                     self.total += loss
                     self.summed += 1
                     done = self.step == plan.steps
-                    stop = self._stop()
+                    stop = (world.size == 1 or self.step % _ASK_OTHERS_EVERY == 0) and world.agree(self.asked())
                     ask = evaluate is not None and (done or (eval_every > 0 and self.step % eval_every == 0))
                     save = done or self.step % save_every == 0
                     # An interrupt leaves no row: the log of a resumed run is that of one that was not interrupted.
@@ -375,8 +375,3 @@ class _Runner:
         about = {"format": "pt", "model": plan.name, "options": json.dumps(dict(plan.options)), "scale": plan.scale}
         about |= {"steps": self.step, "seed": plan.seed, "data": self.data_name}
         return checkpoint.save_weights(self.out / checkpoint.MODEL, self.average or self._state(), about)
-
-    def _stop(self) -> bool:
-        if self.world.size == 1:
-            return self.asked()
-        return self.step % _ASK_OTHERS_EVERY == 0 and self.world.agree(self.asked())
