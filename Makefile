@@ -6,7 +6,7 @@ CXX ?= g++
 export PYTHONSAFEPATH := 1
 
 .PHONY: install demo test test-hostile test-all test-slow torture bench lint wheel wheel-cuda wheel-cpu wheel-gpu docs sanitize sanitize-cpu \
-        sanitize-cuda windows-check gpu-check tune shots clean
+        sanitize-cuda degrade-speed windows-check gpu-check tune shots clean
 
 install: $(BIN)/.installed
 
@@ -108,12 +108,17 @@ $(SANITIZE)/%.o: csrc/cpu/%.cpp $(wildcard csrc/cpu/*.h csrc/core/*.h)
 	mkdir -p $(SANITIZE)
 	$(CXX) $(SANITIZE_FLAGS) $$(sed -n 's/^\(any\|x86\) $(<F) //p' csrc/cpu/flags.txt) -c $< -o $@
 
-$(SANITIZE)/cpu_check $(SANITIZE)/degrade_check: $(SANITIZE)/%: tests/cpp/%.cpp $(patsubst csrc/cpu/%.cpp,$(SANITIZE)/%.o,$(CPU_SOURCES))
+$(SANITIZE)/cpu_check $(SANITIZE)/degrade_check $(SANITIZE)/degrade_speed: $(SANITIZE)/%: tests/cpp/%.cpp $(patsubst csrc/cpu/%.cpp,$(SANITIZE)/%.o,$(CPU_SOURCES))
 	$(CXX) $(SANITIZE_FLAGS) $^ -o $@ -pthread
 
 sanitize-cpu: $(SANITIZE)/cpu_check $(SANITIZE)/degrade_check
 	ASAN_OPTIONS=detect_stack_use_after_return=1 $(SANITIZE)/cpu_check
 	ASAN_OPTIONS=detect_stack_use_after_return=1 $(SANITIZE)/degrade_check
+
+# How near the filters of degradations come to their bounds (docs/degradation.md).
+degrade-speed:
+	$(MAKE) build/speed/degrade_speed SANITIZE=build/speed SANITIZE_FLAGS="-std=gnu++20 -O3 -Icsrc -Wall -Wextra -DSRFAST_X86=1"
+	build/speed/degrade_speed
 
 # The bodies of the CUDA kernels, one CPU thread for each CUDA thread, under ThreadSanitizer.
 $(SANITIZE)/race_check: tests/cpp/race_check.cpp tests/cpp/kernels.cpp $(wildcard tests/cpp/*.h csrc/cuda/*.cuh csrc/core/*.h)

@@ -44,7 +44,7 @@ void reflect_row(const float* row, int64_t w, int64_t before, int64_t after, flo
   for (int64_t x = w; x < w + after; ++x) out[x + before] = row[reflected(x, w)];
 }
 
-// Memory of one thread, which its bands use again: fresh memory costs as much as the work, in page faults.
+// Memory of one thread, which its bands and later calls use again: fresh memory costs page faults.
 class Scratch {
  public:
   float* take(int slot, int64_t count) {
@@ -63,7 +63,7 @@ void bands(int64_t planes, int64_t h, int64_t w, int64_t rows, int threads, F&& 
   const int64_t a_plane = (h + rows - 1) / rows;
   std::atomic<int64_t> next{0};
   run_workers(std::max<int64_t>(1, worth(threads, planes * h * w, kAThread)), [&] {
-    Scratch scratch;
+    static thread_local Scratch scratch;
     for (int64_t i; (i = next.fetch_add(1)) < planes * a_plane;) {
       const int64_t first = i % a_plane * rows;
       body(i / a_plane, first, std::min(h, first + rows), scratch);
@@ -144,6 +144,7 @@ void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t 
   bands(planes, h, w, kLines, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch& scratch) {
     const float* const from = src + plane * h * w;
     const int64_t n = last - first, rows = kLines + kh - 1 + more, turned_rows = lines + kw - 1 + more;
+    const int64_t columns = (n + kFilterColumns - 1) / kFilterColumns * kFilterColumns;
     float *const padded = scratch.take(0, rows * wide), *const sums = scratch.take(1, kLines * wide);
     float *const turned = scratch.take(2, turned_rows * kLines), *const out = scratch.take(3, lines * kLines);
     for (int64_t r = 0; r < n + kh - 1; ++r)
@@ -162,7 +163,7 @@ void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t 
     }
     std::fill(turned + (w + kw - 1) * kLines, turned + turned_rows * kLines, 0.0f);
     for (int64_t x = 0; x < w; x += kFilterRows)
-      f.filter_rows(turned + x * kLines, kLines, across.data(), kw, 1, kLines, out + x * kLines, kLines);
+      f.filter_rows(turned + x * kLines, kLines, across.data(), kw, 1, columns, out + x * kLines, kLines);
     turn(out, kLines, w, n, dst + (plane * h + first) * w, w);
   });
 }
