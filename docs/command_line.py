@@ -2,7 +2,7 @@
 
     python docs/command_line.py
 
-``tests/docs/test_command_line.py`` holds the page to the commands.
+``tests/docs/test_site.py`` holds the page to the commands.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python docs/stub.py
 
 At run time these functions take ``**options``, and the settings' fields are their arguments; the stub spells them out.
-``tests/docs/test_command_line.py`` holds it to them.
+``tests/docs/test_site.py`` holds it to them.
 """
 
 from __future__ import annotations

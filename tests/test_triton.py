@@ -11,10 +11,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-ENVIRONMENT = {
-    "kernels": {"TRITON_INTERPRET": "1"},
-    "aot": {"SRFAST_TEST_AOT": "1", "TRITON_DEFAULT_FP_FUSION": "1"},
-}
+ENVIRONMENT = {"kernels": {"TRITON_INTERPRET": "1"}, "aot": {"SRFAST_TEST_AOT": "1", "TRITON_DEFAULT_FP_FUSION": "1"}}
 
 
 @pytest.mark.skipif(

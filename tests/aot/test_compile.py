@@ -28,9 +28,7 @@ def compiled(function, types, constants, capability, **options):
     # What the launcher finds: allocations are aligned to 16 bytes. Sizes are not specialized.
     attributes = {(i,): [["tt.divisibility", 16]] for i, t in enumerate(types) if t.startswith("*")}
     return triton.compile(
-        ASTSource(function, signature, constants, attributes),
-        target=GPUTarget("cuda", capability, 32),
-        options=options,
+        ASTSource(function, signature, constants, attributes), target=GPUTarget("cuda", capability, 32), options=options
     )
 
 

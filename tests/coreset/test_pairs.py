@@ -28,12 +28,7 @@ from srfast.training.arguments import gather
 from srfast.training.sources import open_store, whole_dataset
 from srfast.training.store import CROPS_STREAMED, Batches, Feed, PairStore, Region
 
-ROWS = [
-    ("astronaut.png", 0, 0),
-    ("astronaut.png", 144, 36),
-    ("chelsea.jpg", 24, 96),
-    ("sub/café au lait.png", 120, 72),
-]
+ROWS = [("astronaut.png", 0, 0), ("astronaut.png", 144, 36), ("chelsea.jpg", 24, 96), ("sub/café au lait.png", 120, 72)]
 
 
 def coreset_table(root: Path, rows: list[tuple[str, int, int]] = ROWS, size: int = 48, **meta: object) -> pa.Table:
@@ -148,11 +143,7 @@ def test_threads_share_core_patches(coreset: Path) -> None:
 def test_core_patches_bad_input(photo_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "text.parquet").write_text("not parquet")
     pq.write_table(coreset_table(photo_folder).drop_columns(["y"]), tmp_path / "column.parquet")
-    for name, word in (
-        ("text.parquet", "parquet"),
-        ("column.parquet", "y is missing"),
-        ("none.parquet", "no such"),
-    ):
+    for name, word in (("text.parquet", "parquet"), ("column.parquet", "y is missing"), ("none.parquet", "no such")):
         with pytest.raises(InputError, match=word):
             srfast.CorePatches(tmp_path / name)
     with pytest.raises(InputError, match="scale"):

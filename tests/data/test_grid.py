@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
 import pytest
 
 from srfast.data.grid import Grid, check_grid, starts
+from srfast.data.shrink import parsed
 from srfast.errors import InputError
+from srfast.scoring.settings import ScoreSettings
 
 
 def basicsr(length: int, crop: int, step: int) -> list[int]:
@@ -67,3 +72,26 @@ def test_wrong_grids_are_named(scale: object, patch: object, stride: object, wor
 
 def test_numpy_integers_are_integers() -> None:
     check_grid(np.int64(2), np.int32(96), np.int16(48))
+
+
+# Fractions of an image's size, as they are written.
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("1,3/4,1/2,1/3", ("1", "3/4", "1/2", "1/3")),
+        ("0.5, 1", ("1", "1/2")),
+        ([1 / 3, 1, Fraction(3, 4), "2/4"], ("1", "3/4", "1/2", "1/3")),
+        (0.3, ("3/10",)),
+        (1, ("1",)),
+    ],
+)
+def test_exact_fractions_the_largest_first(given: Any, expected: tuple[str, ...]) -> None:
+    assert parsed(given) == ScoreSettings(shrink=given).shrink == expected
+
+
+@pytest.mark.parametrize("given", ["", "0", "2", "-1/2", "1/2,0.5", "1/0", "a", "nan", True, [], "1/1001", 3.14e-5])
+def test_anything_else_is_refused(given: Any) -> None:
+    with pytest.raises(InputError, match=r"^shrink: expected auto, or fractions of 1"):
+        ScoreSettings(shrink=given)

@@ -212,12 +212,7 @@ def test_what_is_missing_is_named(sub_images: tuple[Path, Path], coreset: Path, 
         (table_of(hr, ["new.png"]), "folder", {"existing": tmp_path / "LR_sub"}, "new.png: expected a patch"),
         (table_of(hr, NAMES), "folder", {"existing": tmp_path / "none"}, "expected a folder of patches"),
         (coreset, "folder", {"existing": hr}, "expected images that are one patch each"),
-        (
-            table_of(hr, NAMES),
-            "hf",
-            {"existing": hr},
-            "existing: needs `to` to be one of folder, basicsr, lmdb, list",
-        ),
+        (table_of(hr, NAMES), "hf", {"existing": hr}, "existing: needs `to` to be one of folder, basicsr, lmdb, list"),
     ):
         with pytest.raises(InputError, match=message):
             srfast.export(table, out, to=to, lr=False, **options)

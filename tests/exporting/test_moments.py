@@ -208,10 +208,7 @@ def test_a_database_that_was_killed_in_its_first_pages(coreset: Path, tmp_path: 
 
 def test_a_database_on_a_full_disk(coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lmdb = pytest.importorskip("lmdb")
-    reasons = {
-        os.strerror(errno.ENOSPC): "the disk is full",
-        os.strerror(errno.EIO): "LMDB cannot write",
-    }
+    reasons = {os.strerror(errno.ENOSPC): "the disk is full", os.strerror(errno.EIO): "LMDB cannot write"}
     for text, words in reasons.items():
 
         def refuse(*_: Any, _text: str = text, **__: Any) -> Any:

@@ -37,11 +37,7 @@ def test_weights_that_are_not_finite(value: float, suffix: str, srcnn_weights: W
 
 
 @pytest.mark.parametrize(
-    ("tensor", "kind"),
-    [
-        (torch.zeros(3, 3).to_sparse(), "sparse_coo"),
-        (torch.zeros(3, 3, device="meta"), "meta"),
-    ],
+    ("tensor", "kind"), [(torch.zeros(3, 3).to_sparse(), "sparse_coo"), (torch.zeros(3, 3, device="meta"), "meta")]
 )
 def test_tensors_without_dense_values(tensor: Tensor, kind: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.pth"

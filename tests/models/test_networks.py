@@ -169,10 +169,7 @@ def test_shift_by_one_lr_pixel_shifts_by_scale(name: str, scale: int) -> None:
         sr, moved = model(lr), model(lr.roll((1, 1), (2, 3)))
     m = scale * (r + 1)  # one LR pixel more than the context: the row that came round
     torch.testing.assert_close(
-        moved[..., m + scale : -m, m + scale : -m],
-        sr[..., m:, m:][..., : -m - scale, : -m - scale],
-        rtol=0,
-        atol=1e-10,
+        moved[..., m + scale : -m, m + scale : -m], sr[..., m:, m:][..., : -m - scale, : -m - scale], rtol=0, atol=1e-10
     )
 
 

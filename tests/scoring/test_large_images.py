@@ -16,6 +16,8 @@ import pytest
 from srfast.data.grid import Grid
 from srfast.ops import native
 from srfast.scoring import per_image, pipeline
+from srfast.scoring import per_image as job
+from srfast.scoring.backends.gpu import GpuEngine
 from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.defects.measure import measure
 from srfast.scoring.settings import ScoreArguments
@@ -89,3 +91,53 @@ def test_defects_take_the_threads_of_the_pool() -> None:
         for name, values in want.items():
             np.testing.assert_array_equal(one[name], values)
     assert len(measured) == 8
+
+
+# Images that share a call of an engine: the same table as one by one.
+
+
+@pytest.mark.parametrize("mode", ["patch", "dense"])
+@pytest.mark.parametrize("shared", [1, 1 << 22])
+def test_the_table_is_that_of_one_image_at_a_time(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: int, mode: str
+) -> None:
+    (photo_folder / "broken.png").write_bytes(b"not a picture")
+    settings = ScoreArguments(stride=48, skip_bad=True, mode=mode)
+    expected = pipeline.write_scores(photo_folder, tmp_path / "one.parquet", settings)
+    events: list[int | str] = []
+
+    class Counting(GpuEngine):
+        def submit(self, images, grids, dense):
+            events.append(len(images))
+            wait = super().submit(images, grids, dense)
+            return lambda: events.append("fetch") or wait()
+
+    def engine(network, *_args, **_options):
+        return Counting(network, "symmetric", "native", "fp32", "cpu")
+
+    monkeypatch.setattr(job, "make_engine", engine)
+    monkeypatch.setattr(pipeline, "SHARED", shared)
+    actual = pipeline.write_scores(photo_folder, tmp_path / "together.parquet", settings)
+    if shared == 1:  # the scores of an image are fetched once the next one is submitted
+        assert events == [1, 1, "fetch", 1, "fetch", 1, "fetch", "fetch"]
+    else:
+        assert events == [4, "fetch"]
+    assert actual.meta["images"] == expected.meta["images"]
+    assert [entry["image"] for entry in actual.meta["skipped"]] == ["broken.png"]
+    one, together = (pipeline.ScoreTable.read(tmp_path / f"{name}.parquet") for name in ("one", "together"))
+    for column in ("x", "y"):
+        np.testing.assert_array_equal(together.column(column), one.column(column))
+    for column in ("loss", "bicubic", "sobel"):
+        np.testing.assert_allclose(together.column(column), one.column(column), rtol=2e-5)
+
+
+def test_what_was_submitted_before_a_failure_is_kept() -> None:
+    def waits():
+        yield lambda: ["first"]
+        yield lambda: ["second"]
+        raise RuntimeError("out of memory")
+
+    outcomes = job.pipelined(waits())
+    assert [next(outcomes), next(outcomes)] == ["first", "second"]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        next(outcomes)

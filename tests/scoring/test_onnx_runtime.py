@@ -174,10 +174,7 @@ def test_onnx_network_is_the_exported_srcnn(tmp_path: Path) -> None:
         ({"dtype": 10}, r"expected one float32 input .* got input tensor\(float16\)"),
         ({"shape": ("N", 2, "H", "W"), "channels": 2}, r"got input tensor\(float\) \['N', 2, 'H', 'W'\]"),
         ({"inputs": 2}, "got 2 inputs and 1 outputs"),
-        (
-            {"channels": 4, "shape": ("N", "C", "H", "W")},
-            r"expected a network that takes \[1, 3, 48, 48\], got",
-        ),
+        ({"channels": 4, "shape": ("N", "C", "H", "W")}, r"expected a network that takes \[1, 3, 48, 48\], got"),
     ],
 )
 def test_onnx_network_refuses(tmp_path: Path, options: dict, message: str) -> None:

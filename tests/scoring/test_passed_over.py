@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import srfast
+from srfast.cli import group
+from srfast.data.grid import Grid
+from srfast.data.images import find_images
+from srfast.errors import InputError
+from srfast.scoring import pipeline
+from srfast.scoring.backends.protocol import Scores
+from srfast.scoring.estimate import Estimate, estimate
+from srfast.scoring.settings import ScoreSettings
 
 LINE = "srfast: images: passed over 3 files of other kinds, by their suffix: .heic 2, .exr 1\n"
 
@@ -83,3 +93,112 @@ def test_what_reading_leaves_out_is_said_once(tmp_path: Path, run: Callable[...,
     assert run(*words, "--resume")[2] == line
     assert run("report", tmp_path / "s.parquet", "-o", tmp_path / "r.html")[0] == 0
     assert "Left out of the pixels" in (tmp_path / "r.html").read_text()
+
+
+# What is said before a run in patch mode whose patches overlap a lot.
+
+
+class Counting:
+    """An engine that takes no time and counts what it is asked."""
+
+    name, precision, concurrent = "counting", "fp32", True
+
+    def windows(self, image: np.ndarray, grid: Grid, threads: int) -> Scores:
+        return Scores(*(np.zeros(len(grid), np.float32) for _ in range(3)))
+
+    dense = windows
+
+
+def test_the_patches_are_counted(photo_folder: Path) -> None:
+    settings = ScoreSettings(patch=48, stride=4)
+    files = estimate(find_images(photo_folder), Counting(), settings, 2)  # type: ignore[arg-type]
+    assert files is not None
+    assert files.patches == len(srfast.score(photo_folder, patch=48, stride=4, mode="dense", scorer="bicubic"))
+
+
+@pytest.mark.parametrize(
+    "options", [{"patch": 48}, {"patch": 48, "stride": 24}, {"patch": 48, "stride": 2, "mode": "dense"}]
+)
+def test_nothing_is_said_where_patches_hardly_overlap(options: dict[str, object], photo_folder: Path) -> None:
+    settings = ScoreSettings(**options)  # type: ignore[arg-type]
+    assert estimate(find_images(photo_folder), Counting(), settings, 2) is None  # type: ignore[arg-type]
+
+
+def test_it_is_said_before_scoring_starts(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pipeline, "estimate", lambda *_: Estimate(1_014_000, 1260.0, 13.2))
+    with caplog.at_level(logging.WARNING, "srfast"):
+        srfast.score(photo_folder, patch=48, scorer="bicubic")
+    assert caplog.messages == [
+        "patch mode computes 1,014,000 overlapping patches one by one, about 21 min; `mode` dense takes about 13 s "
+        "and ranks alike (docs/results/agreement.md)"
+    ]
+
+
+# Files that cannot be read are all named before anything is scored, with the option that goes on.
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """Two photographs, an empty file, a text and a PNG header without a body's length."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "z.jpg"):
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(folder / name)
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.jpg").write_text("no image")
+    (folder / "head.png").write_bytes((folder / "a.png").read_bytes()[:20])
+    return folder
+
+
+def test_all_of_them_are_named_at_once(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline._Local, "outcomes", lambda *_: pytest.fail("something was scored"))
+    with pytest.raises(InputError) as error:
+        srfast.score(mixed, patch=32, output=tmp_path / "s.parquet", scorer="bicubic")
+    text = str(error.value)
+    assert text.startswith("3 of 5 files cannot be read: ")
+    assert all(str(mixed / name) in text for name in ("empty.png", "text.jpg", "head.png"))
+    assert not any(str(mixed / name) in text for name in ("a.png", "z.jpg"))
+    assert text.endswith("; `skip_bad` leaves such files out")
+    assert not (tmp_path / "s.parquet").exists()
+
+
+def test_the_command_names_its_option(mixed: Path, tmp_path: Path) -> None:
+    from srfast.cli import _as_options
+
+    arguments = ["score", str(mixed), "--patch", "32", "--scorer", "bicubic", "-o", str(tmp_path / "s.parquet")]
+    with group.make_context("srfast", arguments) as context, pytest.raises(InputError) as error, _as_options(context):
+        group.invoke(context)
+    assert "; --skip-bad leaves such files out" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_more_than_ten_are_counted(mixed: Path, tmp_path: Path) -> None:
+    for i in range(20):
+        (mixed / f"bad{i:02d}.png").write_bytes(b"")
+    with pytest.raises(InputError) as error:
+        srfast.score(mixed, patch=32, output=tmp_path / "s.parquet", scorer="bicubic")
+    assert str(error.value).startswith("23 of 25 files cannot be read: ")
+    assert "; and 13 more; `skip_bad`" in str(error.value)
+
+
+def test_without_them_it_goes_on(mixed: Path, tmp_path: Path) -> None:
+    line = [
+        "score",
+        str(mixed),
+        "--patch",
+        "32",
+        "--scorer",
+        "bicubic",
+        "--skip-bad",
+        "-o",
+        str(tmp_path / "s.parquet"),
+    ]
+    done = CliRunner().invoke(group, line)
+    assert done.exit_code == 0, done.output
+    table = srfast.ScoreTable.read(tmp_path / "s.parquet")
+    assert sorted(set(table["image"])) == ["a.png", "z.jpg"]
+    assert [s["image"] for s in table.meta["skipped"]] == ["empty.png", "head.png", "text.jpg"]
+    assert all(s["reason"] for s in table.meta["skipped"])

@@ -20,7 +20,7 @@ from srfast.runtime.locks import Lock, is_taken
 from srfast.study import results
 from srfast.study.cell import CellOutcome
 from srfast.study.description import read_study
-from srfast.study.folder import results_of, status_of
+from srfast.study.folder import gather, results_of, status_of
 from srfast.study.results import Results
 
 BUSY, DONE, STOPPED = "fsrcnn-des-k50-u2-s1", "fsrcnn-des-k50-u2-s0", "fsrcnn-rs2-k50-u2-s1"
@@ -219,3 +219,27 @@ def test_options_that_would_be_ignored(
         main(["study", *given])
     assert message in capfd.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+# ``study``: results that two processes of one study gather.
+
+
+def test_gathered_beside_another_process(
+    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell finishes, and its process gathers, after this one has collected and before it writes."""
+    study, out, place = write_study(updates=4), tmp_path / "out", tmp_path / "place"
+    whole = srfast.run_study(study, out).table
+    (name,) = [p.name for p in (out / "cells").iterdir() if "k50-u4" in p.name]
+    shutil.move(out / "cells" / name, place)
+    write = Results.write
+
+    def beside(self: Results, folder: Path) -> None:
+        if place.exists():
+            shutil.move(place, out / "cells" / name)
+            gather(read_study(study), out)
+        write(self, folder)
+
+    monkeypatch.setattr(Results, "write", beside)
+    assert gather(read_study(study), out).table.equals(whole)
+    assert Results.read(out).table.equals(whole)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import srfast
 from srfast import InputError
 
-torch = pytest.importorskip("torch")
 nn = torch.nn
 SMALL: dict[str, Any] = {"steps": 2, "batch": 2, "lr_patch": 8, "lr": 1e-3}
 NET = """
