@@ -36,7 +36,7 @@ TESTS = Path(__file__).resolve().parent
 UNIT = ("ops", "runtime", "data", "coreset", "evaluation")
 """Folders of tests of functions, which take a contributor no minute at every save."""
 HOSTILE = ("torture/", "killed", "hostile", "interrupt", "moments", "replaced", "bit_rot", "fuzz", "door", "full_shm",
-           "at_once", "robust", "commit")  # fmt: skip
+           "commit")  # fmt: skip
 """Parts of the paths of tests that kill, damage, race, run two processes on one output or fill disks."""
 
 

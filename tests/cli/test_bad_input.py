@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from srfast.scoring.metadata import KEY
+from srfast.scoring.pipeline import score
 from srfast.scoring.table import SCHEMA, ScoreTable
 
 Run = Callable[..., tuple[int, str, str]]
@@ -70,12 +71,14 @@ def test_numbers_without_end_are_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_paths_and_empty_folders(tmp_path: Path, run: Run, assert_one_line: Check) -> None:
+def test_missing_paths_and_empty_folders(photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check) -> None:
     (tmp_path / "empty").mkdir()
     for command in ("score", "prune"):
         for name, words in (("missing", "no such file or folder"), ("empty", "no image files found")):
             result = run(command, tmp_path / name, "-o", tmp_path / "out", "--scorer", "bicubic")
             assert_one_line(result, 2, tmp_path / name, words)
+    for command, output in (("score", tmp_path / "no" / "s.parquet"), ("score", photo_folder)):
+        assert_one_line(run(command, photo_folder, "-o", output, "--scorer", "bicubic"), 2, output)
 
 
 BAD = {
@@ -146,31 +149,6 @@ def test_bad_tables_name_the_file_and_the_reason(
     assert not (tmp_path / "r.html").exists()
 
 
-def test_foreign_files_are_never_replaced(photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check) -> None:
-    scores = tmp_path / "s.parquet"
-    run("score", photo_folder, "-o", scores, "--patch", "48", "--scorer", "bicubic")
-    notes = tmp_path / "notes.txt"
-    notes.write_text("mine")
-    options = ["--patch", "48", "--scorer", "bicubic"]
-    assert_one_line(run("score", photo_folder, "-o", notes, *options), 2, notes, "not written by srfast")
-    assert_one_line(
-        run("score", photo_folder, "-o", photo_folder / "chelsea.jpg", *options), 2, "not written by srfast"
-    )
-    assert_one_line(run("select", scores, "-o", notes), 2, notes, "not written by srfast")
-    assert_one_line(run("report", scores, "-o", notes), 2, notes)
-    assert_one_line(run("report", scores, "-o", scores), 2, scores)
-    assert_one_line(run("score", photo_folder, "-o", tmp_path / "no" / "s.parquet", *options), 2, "no/s.parquet")
-    assert_one_line(run("score", photo_folder, "-o", photo_folder, *options), 2, photo_folder)
-    for name in ("scores.parquet", "coreset.parquet", "report.html"):
-        out = tmp_path / f"out {name}"
-        out.mkdir()
-        (out / name).write_text("mine")
-        assert_one_line(run("prune", photo_folder, "-o", out, *options), 2, name)
-        assert [p.name for p in out.iterdir()] == [name], "nothing else is begun when an output cannot be written"
-        assert (out / name).read_text() == "mine"
-    assert notes.read_text() == "mine"
-
-
 @pytest.fixture
 def unprivileged(srfast_command: Any) -> Callable[..., tuple[int, str, str]]:
     """Runs the command line bound by file permissions, which root is not."""
@@ -209,3 +187,48 @@ def test_no_permission(unprivileged: Any, photo_folder: Path, tmp_path: Path, as
         call("select", folder / "scores.parquet", "-o", locked / "c.parquet"), 2, "scores.parquet", "ermission"
     )
     (photos / "sub").chmod(0o755)
+
+
+# Messages for wrong input of the stranger kind: one line, the argument or the file, nothing of the inside.
+
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def line(run: Callable[..., tuple[int, str, str]]) -> Run:
+    """line(*args) -> (exit code, stderr), which is one line."""
+
+    def call(*args: str | Path) -> tuple[int, str]:
+        code, _, err = run(*args)
+        assert err.startswith("srfast: error: ")
+        assert err.count("\n") == 1
+        assert "Traceback" not in err
+        assert code
+        return code, err
+
+    return call
+
+
+@pytest.mark.parametrize("shard", ["²/4", "1/²", "①/4", "-1/4", "1/0", "0x1/4", "1 /4 x"])
+def test_shards_that_are_no_numbers(shard: str, photo_folder: Path, tmp_path: Path, line: Run) -> None:
+    code, err = line("score", photo_folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic", "--shard", shard)
+    assert code == 2
+    assert "shard" in err
+    assert "expected" in err
+
+
+def test_proposals_are_similar_options(photo_folder: Path, tmp_path: Path, line: Run) -> None:
+    code, err = line("onnx", "--lr", "x", "-o", tmp_path / "n.onnx")
+    assert code == 2
+    assert "--lr" in err
+    assert "Did you mean" not in err
+    _, err = line("score", photo_folder, "-o", tmp_path / "s.parquet", "--strid", "4")
+    assert "--stride" in err
+
+
+def test_a_core_set_does_not_replace_a_score_table(photo_folder: Path, tmp_path: Path, line: Run) -> None:
+    scores, other = tmp_path / "s.parquet", tmp_path / "other.parquet"
+    other.write_bytes(score(photo_folder, scorer="bicubic", patch=48, output=scores) and scores.read_bytes())
+    assert "expected a core-set to replace, got a score table" in line("select", scores, "-o", other)[1]
+    assert other.read_bytes() == scores.read_bytes()

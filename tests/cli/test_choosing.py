@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,9 @@ from typing import Any
 import pytest
 
 import srfast
+from srfast.cli import main
+from srfast.errors import ArgumentError, InputError, RunError
+from srfast.settings import whole
 
 
 @pytest.fixture
@@ -83,3 +89,90 @@ def test_wrong_use_is_one_line(arguments: list[str], words: str, run: Callable[.
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert words in done.stderr
+
+
+# What to do about an error is a field of it; a terminal gets it on a line of its own, as of uv.
+
+
+@pytest.mark.parametrize("kind", [InputError, ArgumentError, RunError])
+def test_an_error_carries_its_hint(kind: type[InputError | RunError]) -> None:
+    error = kind("s.parquet: exists", hint="choose another output")
+    assert (error.message, error.hint) == ("s.parquet: exists", "choose another output")
+    assert str(error) == "s.parquet: exists; choose another output"
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.message, again.hint, type(again)) == (error.message, error.hint, kind)
+    assert (str(kind("a; b.png: choose")), kind("a; b.png: choose").hint) == ("a; b.png: choose", None)
+
+
+def test_a_setting_has_the_nearest_as_its_hint() -> None:
+    from srfast.settings import one_of
+
+    with pytest.raises(InputError) as wrong:
+        one_of("patch", "dense").check("mode", "dence")
+    assert (wrong.value.message, wrong.value.hint) == (
+        "mode: expected patch or dense, got 'dence'",
+        "did you mean dense?",
+    )
+    with pytest.raises(InputError) as wrong:
+        whole(1).check("patch", 0)
+    assert wrong.value.hint is None
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+LINES = [
+    (["scor"], "No such command 'scor'", "did you mean score?"),
+    (["select", "no.parquet", "-o", "c.parquet", "--kep", "0.5"], "No such option '--kep'", "did you mean --keep?"),
+    (["select", "no.parquet", "-o", "c.parquet", "--method", ""], "--method", None),
+    (["export", "c.parquet", "-o", "e", "--to", "lmbd"], "'lmbd' is not one of", "did you mean lmdb?"),
+    (["score"], "Missing argument 'IMAGES...'.", "see `srfast score --help`"),
+    (["stats", __file__, "--lr-rot", "."], "No such option '--lr-rot'", None),
+]
+
+
+@pytest.mark.parametrize(("line", "error", "hint"), LINES)
+def test_a_terminal_gets_two_lines(
+    line: list[str], error: str, hint: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Terminal()
+    monkeypatch.setattr(sys, "stderr", seen)
+    with pytest.raises(SystemExit) as end:
+        main(line)
+    assert end.value.code == 2
+    lines = seen.getvalue().splitlines()
+    assert lines[0].startswith("srfast: error: ")
+    assert error in lines[0]
+    if hint is not None:
+        assert len(lines) == 2
+        assert "hint" in lines[1]
+        assert hint in lines[1]
+        assert hint not in lines[0]
+
+
+def test_anything_else_gets_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["scor"])
+    assert capsys.readouterr().err == "srfast: error: No such command 'scor'; did you mean score?\n"
+
+
+def test_json_has_both(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", "no-such-folder", "-o", "s.parquet", "--scorer", "bicubic", "--mode", "dence", "--json"])
+    content = json.loads(capsys.readouterr().out)
+    assert (content["hint"], content["code"]) == ("did you mean dense?", 2)
+    assert content["error"].endswith("; did you mean dense?")
+
+
+def test_a_hint_names_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["score", __file__, "-o", "s.parquet", "--scorer", "bicubic"])
+    assert "; --skip-bad leaves such files out\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", [InputError, ArgumentError, RunError])
+def test_an_error_that_is_said_of_a_place_keeps_its_hint(kind: type[InputError | RunError]) -> None:
+    moved = kind("not of 8 bits", hint="convert the file").within("a.png: ")
+    assert (type(moved), moved.message, moved.hint) == (kind, "a.png: not of 8 bits", "convert the file")

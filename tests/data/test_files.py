@@ -311,12 +311,6 @@ def test_links_are_followed_and_kept(tmp_path: Path) -> None:
     assert target.read_text() == "new"
 
 
-def test_a_body_that_writes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="nothing was written"), atomic_path(tmp_path / "a"):
-        pass
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
 def test_permissions_of_what_is_replaced_stay(mode: int, tmp_path: Path) -> None:
     path = evaluation(tmp_path / "e.json")

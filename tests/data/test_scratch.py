@@ -147,6 +147,8 @@ def test_places_that_cannot_hold_a_file(path, message, tmp_path):
 def test_full_disk_and_devices(tmp_path):
     with pytest.raises(RunError, match="disk is full"), atomic_path(tmp_path / "out"):
         Path("/dev/full").write_text("x")
+    with pytest.raises(RunError, match="out: the disk is full"), atomic_path(tmp_path / "out") as temporary:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded", str(temporary))
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="a device is there"), atomic_path(Path("/dev/full")):
         pass

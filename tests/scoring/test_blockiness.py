@@ -14,8 +14,7 @@ import srfast
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
-from srfast.scoring.settings import ScoreSettings
-from srfast.scoring.table import BLOCKINESS, SCHEMA, ScoreTable, concatenate
+from srfast.scoring.table import BLOCKINESS, ScoreTable, concatenate
 
 OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic", "blockiness": True}
 
@@ -47,13 +46,6 @@ def test_it_is_that_of_the_windows(options: dict[str, Any], photos: Path) -> Non
     assert means["b.jpg"] > 20 > 10 > means["a.png"]
 
 
-def test_everything_else_stays(photos: Path) -> None:
-    with_it, without = (srfast.score(photos, **{**OPTIONS, "blockiness": settings}) for settings in (True, False))
-    assert without.table.schema.equals(SCHEMA)
-    assert "blockiness" not in without.meta
-    assert with_it.table.select(SCHEMA.names).equals(without.table)
-
-
 def test_existing_pairs(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "lr").mkdir()
     for path in photos.iterdir():
@@ -81,24 +73,6 @@ def test_resume_gives_the_same_bytes(name: str, photos: Path, tmp_path: Path) ->
     assert again.table.equals(fresh.table)
 
 
-@pytest.mark.parametrize("before", [True, False])
-@pytest.mark.parametrize("finished", [True, False])
-def test_resume_refuses_to_mix(before: bool, finished: bool, photos: Path, tmp_path: Path) -> None:
-    def stop(done: int, total: int, patches: int) -> None:
-        if done == 2 and not finished:
-            raise KeyboardInterrupt
-
-    output = tmp_path / "s.parquet"
-    try:
-        srfast.score(photos, output=output, progress=stop, threads=1, **{**OPTIONS, "blockiness": before})
-    except KeyboardInterrupt:
-        assert not finished
-    with pytest.raises(InputError, match="cannot be resumed: blockiness was"):
-        srfast.score(photos, output=output, resume=True, **{**OPTIONS, "blockiness": not before})
-    kept = srfast.score(photos, output=output, resume=True, **{**OPTIONS, "blockiness": before})
-    assert kept.table.equals(srfast.score(photos, **{**OPTIONS, "blockiness": before}).table)
-
-
 def test_shards_go_together_only_when_all_have_it(photos: Path) -> None:
     shards = [srfast.score(photos, shard=(i, 2), **OPTIONS) for i in range(2)]
     assert concatenate(shards).table.equals(srfast.score(photos, **OPTIONS).table)
@@ -117,10 +91,3 @@ def test_select_by_it(photos: Path, tmp_path: Path) -> None:
     assert 0 < len(kept) == (table["blockiness"] < 10).sum() < len(table)
     worst = srfast.select(tmp_path / "s.parquet", keep=0.2, method="blockiness")
     assert sorted(worst["blockiness"]) == sorted(table["blockiness"])[-len(worst) :]
-
-
-def test_wrong_settings() -> None:
-    with pytest.raises(InputError, match="blockiness: expected a patch of at least 9 pixels, got 8"):
-        ScoreSettings(patch=8, blockiness=True)
-    with pytest.raises(InputError, match="blockiness: expected True or False, got 30"):
-        ScoreSettings(blockiness=30)  # type: ignore[arg-type]

@@ -94,15 +94,6 @@ def test_an_interrupted_run_over_an_older_table_is_resumed(name: str, few: Path,
     assert table.table.equals(score(few, **OPTIONS).table)
 
 
-def test_a_table_of_other_settings_is_not_continued(few: Path, tmp_path: Path) -> None:
-    score(few, output=tmp_path / "s.parquet", **OLD)
-    before = (tmp_path / "s.parquet").read_bytes()
-    with pytest.raises(InputError, match=r"cannot be resumed: stride was 24 and is 48 now; .* there is no int"):
-        score(few, output=tmp_path / "s.parquet", resume=True, **OPTIONS)
-    assert (tmp_path / "s.parquet").read_bytes() == before
-    assert not (tmp_path / "s.parquet.parts").exists()
-
-
 def test_a_run_that_begins_before_the_ones_end_is_told_at_once(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

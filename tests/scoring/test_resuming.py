@@ -196,6 +196,7 @@ def test_skipped_files_are_tried_again(photo_folder: Path, tmp_path: Path) -> No
         ("boundary", {"boundary": "replicate"}),
         ("scorer", {"scorer": "weights"}),
         ("shard", {"shard": (0, 2)}),
+        ("blockiness", {"blockiness": True}),
         ("backend", {"backend": "torch"}),
         ("root", {"images": "sub"}),
     ],
@@ -215,8 +216,9 @@ def test_resuming_with_other_settings_names_the_setting(
     if changed["scorer"] == "weights":
         changed["scorer"] = srcnn_weights(2)
     source = photo_folder / changed.pop("images", "")
-    with pytest.raises(InputError, match=rf"cannot be resumed: {name}[.\w]* was "):
+    with pytest.raises(InputError, match=rf"cannot be resumed: {name}[.\w]* was ") as caught:
         srfast.score(source, resume=True, **changed)
+    assert ("there is no int" in str(caught.value)) == finished == (not (tmp_path / "s.parquet.parts").exists())
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")} == before
 
 
@@ -253,20 +255,6 @@ def test_an_output_that_is_a_link_and_has_no_suffix(photo_folder: Path, tmp_path
 def test_resume_needs_an_output(photo_folder: Path) -> None:
     with pytest.raises(InputError, match=r"^resume: "):
         srfast.score(photo_folder, resume=True)
-
-
-def test_a_foreign_output_or_folder_of_parts_is_left_alone(photo_folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "notes.txt"
-    output.write_text("mine")
-    with pytest.raises(InputError, match="was not written by srfast"):
-        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
-    assert output.read_text() == "mine"
-    parts = tmp_path / "s.parquet.parts"
-    parts.mkdir()
-    (parts / "thesis.tex").write_text("mine")
-    with pytest.raises(InputError, match=r"s\.parquet\.parts: holds thesis\.tex"):
-        srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet")
-    assert (parts / "thesis.tex").read_text() == "mine"
 
 
 def test_slow_scorers_lose_seconds_not_hours(

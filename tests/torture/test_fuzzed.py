@@ -94,3 +94,32 @@ def test_only_what_a_signal_ended_is_a_kill(outcome: str, tmp_path: Path, monkey
     assert killed.end_early(tmp_path, ["score"], [signal.SIGTERM], after, tally, random.Random(0)) == outcome
     assert (outcome in killed.ENDED.values()) == (outcome in ("killed", "interrupted"))
     assert bool(tally.untidy) == (outcome == "error")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource")
+def test_ten_thousand_damaged_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through ``srfast score --skip-bad``: no crash, no hang, no growing memory."""
+    monkeypatch.syspath_prepend(HERE)
+    import resource
+
+    import damaged
+
+    rng, valid, peaks = random.Random(0), damaged.seeds(), []
+    for count in (1000, 10_000):
+        (folder := tmp_path / f"{count} files").mkdir()
+        for i in range(count):
+            suffix, data = valid[i % len(valid)]
+            (folder / f"{i:05d}.{suffix}").write_bytes(damaged.mutate(data, rng.choice(valid)[1], rng))
+        words = ("--patch", "24", "--scorer", "bicubic", "--skip-bad", "--json", "--workers", "2", "-o", "s.parquet")
+        command = [sys.executable, "-m", "srfast", "score", str(folder), *words]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert not [line for line in done.stderr.splitlines() if not line.startswith("srfast: ")]
+        summary = json.loads(done.stdout)
+        assert summary["images"] == count
+        assert 0 < len(summary["skipped"]) < count
+        assert all(e["image"] in e["reason"] for e in summary["skipped"])
+        peaks.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    # The list of skipped files and its JSON are about 1 KB a file.
+    assert peaks[1] - peaks[0] < 60_000, f"{peaks} KiB"
