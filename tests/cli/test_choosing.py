@@ -53,26 +53,6 @@ def test_join_stats_select_and_dedup(scores: Path, tmp_path: Path, run: Callable
     assert len(json.loads(printed.stdout)["leaks"]) == 2
 
 
-def test_score_and_select_by_blockiness(photo_folder: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
-    pytest.importorskip("duckdb")
-    base = ["score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--mode", "dense"]
-    base += ["--scorer", "bicubic"]
-    scored = run(*base, "--blockiness")
-    assert scored.returncode == 0, scored.stderr
-    values = srfast.ScoreTable.read(tmp_path / "s.parquet")["blockiness"]
-    limit = float(sorted(values)[len(values) // 2])
-    gates = ["--where", f"blockiness <= {limit!r}", "--keep", "1.0", "--json"]
-    chosen = run("select", tmp_path / "s.parquet", "-o", tmp_path / "c.parquet", *gates)
-    assert chosen.returncode == 0, chosen.stderr
-    assert json.loads(chosen.stdout)["kept"] == (values <= limit).sum()
-    mixed = run(*base, "--resume")
-    assert mixed.returncode == 2
-    assert "cannot be resumed: blockiness was True and is None now" in mixed.stderr
-    small = run(*base[:5], "8", "--blockiness")
-    assert (small.returncode, small.stderr.count("\n")) == (2, 1)
-    assert "blockiness: expected a patch of at least 9 pixels, got 8" in small.stderr
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -257,48 +255,6 @@ def test_debug_prints_a_traceback(tmp_path: Path, srfast_command: Any, assert_on
     assert "nowhere: no such file or folder" in done.stderr
     done = srfast_command("score", "nowhere", "-o", "s.parquet", "--scorer", "bicubic", cwd=tmp_path)
     assert_one_line((done.returncode, done.stdout, done.stderr), 2, "nowhere: no such file or folder")
-
-
-INTERRUPTED = """
-import sys, time
-import srfast.scoring.pipeline
-from srfast.cli import main
-add = srfast.scoring.pipeline.Parts.add
-def slow(self, outcome):
-    add(self, outcome)
-    if outcome.file.name == "chelsea.jpg":
-        print("now", file=sys.stderr, flush=True)
-        time.sleep(2)
-srfast.scoring.pipeline.Parts.add = slow
-main(sys.argv[1:])
-"""
-
-
-def test_ctrl_c_ends_in_one_line_and_resume_continues(photo_folder: Path, tmp_path: Path, run: Run) -> None:
-    arguments = ["score", str(photo_folder), "-o", str(tmp_path / "s.parquet"), "--patch", "48", "--scorer", "bicubic"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, *arguments],
-        cwd=tmp_path,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    assert process.stderr.readline() == "now\n"
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert out == ""
-    assert err.startswith("srfast: error: interrupted")
-    assert err.count("\n") == 1
-    assert "--resume" in err
-    assert not (tmp_path / "s.parquet").exists()
-    assert list((tmp_path / "s.parquet.parts").glob("part-*"))
-    assert run(*arguments, "--resume")[0] == 0
-    resumed = (tmp_path / "s.parquet").read_bytes()
-    assert run(*arguments)[0] == 0
-    assert (tmp_path / "s.parquet").read_bytes() == resumed
 
 
 def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
