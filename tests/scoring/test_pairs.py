@@ -100,7 +100,7 @@ def test_against_the_definition_in_float64(pairs: tuple[Path, Path]) -> None:
 
 
 def test_a_band_at_a_time_is_the_whole(pairs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from srfast.scoring.backends import given_lr as module
+    from srfast.scoring.backends import upscaling as module
 
     hr, lr = pairs
     want = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode="dense")
