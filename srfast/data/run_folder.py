@@ -106,7 +106,13 @@ class RunFolder:
                     raise InputError(f"{aside}: is in the way of {target}, which srfast replaces", hint="move it away")
                 os.rename(target, aside)
                 lock.path = aside / LOCK
-            os.rename(self.path, target)
+            try:
+                os.rename(self.path, target)
+            except OSError:
+                if lock:
+                    os.rename(aside, target)
+                    lock.path = target / LOCK
+                raise
             self.path, self._lock.path = target, target / LOCK
             flush_folder(target.parent)
             tidy(target)

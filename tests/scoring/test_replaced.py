@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -37,6 +38,27 @@ def few(photo_folder: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _a_part_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "ROWS", 1)
+
+
+def test_an_older_folder_is_back_when_the_newer_cannot_take_its_name(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "scores"
+    old = score(few, output=f"{output}/", **OLD)
+    rename = os.rename
+
+    def failing(src: Any, dst: Any) -> None:
+        if Path(src) == tmp_path / "scores.parts":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rename(src, dst)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", failing)
+        with pytest.raises((OSError, RunError), match="Input/output error"):
+            score(few, output=f"{output}/", **OPTIONS)
+    assert ScoreTable.read(output).table.equals(old.table)
+    assert score(few, output=f"{output}/", resume=True, **OPTIONS).meta["stride"] != OLD["stride"]
+    assert not list(tmp_path.glob("scores.*"))
 
 
 @pytest.mark.parametrize("name", ["s.parquet", "scores/"])
