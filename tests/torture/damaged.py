@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzzed import mutate
 from harness import Tally, finish
 from PIL import Image
 
@@ -35,31 +36,6 @@ def seeds() -> list[tuple[str, bytes]]:
         image.save(buffer, name, **options)
         out.append((suffix, buffer.getvalue()))
     return out
-
-
-def mutate(data: bytes, other: bytes, rng: random.Random) -> bytes:
-    """One to five damages: flipped bits, set bytes, cuts, repeats, insertions, splices."""
-    out = bytearray(data)
-    for _ in range(rng.randint(1, 5)):
-        if not out:
-            break
-        at, length = rng.randrange(len(out)), rng.randint(1, 64)
-        kind = rng.randrange(7)
-        if kind == 0:
-            out[at] ^= 1 << rng.randrange(8)
-        elif kind == 1:
-            out[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFE, 0xFF))
-        elif kind == 2:
-            del out[at:]
-        elif kind == 3:
-            del out[at : at + length]
-        elif kind == 4:
-            out[at:at] = out[at : at + length] * rng.randint(1, 8)
-        elif kind == 5:
-            out[at : at + length] = rng.randbytes(length)
-        else:
-            out[at:] = other[rng.randrange(len(other)) :]
-    return bytes(out)
 
 
 def mutated(work: Path, wanted: int, rng: random.Random) -> Tally:

@@ -156,7 +156,7 @@ def weights(rng: random.Random, folder: Path) -> None:
         data = b"\xa2\x06" + bytes([len(data)]) + b"\x0a\x01a\x3a" + bytes([max(0, len(data) - 5)]) + data
     else:
         return
-    path.write_bytes(damaged(data, rng) if rng.random() < 0.6 else data)
+    path.write_bytes(mutate(data, data, rng) if rng.random() < 0.6 else data)
     (load_state if rng.random() < 0.5 else load_model)(path)
 
 
@@ -178,7 +178,7 @@ def jpegs(rng: random.Random, folder: Path) -> None:
     if rng.random() < 0.4:
         data = data[: rng.randrange(len(data))] + b"\xff\xd9"
     path = folder / "a.jpg"
-    path.write_bytes(damaged(data, rng) if rng.random() < 0.6 else data)
+    path.write_bytes(mutate(data, data, rng) if rng.random() < 0.6 else data)
     (image_size if rng.random() < 0.2 else read_rgb)(path)
 
 
@@ -197,11 +197,11 @@ def pngs(rng: random.Random, folder: Path) -> None:
     wide, depth = rng.choice((w, w, number(rng) & 0xFFFFFFFF)), rng.choice((8, 8, 16, 1))
     interlaced = rng.choice((0, 0, 1))
     head = struct.pack(">IIBBBBB", wide, h, depth, {1: 0, 3: 2, 4: 6}[c], 0, 0, interlaced)
-    packed = zlib.compress(damaged(rows, rng) if rng.random() < 0.3 else rows)
+    packed = zlib.compress(mutate(rows, rows, rng) if rng.random() < 0.3 else rows)
     chunks = (chunk(b"IHDR", head), chunk(b"IDAT", packed), chunk(b"IEND", b""))
     data = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
     path = folder / "a.png"
-    path.write_bytes(damaged(data, rng) if rng.random() < 0.4 else data)
+    path.write_bytes(mutate(data, data, rng) if rng.random() < 0.4 else data)
     read_rgb(path)
 
 
@@ -214,30 +214,35 @@ def texts(rng: random.Random, folder: Path) -> None:
     first, last = rng.choice(("", "a = ", "[a.b]\n")), rng.choice(("", "]", "x", " 1\n"))
     text = first + piece * rng.choice((1, 30, 3000, 20000)) + last
     path = folder / rng.choice(("a.toml", "a.txt", "a.csv"))
-    path.write_bytes(damaged(text.encode(), rng) if rng.random() < 0.3 else text.encode())
+    path.write_bytes(mutate(text.encode(), text.encode(), rng) if rng.random() < 0.3 else text.encode())
     (toml.parse if path.suffix == ".toml" else read_table)(path)
 
 
 TARGETS: dict[str, Case] = {"native": native, "weights": weights, "jpegs": jpegs, "pngs": pngs, "texts": texts}
 
 
-def damaged(data: bytes, rng: random.Random) -> bytes:
+def mutate(data: bytes, other: bytes, rng: random.Random) -> bytes:
+    """One to five damages: flipped bits, set bytes, cuts, repeats, insertions, splices."""
     out = bytearray(data)
-    for _ in range(rng.randint(1, 4)):
+    for _ in range(rng.randint(1, 5)):
         if not out:
             break
-        at, length = rng.randrange(len(out)), rng.randint(1, 40)
-        kind = rng.randrange(5)
+        at, length = rng.randrange(len(out)), rng.randint(1, 64)
+        kind = rng.randrange(7)
         if kind == 0:
-            out[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+            out[at] ^= 1 << rng.randrange(8)
         elif kind == 1:
-            del out[at:]
+            out[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFE, 0xFF))
         elif kind == 2:
-            del out[at : at + length]
+            del out[at:]
         elif kind == 3:
-            out[at:at] = out[at : at + length] * rng.randint(1, 5)
-        else:
+            del out[at : at + length]
+        elif kind == 4:
+            out[at:at] = out[at : at + length] * rng.randint(1, 8)
+        elif kind == 5:
             out[at : at + length] = rng.randbytes(length)
+        else:
+            out[at:] = other[rng.randrange(len(other)) :]
     return bytes(out)
 
 
