@@ -21,12 +21,7 @@ from torch.utils.data import Sampler
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
 
-__all__ = ["RS2", "ByImage", "InfoBatch", "random_subset"]
-
-
-def random_subset(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
-    """Draws ``count`` of the numbers from 0 to n - 1 without replacement; they are returned in ascending order."""
-    return np.sort(rng.permutation(n)[:count])
+__all__ = ["RS2", "ByImage", "InfoBatch"]
 
 
 class _Shared(Sampler[int]):
@@ -127,9 +122,17 @@ class RS2(_Shared):
             raise InputError(f"keep: expected a fraction with 0 < keep <= 1, got {keep!r}")
         self.count = max(1, int(keep * self.n + 0.5))
 
+    def subset(self, epoch: int, *, draw_all: bool = True) -> tuple[np.ndarray, np.random.Generator]:
+        """The samples of an epoch in ascending order, and the generator that then shuffles them. Without ``draw_all`` a
+        subset of all samples takes nothing from the generator."""
+        rng = np.random.default_rng((self.seed, 1, epoch))
+        if self.count == self.n and not draw_all:
+            return np.arange(self.n), rng
+        return np.sort(rng.permutation(self.n)[: self.count]), rng
+
     def _epoch_order(self) -> np.ndarray:
-        rng = np.random.default_rng((self.seed, 1, self.epoch))
-        return rng.permutation(random_subset(rng, self.n, self.count))
+        subset, rng = self.subset(self.epoch)
+        return rng.permutation(subset)
 
 
 class ByImage(_Shared):

@@ -19,7 +19,7 @@ from srfast.coreset.pairs import Pairs, Source, cut, read_pair, turned_crop
 from srfast.data.packed import Packed
 from srfast.degradation.plan import Draws
 from srfast.errors import InputError
-from srfast.samplers import random_subset
+from srfast.samplers import RS2
 from srfast.scoring.scored import check_inside
 
 CROPS_STREAMED = 16
@@ -186,8 +186,7 @@ class Batches:
     if the store does not quantise) and an HR tensor [b, C, patch, patch] uint8, where b is the share of this ``rank``
     of ``world`` in the global batch. At a depth of 16 uint16 takes the place of uint8.
 
-    With ``redraw`` < 1 a pass goes over that fraction of the regions, drawn afresh for every pass (repeated sampling of
-    random subsets, RS2: Okanovic et al., 2023, arXiv 2305.18424).
+    With ``redraw`` < 1 a pass goes over that fraction of the regions, drawn afresh for every pass (``samplers.RS2``).
     """
 
     def __init__(
@@ -207,7 +206,7 @@ class Batches:
         self.batch = batch
         self.patch = patch
         self.seed = seed
-        self._pass_regions = max(1, int(redraw * len(store.regions) + 0.5))
+        self._subsets = RS2(len(store.regions), redraw, seed=seed, rank=0, world=1)
         self.rank = rank
         self.world = world
         self._orders: dict[int, np.ndarray] = {}
@@ -234,21 +233,18 @@ class Batches:
 
     def passed(self, step: int, place: int) -> int:
         """The number of passes before a crop, counted from the first step on: its draw of the degradation."""
-        return (step * self.batch + place) // (self._repeats * self._pass_regions)
+        return (step * self.batch + place) // (self._repeats * self._subsets.count)
 
     def _drawn(self, step: int) -> np.ndarray:
         """The regions of this rank's crops at a step [b]."""
         places = step * self.batch + np.arange(self.rank, self.batch, self.world)
-        n = self._repeats * self._pass_regions
+        n = self._repeats * self._subsets.count
         return np.array([self._order(int(p) // n)[int(p) % n] for p in places])
 
     def _order(self, epoch: int) -> np.ndarray:
         order = self._orders.get(epoch)
         if order is None:
-            rng = np.random.default_rng((self.seed, 1, epoch))
-            whole = np.arange(len(self.store.regions))
-            if self._pass_regions < len(whole):
-                whole = whole[random_subset(rng, len(whole), self._pass_regions)]
+            whole, rng = self._subsets.subset(epoch, draw_all=False)
             groups = [whole] if self.store.fits else self._groups(whole, rng)
             order = np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
             self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}

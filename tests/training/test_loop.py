@@ -19,6 +19,7 @@ import srfast
 from srfast import models
 from srfast.errors import InputError, RunError
 from srfast.models.loading import load_model, load_state
+from srfast.samplers import RS2
 from srfast.training.loop import train
 from srfast.training.objective import check_diverged
 from srfast.training.plan import Plan
@@ -383,6 +384,20 @@ def test_redraw_draws_other_regions_for_each_pass(store: PairStore) -> None:
     assert all(torch.equal(a, b) for step in (3, 4, 9) for a, b in zip(batches[step], again[step], strict=True))
     whole = Batches(few, batch=2, patch=24, seed=1)
     assert sorted(whole._order(0).tolist()) == list(range(16))
+
+
+@pytest.mark.parametrize("redraw", [0.1, 0.5, 0.9, 1.0])
+def test_a_pass_is_an_epoch_of_rs2(store: PairStore, redraw: float) -> None:
+    few = store.over([Region(0, x, y, 24, 24) for x in range(0, 96, 24) for y in range(0, 96, 24)])
+    batches, sampler = Batches(few, batch=2, patch=24, seed=5, redraw=redraw), RS2(16, redraw, seed=5, rank=0, world=1)
+    for epoch in (0, 7):
+        rng = np.random.default_rng((5, 1, epoch))
+        drawn = rng.permutation(np.sort(rng.permutation(16)[: {0.1: 2, 0.5: 8, 0.9: 14, 1.0: 16}[redraw]]))
+        sampler.set_epoch(epoch)
+        assert list(sampler) == drawn.tolist()
+        if redraw == 1:  # all regions are put in order without a draw of which
+            drawn = np.random.default_rng((5, 1, epoch)).permutation(16)
+        assert batches._order(epoch).tolist() == drawn.tolist()
 
 
 def test_redraw_out_of_range(store: PairStore, tmp_path: Path) -> None:
