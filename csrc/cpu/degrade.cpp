@@ -28,6 +28,7 @@ const DegradeLoops& loops(int isa) {
 constexpr int64_t kBand = 32;   // rows that a thread takes at a time
 constexpr int64_t kLines = 64;  // rows that are turned over together, so that a pass along them runs along memory
 constexpr int64_t kAThread = 1 << 14;  // pixels of which one core does enough for a thread
+constexpr int64_t kKept = 1 << 20;     // pixels of the largest planes that a thread keeps between calls
 
 // Position of the pixel that stands at position i outside 0..n-1: mirrored at the centre of the edge pixels.
 int64_t reflected(int64_t i, int64_t n) {
@@ -48,13 +49,16 @@ void reflect_row(const float* row, int64_t w, int64_t before, int64_t after, flo
 class Scratch {
  public:
   float* take(int slot, int64_t count) {
-    std::vector<float>& v = of_[slot];
-    if (v.size() < static_cast<size_t>(count)) v.resize(static_cast<size_t>(count));
-    return v.data();
+    if (sizes_[slot] < count) {
+      of_[slot] = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(count));
+      sizes_[slot] = count;
+    }
+    return of_[slot].get();
   }
 
  private:
-  std::vector<float> of_[4];
+  std::unique_ptr<float[]> of_[4];
+  int64_t sizes_[4] = {};
 };
 
 // Calls body(plane, first, last, scratch) for the bands of rows of all planes.
@@ -231,13 +235,15 @@ void degrade_unsharp_cpu(const float* src, int64_t planes, int64_t h, int64_t w,
                          float amount, float threshold, int isa, int threads, float* dst) {
   const DegradeLoops& f = loops(isa);
   const int64_t n = h * w;
-  const auto blurred = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(n)),
-             soft = std::make_unique_for_overwrite<float[]>(static_cast<size_t>(n));
+  static thread_local Scratch kept;
+  Scratch fresh;
+  Scratch& scratch = n <= kKept ? kept : fresh;
+  float *const blurred = scratch.take(0, n), *const soft = scratch.take(1, n);
   for (int64_t p = 0; p < planes; ++p, src += n, dst += n) {
-    degrade_separable_cpu(src, 1, h, w, row, taps, row, taps, isa, threads, blurred.get());
-    f.differs(src, blurred.get(), threshold, n, soft.get());
-    degrade_separable_cpu(soft.get(), 1, h, w, row, taps, row, taps, isa, threads, dst);
-    f.sharpen(src, blurred.get(), amount, n, dst);
+    degrade_separable_cpu(src, 1, h, w, row, taps, row, taps, isa, threads, blurred);
+    f.differs(src, blurred, threshold, n, soft);
+    degrade_separable_cpu(soft, 1, h, w, row, taps, row, taps, isa, threads, dst);
+    f.sharpen(src, blurred, amount, n, dst);
   }
 }
 
