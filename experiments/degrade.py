@@ -1,6 +1,7 @@
 """Made defects: the one place that spoils photographs, for the studies of dirty pools and for what finds defects.
 
-Its bytes define published pools (experiments/README.md), so that it is no use of ``srfast.degradation``.
+JPEG is that of ``srfast.degradation``. The other operations define the bytes of published pools and of shipped weights
+(experiments/README.md), so that they stay those of SciPy and Pillow.
 
 ``degrade(image, kind, strength, rng)`` spoils one image; ``pool(source, out, ...)`` spoils a part of a folder, and
 ``python -m experiments.degrade SOURCE OUT --kind upscaled --share 0.75`` is the same. Everything follows from the seed
@@ -24,7 +25,6 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable
 from fractions import Fraction
@@ -37,6 +37,7 @@ from scipy import ndimage
 
 import srfast
 from srfast.data.images import find_images, read_rgb
+from srfast.degradation.carrying_out import carry_out
 
 KERNELS = {
     "nearest": Image.Resampling.NEAREST,
@@ -134,9 +135,8 @@ def _jpeg(
 
 def _saved(image: np.ndarray, quality: int, subsampling: int = 2) -> np.ndarray:
     """As a JPEG of that quality (libjpeg's tables); subsampling 0: 4:4:4, 1: 4:2:2, 2: 4:2:0."""
-    file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(file, "JPEG", quality=quality, subsampling=subsampling)
-    return np.asarray(Image.open(file).convert("RGB"))
+    step = {"operation": "jpeg", "quality": quality, "subsampling": ("444", "422", "420")[subsampling]}
+    return carry_out(np.ascontiguousarray(image), [step], np.zeros(4, np.uint32))
 
 
 def _blur(image: np.ndarray, strength: float, rng: np.random.Generator, shape: str, angle: float) -> np.ndarray:
