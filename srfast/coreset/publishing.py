@@ -36,8 +36,9 @@ from srfast.coreset.settings import ManifestArguments
 from srfast.coreset.source_hashes import JOURNAL, Hashed, Wanted, hash_images
 from srfast.data import hashing
 from srfast.data.atomic import atomic_path
-from srfast.data.files import check_input, new_folder
+from srfast.data.files import check_input
 from srfast.data.parquet import TableWriter
+from srfast.data.run_folder import growing
 from srfast.data.shrink import fractions
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
@@ -109,12 +110,15 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
         "runs": [_run(run) for run in settings.run],
         "columns_left_out": [c for c in table.column_names if c not in _KEPT],
     }
-    inputs = [path for path in (settings.rejects, settings.degradation) if path]
-    with new_folder(output, KIND, inputs, {DOCUMENT, SOURCES, PATCHES, DRAWS}.__contains__) as parts:
+    files = (DOCUMENT, SOURCES, PATCHES, DRAWS)
+    with growing(output, KIND, {*files, JOURNAL}.__contains__) as run:
+        run.mark({})
+        for file in files:
+            (run.path / file).unlink(missing_ok=True)
         wanted = [Wanted(images.check(image, contents=False), patches.places_of(i)) for i, image in enumerate(places)]
         with shown(settings.progress, "hashing", "patches") as progress:
             hashed: dict[str, Hashed] = {}
-            for image, result in zip(places, hash_images(wanted, progress, parts / JOURNAL), strict=True):
+            for image, result in zip(places, hash_images(wanted, progress, run.path / JOURNAL), strict=True):
                 if isinstance(result, str):
                     raise InputError(result)
                 known = meta.get("images", {}).get(image, {}).get("sha256")
@@ -125,8 +129,8 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
         rows = ManifestRows(plain(about), sources, patches.rows(places, hashed, number))
         if given is not None:
             _check_draws(os.fspath(cast(Any, settings.degradation)), rows, given[0])
-        size = _write(parts, rows, settings, str(settings.name or Path(os.path.realpath(output)).name))
-        (parts / JOURNAL).unlink(missing_ok=True)
+        size = _write(run.path, rows, settings, str(settings.name or Path(os.path.realpath(output)).name))
+        (run.path / JOURNAL).unlink(missing_ok=True)
     return Manifest(Path(output), rows.root, len(table), len(places), len(sources) - len(places), size)
 
 

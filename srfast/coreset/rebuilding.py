@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,9 @@ from srfast.coreset.selection import CORESET_SCHEMA, CoreSet
 from srfast.coreset.settings import RebuildArguments
 from srfast.coreset.source_hashes import JOURNAL, Hashed
 from srfast.coreset.source_search import Problem, Search, each_once
-from srfast.data.files import PARTS, check_output, output_folder
+from srfast.data.files import PARTS, check_output
 from srfast.data.images import ImageFile, find_images
-from srfast.data.provenance import MARK
+from srfast.data.run_folder import RunFolder
 from srfast.data.shrink import COLUMN, parsed
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
@@ -131,12 +131,13 @@ def _journal(output: str | os.PathLike[str] | None) -> Iterator[Path | None]:
         yield None
         return
     final = Path(os.path.realpath(output))
-    with output_folder(final.with_name(final.name + PARTS), "rebuild") as folder:
-        yield folder / JOURNAL
-        (folder / JOURNAL).unlink(missing_ok=True)
-        (folder / MARK).unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+    run = RunFolder.take(final.with_name(final.name + PARTS), "rebuild", final, JOURNAL.__eq__)
+    try:
+        run.mark({})
+        yield run.path / JOURNAL
+        run.clear()
+    finally:
+        run.close()
 
 
 def _meta(rows: ManifestRows, name: str) -> dict[str, Any]:

@@ -14,20 +14,11 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.data.atomic import (
-    TEMPORARY,
-    atomic_path,
-    flush_folder,
-    keep_mode,
-    kind_in_words,
-    no_folder,
-    sweep,
-    with_article,
-)
+from srfast.data.atomic import TEMPORARY, atomic_path, kind_in_words, no_folder, sweep, with_article
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.errors import InputError
 from srfast.runtime.locks import LOCK, Lock
@@ -56,7 +47,7 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     is missing or not writable, the name is not UTF-8, or ``path`` is not a file, was not written by srfast, is of
     another kind or is one of ``inputs``, the files and folders that the run reads.
     """
-    final = _resolved(path)
+    final = resolved(path)
     folder = final.parent
     check_replaceable(path, final)
     if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
@@ -109,7 +100,6 @@ def output_folder(
     inputs: Iterable[str | os.PathLike[str]] = (),
     files: Mapping[str, str] | None = None,
     shared: bool = False,
-    becomes: Path | None = None,
 ) -> Iterator[Path]:
     """Yields the output folder, made if it is missing (and removed if nothing was written in it), and locked against
     other runs while the body runs, unless several runs are ``shared`` in it.
@@ -117,15 +107,12 @@ def output_folder(
     With None for ``files`` the whole folder is srfast's own: it must be new, empty, or marked by an earlier run of the
     same ``kind`` ("export", "study"), and is marked with the file ``MARK``; ``atomic_path`` may then write everything
     inside. Otherwise they are the names and kinds of the files that will be written: the folder may hold anything else,
-    and ``check_output`` runs on these files. ``becomes`` is a path to which the folder is renamed when the body ends,
-    still locked: a new name, or an empty folder. Raises InputError if the path is not a folder, cannot be made or
-    written to, is one of ``inputs``, or holds files of others, and RunError if another run writes there now; the
-    message names its process.
+    and ``check_output`` runs on these files. Raises InputError if the path is not a folder, cannot be made or written
+    to, is one of ``inputs``, or holds files of others, and RunError if another run writes there now; the message names
+    its process.
     """
     inputs = list(inputs)
-    folder = _resolved(path)
-    if becomes is not None:
-        check_replaceable(becomes, becomes)
+    folder = resolved(path)
     _check_link(path, folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{path}: expected a folder to write to; a {kind_in_words(folder)} is there")
@@ -150,11 +137,6 @@ def output_folder(
         for name, what in (files or {}).items():
             check_output(Path(path) / name, what, inputs)
         yield Path(path)
-        if becomes and lock:
-            keep_mode(folder, becomes)
-            os.rename(folder, becomes)
-            lock.path = becomes / LOCK
-            flush_folder(becomes.parent)
     finally:
         if lock:
             lock.release()
@@ -163,27 +145,6 @@ def output_folder(
                 (folder / MARK).unlink()
             with suppress(OSError):
                 folder.rmdir()
-
-
-@contextmanager
-def new_folder(
-    output: str | os.PathLike[str],
-    kind: str,
-    inputs: Iterable[str | os.PathLike[str]],
-    stale: Callable[[str], bool],
-) -> Iterator[Path]:
-    """The folder ``<output>.parts``, which becomes ``output``, new or empty, at the end. ``stale`` says which files of
-    a killed run, by their last names, are removed at the start. Raises InputError as ``output_folder`` does, or if
-    ``output`` exists, and RunError if another run writes there now."""
-    check_folder_name(output)
-    final = Path(os.path.realpath(output))
-    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
-        raise InputError(f"{output}: exists", hint="choose another output")
-    with output_folder(final.with_name(final.name + PARTS), kind, inputs, becomes=final) as parts:
-        for folder, _, names in os.walk(parts):
-            for name in filter(stale, names):
-                os.unlink(Path(folder, name))
-        yield parts
 
 
 def check_replaceable(path: str | os.PathLike[str], final: Path) -> None:
@@ -216,14 +177,6 @@ def _check_link(path: str | os.PathLike[str], final: Path) -> None:
         raise InputError(f"{path}: is a symbolic link that leads to itself", hint="choose another output")
 
 
-def check_folder_name(path: str | os.PathLike[str]) -> None:
-    """Raises InputError for a folder whose name is that of the unfinished work for another output, which takes it."""
-    if Path(os.path.realpath(path)).name.endswith(PARTS):
-        raise InputError(
-            f"{path}: a name that ends in {PARTS} is that of unfinished work", hint="choose another output"
-        )
-
-
 def check_input(path: str | os.PathLike[str], what: str) -> Path:
     """Checks that ``path`` is a regular file, which should be ``what``, such as "a score table"; opening a named pipe
     would wait without end. Raises InputError if it is not."""
@@ -241,7 +194,8 @@ def check_input(path: str | os.PathLike[str], what: str) -> Path:
     return Path(path)
 
 
-def _resolved(path: str | os.PathLike[str]) -> Path:
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """A path that the user named, without symbolic links. Raises InputError if its name is not UTF-8."""
     text = os.fspath(path)
     try:
         text.encode()

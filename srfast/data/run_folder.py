@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from srfast.data.atomic import TEMPORARY, atomic_path, flush_folder, keep_mode, sweep
+from srfast.data.atomic import FULL, TEMPORARY, atomic_path, flush_folder, keep_mode, sweep
+from srfast.data.files import PARTS, check_replaceable, resolved
 from srfast.data.provenance import MARK, generator, kind_of
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK, Lock
 from srfast.settings import first_difference
 
@@ -20,6 +22,7 @@ ROWS = ".srfast-rows"
 """File with the number of rows of the output that are finished, where these are counted."""
 NAMES = ".srfast-names"
 """File with the names, without suffix, of the files that a run may write into a folder of the folder."""
+_THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 _OLD = ".old"
 """End of the name under which an older output lies for a moment, and from which a killed run's is fetched back."""
 
@@ -57,10 +60,6 @@ class RunFolder:
             run.close()
             raise
         return run
-
-    def made_of(self) -> dict[str, Any] | None:
-        """The settings of the run that began the folder; None if there are none, or only half of them after a crash."""
-        return made_of(self.path)
 
     def mark(self, settings: Mapping[str, Any], kind: str | None = None, **more: Any) -> None:
         """Writes what the folder is made of."""
@@ -146,6 +145,50 @@ class RunFolder:
         _remove_empty(self.path)
 
 
+def check_folder_name(path: str | os.PathLike[str]) -> Path:
+    """The path of an output folder without symbolic links. Raises InputError if its name is that of the unfinished work
+    for another output, which takes it, or nothing can replace what is there."""
+    final = resolved(path)
+    if final.name.endswith(PARTS):
+        raise InputError(
+            f"{path}: a name that ends in {PARTS} is that of unfinished work", hint="choose another output"
+        )
+    check_replaceable(path, final)
+    return final
+
+
+def check_free(path: str | os.PathLike[str]) -> Path:
+    """The same for a folder that must be new or empty."""
+    final = check_folder_name(path)
+    if final.exists() and not (final.is_dir() and not any(final.iterdir())):
+        raise InputError(f"{path}: exists", hint="choose another output")
+    return final
+
+
+@contextmanager
+def growing(output: str | os.PathLike[str], kind: str, ours: Callable[[str], bool]) -> Iterator[RunFolder]:
+    """The folder ``<output>.parts``, which becomes ``output``, new or empty, at the end; otherwise it stays for another
+    run. Raises InputError if ``output`` exists, or as ``RunFolder.take`` does, and RunError if the disk is full, or
+    another run writes there now."""
+    final = check_free(output)
+    run = RunFolder.take(final.with_name(final.name + PARTS), kind, Path(output), ours)
+    try:
+        check_free(output)  # the run that held the folder until now may have finished
+        yield run
+        run.publish(final)
+    except OSError as error:
+        if error.errno in FULL:
+            raise RunError(
+                f"{output}: the disk is full ({error.strerror}); finished files are in {run.path}",
+                hint="make room and continue with `resume`",
+            ) from error
+        if error.errno in _THERE:
+            raise InputError(f"{output}: exists", hint="choose another output") from None
+        raise
+    finally:
+        run.close()
+
+
 def tidy(folder: Path) -> None:
     """Removes from an output what it needed only while it grew."""
     for name in (ROWS, NAMES):
@@ -178,17 +221,15 @@ class OtherSettings(InputError):
 
 
 def check_same(
-    where: Path,
-    saved: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    names: Iterable[str] | None = None,
-    way: str = "",
-) -> None:
-    """Refuses to continue what was begun with other settings. OtherSettings then has the first that differs, with both
-    of its values; ``way`` says what to do."""
+    where: str | os.PathLike[str], saved: Mapping[str, Any], settings: Mapping[str, Any],
+    names: Iterable[str] | None = None, *, done: str = "made", way: str = "", sums: Mapping[str, str] = {},
+) -> None:  # fmt: skip
+    """Refuses to continue what was ``done`` with other settings. OtherSettings then names the first that differs, with
+    both of its values, in place of which ``sums`` has words if they say nothing; ``way`` says what to do."""
     if (other := first_difference(saved, settings, names)) is not None:
-        values = f"{other[0]} was {other[1]!r} and is {other[2]!r} now"
-        raise OtherSettings(f"{where}: cannot be resumed: {values}", hint=way)
+        name, was, now = other
+        values = sums.get(name, f"{was!r}, got {now!r}")
+        raise OtherSettings(f"{name}: {where} was {done} with {values}", hint=way)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srfast.data.atomic import FULL, atomic_path
-from srfast.data.files import PARTS, check_folder_name, check_replaceable
+from srfast.data.atomic import atomic_path
+from srfast.data.files import PARTS
 from srfast.data.provenance import MARK, kind_of
-from srfast.data.run_folder import NAMES, RunFolder, check_same, made_of, tidy
-from srfast.errors import InputError, RunError
+from srfast.data.run_folder import NAMES, RunFolder, check_folder_name, check_same, growing, made_of, tidy
+from srfast.errors import InputError
 from srfast.exporting.formats import FORMATS
 from srfast.runtime.locks import LOCK, Lock
-from srfast.settings import first_difference
 
 KIND = "export"
-_CHECKSUMS = ("patches", "images", "columns")
+_CHECKSUMS = {name: f"other {name}" for name in ("patches", "images", "columns")}
 """Settings whose values say nothing to a reader."""
 _OURS = "|".join([
     *(known.paths for known in FORMATS.values()), r"\.?degradation\.parquet|patches\.parquet",
@@ -29,7 +26,6 @@ _OURS = "|".join([
 ])  # fmt: skip
 """Paths that exports write."""
 _PAIRS = re.compile(r"(HR|LRx[1-4])/([^/]+)\.[a-z]+")
-_THERE = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
 @dataclass
@@ -65,41 +61,27 @@ def workplace(
     Raises InputError if OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other
     settings, and RunError if the disk is full, or another run writes there now.
     """
-    check_folder_name(output)
-    final = Path(os.path.realpath(output))
-    if _is_finished(output, final, settings, resume):
+    final = check_folder_name(output)
+    if resume and kind_of(final) == KIND:
+        if (existing := made_of(final)) is None:
+            raise InputError(f"{output}: cannot be resumed: {MARK} in it cannot be read", hint="choose another output")
+        _check_same(output, existing, settings)
         # Files that a run left in the export when it was killed after the rename.
         if (final / LOCK).exists():
             Lock.take(final / LOCK, output).release()
         tidy(final)
         yield Workplace(final)
         return
-    parts = final.with_name(final.name + PARTS)
-    run = RunFolder.take(parts, KIND, output, _ours_in(parts, paths))
-    try:
-        # The run that held the folder until now may have made it the export.
-        _is_finished(output, final, settings, resume=False)
-        known = run.made_of() if resume else None
+    with growing(output, KIND, _ours_in(final.with_name(final.name + PARTS), paths)) as run:
+        known = made_of(run.path) if resume else None
         if known is None:
             run.clear()
-            with atomic_path(parts / NAMES) as temporary:
+            with atomic_path(run.path / NAMES) as temporary:
                 temporary.write_text("".join(f"{name}\n" for name in names) + "\n", encoding="utf-8")
             run.mark(settings)
         else:
             _check_same(output, known, settings)
-        yield Workplace(parts, run)
-        run.publish(final)
-    except OSError as error:
-        if error.errno in FULL:
-            raise RunError(
-                f"{output}: the disk is full ({error.strerror}); finished files are in {parts}",
-                hint="make room and continue with `resume`",
-            ) from error
-        if error.errno in _THERE:
-            raise InputError(f"{output}: exists", hint="choose another output") from None
-        raise
-    finally:
-        run.close()
+        yield Workplace(run.path, run)
 
 
 def _ours_in(parts: Path, paths: str) -> Callable[[str], bool]:
@@ -116,23 +98,6 @@ def _ours_in(parts: Path, paths: str) -> Callable[[str], bool]:
     return ours
 
 
-def _is_finished(output: Path, final: Path, settings: dict[str, Any], resume: bool) -> bool:
-    """Whether the export is finished; raises InputError if something else is in its place."""
-    check_replaceable(output, final)
-    if not final.exists() or (final.is_dir() and not any(final.iterdir())):
-        return False
-    if not resume or kind_of(final) != KIND:
-        raise InputError(f"{output}: exists", hint="choose another output")
-    if (existing := made_of(final)) is None:
-        raise InputError(f"{output}: cannot be resumed: {MARK} in it cannot be read", hint="choose another output")
-    _check_same(output, existing, settings)
-    return True
-
-
-def _check_same(output: Path, existing: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    if (other := first_difference(existing, settings)) is not None and other[0] in _CHECKSUMS:
-        raise InputError(
-            f"{output}: cannot be resumed: the core-set's {other[0]} are not those with which it was begun",
-            hint="choose another output",
-        )
-    check_same(output, existing, settings, way="use the old value, or choose another output")
+def _check_same(output: Path, existing: dict[str, Any], settings: dict[str, Any]) -> None:
+    way = "use the old value, or choose another output"
+    check_same(output, existing, settings, done="begun", way=way, sums=_CHECKSUMS)

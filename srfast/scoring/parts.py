@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from srfast.data import provenance
 from srfast.data.atomic import atomic_path, no_folder
-from srfast.data.files import PARTS, check_folder_name, check_replaceable
+from srfast.data.files import PARTS
 from srfast.data.images import ImageFile
 from srfast.data.lowres import LowRes
 from srfast.data.parquet import TableWriter
-from srfast.data.run_folder import OtherSettings, RunFolder, check_folder, check_same
+from srfast.data.run_folder import OtherSettings, RunFolder, check_folder, check_folder_name, check_same, made_of
 from srfast.errors import InputError, RunError
 from srfast.scoring.metadata import NOTED, PASSED, Outcome, file_metadata, of_records, records_of
 from srfast.scoring.scored import ScoredImages
@@ -74,9 +74,9 @@ class Parts:
         try:
             if not resume:
                 folder.clear()
-            known = folder.made_of()
+            known = made_of(folder.path)
             if known is not None:
-                check_same(folder.path, known, settings, RESUMED, _WAY)
+                check_same(folder.path, known, settings, RESUMED, done="scored", way=_WAY)
             for path in sorted(folder.path.glob("part-*.parquet")):
                 parts._index(path)
             if resume and output.exists():
@@ -136,7 +136,7 @@ class Parts:
             raise InputError(f"{path}: cannot be resumed ({str(error).removeprefix(f'{path}: ')})") from None
         if "selection" in meta:
             raise InputError(f"{path}: cannot be resumed: expected a score table, got a core-set")
-        check_same(path, meta, self.settings, RESUMED, _WAY)
+        check_same(path, meta, self.settings, RESUMED, done="scored", way=_WAY)
         try:
             check_columns(path, table, self.schema)
         except InputError as error:
@@ -305,9 +305,7 @@ class Parts:
 def check_table_folder(folder: Path, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
     """Checks that a score table may be written as this folder: a new or empty one, or an earlier table. Raises
     InputError if it may not."""
-    check_folder_name(folder)
-    name, folder = folder, Path(os.path.realpath(folder))
-    check_replaceable(name, folder)
+    folder = check_folder_name(folder)
     if not folder.parent.is_dir():
         raise InputError(f"{folder}: expected a folder in an existing folder; {no_folder(folder.parent)}")
     if not folder.exists():

@@ -26,6 +26,7 @@ from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import SelectArguments
 from srfast.data.atomic import atomic_path
 from srfast.data.images import find_images
+from srfast.data.run_folder import check_same
 from srfast.data.workers import ordered_map
 from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
@@ -38,7 +39,6 @@ from srfast.scoring.pipeline import write_scores
 from srfast.scoring.scored import unchanged
 from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable
-from srfast.settings import first_difference
 from srfast.study.cells import Cell
 from srfast.study.description import DEGRADED, Arm, Study
 from srfast.study.results import images_as_text, read_json
@@ -134,12 +134,8 @@ def check_scored(study: Study, data: Data, out: Path, number: int, scale: Scale)
 
 def _scored_before(data: Data, table: Path, scorer: str, settings: dict[str, Any]) -> Scored:
     known = read_json(table.with_suffix(".json"))
-    if (other := first_difference({**_YOUNGER, **known["asked"]}, settings)) is not None:
-        key, was, now = other
-        raise InputError(
-            f"{key}: {table} was scored with {_short(key, was)}, got {_short(key, now)}",
-            hint="run the study into another folder",
-        )
+    way = "run the study into another folder"
+    check_same(table, {**_YOUNGER, **known["asked"]}, settings, done="scored", way=way, sums={"images": "other images"})
     _check_unchanged(table, data.train)
     return Scored(table, scorer, known["patches"], known["seconds"], known.get("targets", {}))
 
@@ -196,10 +192,6 @@ def _check_unchanged(table: Path, files: list[str]) -> None:
     if touched:
         log.warning("%d of %d images have other times than when %s was scored: a study does not score them again",
                     touched, len(files), table)  # fmt: skip
-
-
-def _short(key: str, value: Any) -> str:
-    return f"{len(value)} images" if key == "images" else repr(value)
 
 
 def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> str:

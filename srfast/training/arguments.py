@@ -11,9 +11,10 @@ from typing import Any
 
 from srfast.data.files import check_input, output_file, table_files
 from srfast.data.provenance import generator, kind_of
+from srfast.data.run_folder import check_same
 from srfast.errors import InputError
 from srfast.models.registry import Buildable, describe, names, weights_of
-from srfast.settings import PAIR_SCALES, Kind, PathLike, first_difference, named, paths
+from srfast.settings import PAIR_SCALES, Kind, PathLike, named, paths
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe, recipe
 from srfast.training.settings import FREE, Data, TrainSettings
@@ -89,11 +90,8 @@ def gather(
         given["data"] = _DATA.check("data", data)
     saved = read(folder) if resume and (folder / NAME).exists() else {}
     fixed = [n for n in given if n in saved and n not in FREE]
-    if (other := first_difference(saved, given, fixed)) is not None:
-        raise InputError(
-            f"{other[0]}: {folder} was trained with {other[1]!r}, got {other[2]!r}",
-            hint="resume with the same settings or train into another folder",
-        )
+    way = "resume with the same settings or train into another folder"
+    check_same(folder, saved, given, fixed, done="trained", way=way)
     planned = saved.get("steps")
     # Updates that were counted from epochs are in ``steps``.
     replaced = {"epochs", "match_steps", *({"steps"} if "epochs" in given else ())} if saved else set()

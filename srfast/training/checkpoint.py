@@ -15,8 +15,8 @@ from safetensors.torch import save as serialise
 from torch import Tensor
 
 from srfast.data.files import check_input, output_file
+from srfast.data.run_folder import check_same
 from srfast.errors import InputError
-from srfast.settings import first_difference
 
 FORMAT = "srfast-checkpoint-1"
 LAST = "last.pt"
@@ -74,24 +74,17 @@ def load(path: Path) -> dict[str, Any]:
 
 def check_settings(path: Path, saved: dict[str, Any], settings: dict[str, Any]) -> None:
     """Refuses settings with which a run cannot be resumed, naming the first that differs; steps may grow."""
-    grows = isinstance(saved.get("steps"), int) and saved["steps"] < settings["steps"]
-    passed = {"data", "contents", "cache_bytes", *(("steps",) if grows else ())}
-    if (other := first_difference(saved, settings, [n for n in settings if n not in passed])) is not None:
-        raise InputError(
-            f"{other[0]}: {path} was trained with {other[1]!r}, got {other[2]!r}",
-            hint="resume with the same settings or train into another folder",
-        )
+    now = dict(settings)
     # A checkpoint of an earlier version says nothing of contents.
-    if (saved["data"], saved.get("contents", settings["contents"])) != (settings["data"], settings["contents"]):
-        raise InputError(
-            f"data: {path} was trained with other images or patches",
-            hint="resume with the same data or train into another folder",
-        )
-    was, now = saved["cache_bytes"], settings["cache_bytes"]
-    if was != now:
-        expected = "enough for all images" if was is None else f"{was / 2**20:g}"
-        got = "enough for all images" if now is None else f"{now / 2**20:g}"
-        raise InputError(f"cache_mb: expected {expected}, with which {path} was trained, got {got}")
+    was = {"contents": now["contents"], **saved}
+    for known in (was, now):
+        known["data"] = [known.pop("data"), known.pop("contents")]  # named last
+        size = known.pop("cache_bytes")
+        known["cache_mb"] = "enough for all images" if size is None else f"{size / 2**20:g}"
+    if isinstance(was.get("steps"), int):
+        was["steps"] = max(was["steps"], now["steps"])
+    way = "resume with the same settings and data or train into another folder"
+    check_same(path, was, now, now, done="trained", way=way, sums={"data": "other images or patches"})
 
 
 def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> str:

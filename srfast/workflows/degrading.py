@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from srfast.data.atomic import atomic_path
-from srfast.data.files import new_folder
 from srfast.data.grid import cropped
 from srfast.data.hashing import of_pixels
 from srfast.data.images import ImageFile, find_images, read_rgb
+from srfast.data.run_folder import growing
 from srfast.data.workers import ordered_map
 from srfast.degradation import rows
 from srfast.degradation.operations import Step
@@ -90,8 +90,10 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
     threads = s.threads or default_threads()
     drawn: list[dict[str, Any]] = []
 
-    def stale(name: str) -> bool:
-        return name.endswith(".png") or name == rows.NAME
+    folders = {parent.as_posix() for name in names for parent in Path(name).parents}
+
+    def ours(name: str) -> bool:
+        return name.endswith(".png") or name == rows.NAME or name in folders
 
     def make(item: tuple[int, ImageFile]) -> _Made:
         # A few images: each gets several threads instead. The bytes are the same.
@@ -99,14 +101,17 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
         return _make(item[1], s, draws, max(1, threads // len(files)), shown_too, output is not None)
 
     with (
-        nullcontext() if output is None else new_folder(output, KIND, inputs, stale) as parts,
+        nullcontext() if output is None else growing(output, KIND, ours) as run,
         shown(s.progress, "degrading", "images") as progress,
         closing(ordered_map(make, enumerate(files), threads)) as made,
     ):
+        if run is not None:
+            run.clear()
+            run.mark({})
         for (i, file), result in made:
             for k, data in enumerate(result.files):
-                assert parts is not None
-                path = parts / f"{names[i]}{f'-{k}' if s.draws > 1 else ''}.png"
+                assert run is not None
+                path = run.path / f"{names[i]}{f'-{k}' if s.draws > 1 else ''}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(data)
@@ -114,9 +119,9 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
             if page is not None and result.hr is not None:
                 page.add(file.name, result.hr, result.drawn)
             progress(i + 1, len(files), (i + 1) * s.draws)
-        if parts is not None:
+        if run is not None:
             meta = {**rows.metadata(draws, s.scale), "draws": s.draws, "root": str(files[0].root)}
-            write_parquet(parts / rows.NAME, [rows.table(drawn)], rows.SCHEMA, meta)
+            write_parquet(run.path / rows.NAME, [rows.table(drawn)], rows.SCHEMA, meta)
     if page is not None:
         page.write()
     table = None if output is None else Path(output) / rows.NAME

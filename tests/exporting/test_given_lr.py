@@ -133,7 +133,7 @@ def test_other_lr_images_are_not_taken_for_those_of_the_export(
         return srfast.select(srfast.score(tmp_path / "HR", lr_images=lr, lr_template=template, **made), keep=1.0)
 
     srfast.export(chosen(lr), tmp_path / "out", to="hf")
-    message = "lr_images was"
+    name = "lr_images"
     if change == "folder":
         shutil.copytree(lr, tmp_path / "other")
         now = chosen(tmp_path / "other")
@@ -144,8 +144,8 @@ def test_other_lr_images_are_not_taken_for_those_of_the_export(
     else:
         file = lr / "a_lq.png"
         Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
-        now, message = chosen(lr), "the core-set's images are not those"
-    with pytest.raises(InputError, match=f"out: cannot be resumed: {message}"):
+        now, name = chosen(lr), "images"
+    with pytest.raises(InputError, match=f"{name}: .*out was begun with"):
         srfast.export(now, tmp_path / "out", to="hf", resume=True)
     # Without LR images it is another export.
     srfast.export(now, tmp_path / "alone", to="hf", lr=False)

@@ -71,7 +71,7 @@ def test_the_pool_of_finished_cells_is_checked(write_study: Callable[..., Path],
     run(study, out)
     shutil.copytree(tmp_path / "photos" / "sub", tmp_path / "others")
     study.write_text(study.read_text().replace('train = ["photos"]', 'train = ["others"]'))
-    with pytest.raises(InputError, match=r"images: .* was scored with \d+ images, got \d+ images"):
+    with pytest.raises(InputError, match=r"images: .* was scored with other images"):
         run(study, out)
 
 
