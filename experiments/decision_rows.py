@@ -1,4 +1,4 @@
-"""The tables of the studies of ``prune``'s rule: studies/decision.toml and sceptic.toml."""
+"""The tables of the studies of ``prune``'s rule: studies/decision.toml, decision-*.toml and sceptic.toml."""
 
 from __future__ import annotations
 
@@ -43,8 +43,9 @@ SCEPTIC = (
     ("what `prune --quick` decides (bicubic's error)", "decision_bicubic 88"),
     ("four sizes, a random 13 % of the clean patches", "four_random 13"),
 )
-_RULE, ALL = "decision 88 1951", "full 100 1951"
-_CLEAN, _HALVED = "clean_half 50 1951", "half_tenth 10 1951"
+_RULE, ALL = "decision 88", "full 100"
+_CLEAN, _HALVED = "clean_half 50", "half_tenth 10"
+LONG = tuple(pool for name in ("pictures", "manuals", "wild", "found") for pool in POOLS if pool[0] == name)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,54 @@ class Short:
 
 
 @dataclass(frozen=True)
+class LongLeads:
+    """The rule's lead over all patches in each pool after 1,951 and 15,608 updates, and the mean over the pools."""
+
+    def markdown(self) -> str:
+        rows = [(words, [pool]) for pool, words in LONG]
+        rows.append(("the mean of the four", [pool for pool, _ in LONG]))
+        sides: tuple[dict[str, str], ...] = ({"stratum": "easy"}, {"dataset": "Urban100"})
+        lines = []
+        for words, pools in rows:
+            cells = [_over(pools, ALL), *(_over(pools, ALL, study="decision-long", **side) for side in ({}, *sides))]
+            lines.append([words, *(signed(judge(c)) for c in cells)])
+        return markdown(["images", "1,951 updates, BSD100", "15,608 updates, BSD100", "easy tiles", "Urban100"], lines)
+
+
+@dataclass(frozen=True)
+class LongVerdicts:
+    """The claims over pools that were pre-registered in the head of studies/decision-long.toml, with their outcome."""
+
+    def markdown(self) -> str:
+        lines = [
+            _above(f"{words}: ahead of all patches", 0.0, judge(_over(pools, ALL, study="decision-long")))
+            for words, pools in (
+                ("the mean over the four pools", [pool for pool, _ in LONG]),
+                *((words, [pool]) for pool, words in LONG[:2]),
+            )
+        ]
+        return markdown(list(_HEAD), lines)
+
+
+@dataclass(frozen=True)
+class Others:
+    """The rule against all patches with another network or scale: exploration, in differences seed by seed."""
+
+    rows: tuple[tuple[str, str, str], ...]
+    """Words, results, network."""
+
+    def markdown(self) -> str:
+        lines = []
+        for words, results, model in self.rows:
+            sides = ((DATASET, ""), (DATASET, "easy"), (DATASET, "hard"), ("Urban100", ""))
+            differences = [paired(results, model, f"{_RULE} 1951", f"{ALL} 1951", *side) for side in sides]
+            seeds = len(differences[0])
+            cells = [signed(judge(d)) if seeds > 1 else f"{float(d.mean()):+.3f}" for d in differences]
+            lines.append([words, str(seeds), *cells])
+        return markdown(["training", "seeds", DATASET, "easy tiles", "hard tiles", "Urban100"], lines)
+
+
+@dataclass(frozen=True)
 class Verdicts:
     """The claims over all pools that were pre-registered in the head of studies/decision.toml, with their outcome."""
 
@@ -84,27 +133,30 @@ class Verdicts:
         every = [pool for pool, _ in POOLS]
         lines = []
         over = "the mean over the six pools is ahead of all patches"
-        lines.append(self._above(over, 0.0, judge(_over(every, ALL))))
+        lines.append(_above(over, 0.0, judge(_over(every, ALL))))
         for pool, words in POOLS[-2:]:
-            lines.append(self._above(f"{words}: ahead of all patches", 0.0, judge(lead(pool, ALL))))
+            lines.append(_above(f"{words}: ahead of all patches", 0.0, judge(lead(pool, ALL))))
         for pool, words in POOLS:
             c = judge(lead(pool, best(pool)))
-            lines.append(self._above(f"{words}: at most 0.05 dB behind the best fixed setting", -0.05, c))
+            lines.append(_above(f"{words}: at most 0.05 dB behind the best fixed setting", -0.05, c))
         easy = "easy tiles, the mean over the six pools: at most 0.05 dB behind all patches"
-        lines.append(self._above(easy, -0.05, judge(_over(every, ALL, stratum="easy"))))
-        return markdown(["claim, on BSD100", "difference (dB)", "one-sided 95 % bound", "p", "outcome"], lines)
+        lines.append(_above(easy, -0.05, judge(_over(every, ALL, stratum="easy"))))
+        return markdown(list(_HEAD), lines)
 
     @staticmethod
     def differences(stratum: str) -> list[Comparison]:
         """The lead over all patches, the mean over the six pools, in the strata too."""
         return [judge(_over([pool for pool, _ in POOLS], ALL, stratum=stratum))]
 
-    @staticmethod
-    def _above(words: str, bound: float, c: Comparison) -> list[str]:
-        """The claim that a difference is above the bound."""
-        low, p = c.at(0.9).low, max(e.beyond(c.effect.mean - bound) for e in c.errors)
-        outcome = "holds" if low > bound else "fails" if c.at(0.9).high < bound else "not shown"
-        return [words, signed(c), f"above {low:+.3f}", f"{p:.2g}", outcome]
+
+_HEAD = ("claim, on BSD100", "difference (dB)", "one-sided 95 % bound", "p", "outcome")
+
+
+def _above(words: str, bound: float, c: Comparison) -> list[str]:
+    """The claim that a difference is above the bound."""
+    low, p = c.at(0.9).low, max(e.beyond(c.effect.mean - bound) for e in c.errors)
+    outcome = "holds" if low > bound else "fails" if c.at(0.9).high < bound else "not shown"
+    return [words, signed(c), f"above {low:+.3f}", f"{p:.2g}", outcome]
 
 
 @dataclass(frozen=True)
@@ -112,11 +164,13 @@ class Claims:
     """The claims about each pool, corrected together in each (Holm)."""
 
     strata: bool = False
+    study: str = "decision"
+    pools: tuple[tuple[str, str], ...] = POOLS
 
     def markdown(self) -> str:
         lines = []
-        for pool, words in POOLS:
-            for claim, j in Family(f"decision/{pool}", ARMS, self.strata).judged():
+        for pool, words in self.pools:
+            for claim, j in Family(f"{self.study}/{pool}", ARMS, self.strata).judged():
                 lines.append([words, claim, on(j), simultaneous(j), f"{j.p:.2g}", j.verdict])
         return markdown(["pool", "claim", "on", "difference (dB), simultaneous", "p (Holm)", "verdict"], lines)
 
@@ -131,14 +185,18 @@ def better(pool: str) -> str:
     return min(_CLEAN, _HALVED, key=lambda arm: float(lead(pool, arm).mean()))
 
 
-def lead(pool: str, control: str, dataset: str = DATASET, stratum: str = "", arm: str = _RULE) -> np.ndarray:
+def lead(
+    pool: str, control: str, dataset: str = DATASET, stratum: str = "", arm: str = _RULE, study: str = "decision"
+) -> np.ndarray:
     """The rule less another arm in one pool [seeds, images]; with ``arm`` "" the better fixed setting less it."""
-    return paired(f"decision/{pool}", "fsrcnn", arm or better(pool), control, dataset, stratum)
+    updates = 15608 if study == "decision-long" else 1951
+    sides = (f"{side} {updates}" for side in (arm or better(pool), control))
+    return paired(f"{study}/{pool}", "fsrcnn", *sides, dataset, stratum)
 
 
-def _over(pools: Sequence[str], control: str, stratum: str = "", arm: str = _RULE) -> np.ndarray:
+def _over(pools: Sequence[str], control: str, dataset: str = DATASET, **side: str) -> np.ndarray:
     """The mean over pools [seeds, images]."""
-    mean: np.ndarray = np.mean([lead(pool, control, stratum=stratum, arm=arm) for pool in pools], axis=0)
+    mean: np.ndarray = np.mean([lead(pool, control, dataset, **side) for pool in pools], axis=0)
     return mean
 
 
