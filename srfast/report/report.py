@@ -118,7 +118,8 @@ def _facts(scores: ReportScores) -> list[Fact]:
     held = []
     for status, term in ((KEPT, "Kept"), (DROPPED, "Dropped as the hardest")):
         if status == KEPT or scores.count(status):
-            note = f"of the patches, {percent(scores.share_of_error(status))} of the error"
+            note = f"of all patches, {percent(scores.share_of_error(status))} of all error"
+            note += ", what is left out included" if scores.decision else ""
             held.append(Fact(term, percent(scores.count(status), n), note))
     used = int(np.count_nonzero(scores.per_image.kept))
     return [*held, Fact("Images in the core-set", f"{used:,}", f"of {len(scores.images):,}"), *facts]

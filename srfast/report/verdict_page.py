@@ -144,7 +144,7 @@ def _in_words(reason: str, limits: Mapping[str, Threshold]) -> str:
         return COPIES[reason]
     column = next(d for d in DEFECTS if d.name == reason)
     limit = limits[reason].of_image_in_words().replace(">=", "at least").replace("<=", "at most")
-    return f"{column.label}: {limit} ({column.unit})"
+    return f"{column.label}: {limit}" + (f" ({column.unit})" if column.unit else "")
 
 
 def _joined(table: ScoreTable) -> list[str]:

@@ -50,7 +50,7 @@ NEARLY_ALL = 0.95
 """Share of the patches on which a loss above bicubic's says that the network does not reconstruct."""
 NAMED = 10
 """Number of unreadable files that a message names."""
-_LEFT_OUT = {"alpha": "{} the alpha channel", "bits": "{} all but the high 8 of more bits"}
+_LEFT_OUT = {"alpha": "the alpha channel of {}", "bits": "all but the high 8 bits of {}"}
 SHARED = 1 << 25
 """Pixels of the images that share one call of an engine that takes several: eight uploads, 96 MiB of RGB, so that the
 device has work while the next images are decoded."""
@@ -132,7 +132,7 @@ def _write_scores(images: Images, output: str | os.PathLike[str], settings: Scor
         with _source(settings, files) as source:
             summary = _write(source, settings, str(all_files[0].root), files, target, folder, passed, progress)
     if counts := reduced(summary.meta):
-        log.warning("images: left out of %s", ", ".join(_LEFT_OUT[word].format(n) for word, n in counts.items()))
+        log.warning("images: reading leaves out %s", ", ".join(_LEFT_OUT[word].format(n) for word, n in counts.items()))
     return summary
 
 

@@ -13,7 +13,7 @@ from srfast.scoring.image_size import is_soft
 from srfast.scoring.orders import summed
 from srfast.scoring.rows import Rows
 
-WORDS = {d.name: d.said for d in DEFECTS if d.said} | {"duplicate": "copies of others", "leak": "test images"}
+WORDS = {d.name: d.said for d in DEFECTS if d.said} | {"duplicate": "with a better copy", "leak": "of the test sets"}
 """Reason -> what the images are, after their number."""
 NOT_LIMITS = ("duplicate", "leak")
 """Reasons that no threshold decides; they leave out images of which nothing else is left, too."""

@@ -84,7 +84,7 @@ def test_what_reading_leaves_out_is_said_once(tmp_path: Path, run: Callable[...,
     (photos / "deep.ppm").write_bytes(b"P6 64 64 65535\n" + rng.bytes(64 * 64 * 6))
     words = ("score", photos, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic", "--json")
     code, out, err = run(*words)
-    line = "srfast: images: left out of 2 the alpha channel, 3 all but the high 8 of more bits\n"
+    line = "srfast: images: reading leaves out the alpha channel of 2, all but the high 8 bits of 3\n"
     assert (code, err) == (0, line)
     assert json.loads(out)["reduced"] == {"alpha": 2, "bits": 3}
     table = srfast.ScoreTable.read(tmp_path / "s.parquet")

@@ -71,7 +71,7 @@ def test_every_image_counts_for_one_reason() -> None:
     every = statistics(table, {"noise": np.ones(12, bool), "leak": noise}, True)
     assert every.overruled == {"noise": 3}
     assert (every.out, len(every.loss)) == ({"leak": 1}, 8)
-    with pytest.raises(InputError, match=r"nothing is left of 3 \(3 test images\)"):
+    with pytest.raises(InputError, match=r"nothing is left of 3 \(3 of the test sets\)"):
         statistics(table, {"leak": np.ones(12, bool)}, True)
 
 
@@ -206,7 +206,7 @@ def test_nothing_but_rejects(pool: Path, tmp_path: Path) -> None:
     assert done.decision is not None
     assert "would leave out every image (1 noisy)" in done.decision.left_out.sentence
     assert len(done.coreset)
-    with pytest.raises(InputError, match=r"nothing is left of 1 \(1 test images\)"):
+    with pytest.raises(InputError, match=r"nothing is left of 1 \(1 of the test sets\)"):
         srfast.prune(pool / "coffee.png", tmp_path / "leak", against=[pool / "a-copy.jpg"], **OPTIONS)
 
 
