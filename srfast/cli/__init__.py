@@ -12,12 +12,10 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
 from srfast.cli.options import in_options, one_line, shown
-from srfast.cli.options import quiet as be_quiet
 from srfast.errors import InputError, RunError
 from srfast.runtime import interrupts
 from srfast.runtime.optional import missing
@@ -60,7 +58,8 @@ GO_ON = {"study": "the same command continues from there"}
 """How to continue after an interrupt, for commands that continue without --resume."""
 PRINT_JSON = frozenset(COMMANDS) - {"eval", "demo", "completion"}
 """Commands whose --json prints an object on stdout."""
-_json: dict[str, Any] = {"wanted": False, "command": ""}
+_json = False
+"""Whether an error is printed as JSON too."""
 COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
@@ -93,8 +92,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = importlib.import_module(f"srfast.cli.{MODULES.get(name, name)}").command
-        assert isinstance(command, click.Command)
+        command: click.Command = importlib.import_module(f"srfast.cli.{MODULES.get(name, name)}").command
+        command.short_help = COMMANDS[name]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -138,10 +137,11 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(shell_complete(group, {}, "srfast", COMPLETE, instruction))
     debug = "--debug" in argv
     argv = _max_pixels(argv)
-    _json.update(wanted="--json" in argv, command=next((a for a in argv if a in COMMANDS), ""))
-    _log_to_stderr(logging.INFO if {"-v", "--verbose"} & set(argv) else logging.WARNING)
-    if be_quiet(bool({"-q", "--quiet"} & set(argv))):
-        logging.getLogger("srfast").setLevel(logging.ERROR)
+    global _json
+    name = next((a for a in argv if a in COMMANDS), "")
+    _json = "--json" in argv and name in PRINT_JSON
+    verbose, quiet = ({f"-{word[0]}", f"--{word}"} & set(argv) for word in ("verbose", "quiet"))
+    _log_to_stderr(logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING)
     argv = [a for a in argv if a not in ("--debug", "-v", "--verbose", "-q", "--quiet")] or ["--help"]
     if not debug and not sys.warnoptions:
         warnings.simplefilter("ignore")  # image libraries warn about every flaw of a file
@@ -153,18 +153,18 @@ def main(args: Sequence[str] | None = None) -> None:
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except ModuleNotFoundError as error:
-        if debug or (short := missing(f"srfast {next((a for a in argv if a in COMMANDS), '')}", error)) is None:
+        if debug or (short := missing(f"srfast {name}", error)) is None:
             raise
         _fail(short)
     except Exception as error:
         # Imports and C code turn an interrupt into errors of their own.
         if interrupts.interrupted() and not isinstance(error, (click.ClickException, InputError, RunError)):
-            _interrupted(argv, debug)
+            _interrupted(name, debug)
         if debug:
             raise
         _fail(error)
     except KeyboardInterrupt:
-        _interrupted(argv, debug)
+        _interrupted(name, debug)
     sys.exit(code)
 
 
@@ -213,10 +213,9 @@ class _Lines(logging.Handler):
         click.echo(f"srfast: {one_line(in_options(record.getMessage()))}", err=True)
 
 
-def _interrupted(argv: list[str], debug: bool) -> None:
+def _interrupted(name: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    name = next((a for a in argv if a in COMMANDS), "")
     command = getattr(sys.modules.get(f"srfast.cli.{MODULES.get(name, name)}"), "command", None)
     if name in GO_ON or any(p.name == "resume" for p in getattr(command, "params", ())):
         _exit(interrupts.CODE, "interrupted; what is finished is kept", GO_ON.get(name, RESUME))
@@ -236,9 +235,8 @@ def _fail(error: Exception) -> None:
     if isinstance(error, BrokenPipeError):
         os._exit(1)
     if isinstance(error, OSError) and error.filename is not None:
-        _exit(
-            2 if isinstance(error, (FileNotFoundError, PermissionError)) else 1, f"{error.filename}: {error.strerror}"
-        )
+        code = 2 if isinstance(error, (FileNotFoundError, PermissionError)) else 1
+        _exit(code, f"{error.filename}: {error.strerror}")
     if isinstance(error, OSError):
         _exit(1, error.strerror or str(error))
     _exit(1, f"{type(error).__name__}: {error}", "run with --debug for the traceback")
@@ -271,7 +269,7 @@ def _exit(code: int, message: str, hint: str | None = None) -> None:
     line = f"{error.removesuffix('.')}; {way}" if way else error
     terminal = sys.stderr.isatty()
     click.echo(f"srfast: error: {error if terminal else line}", err=True)
-    if _json["wanted"] and _json["command"] in PRINT_JSON:
+    if _json:
         click.echo(json.dumps({"error": line, **({"hint": way} if way else {}), "code": code}))
     if way and terminal:
         click.echo(f"{click.style('hint', fg='cyan', bold=True)}: {way}", err=True)

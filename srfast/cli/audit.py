@@ -14,7 +14,7 @@ _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "til
 """Settings of scoring that an audit decides by itself."""
 
 
-@click.command("audit", short_help="Find out what is wrong with each image, and whether to keep it.")
+@click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES_OR_SCORES...")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
 @settings(AuditArguments, *_DECIDED)
@@ -30,27 +30,18 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
     image is moved or deleted.
     """
     AuditArguments(**options)  # before anything heavy is imported
+    from srfast.report.verdict_page import KINDS
     from srfast.scoring.metadata import reduced
     from srfast.workflows.auditing import audit
 
     done = audit(images, output, progress=not quiet(), **options)
-    counts = {
-        kind: sum(v.verdict == kind for v in done.verdicts) for kind in ("keep", "shrink", "reject", "unreadable")
-    }
+    counts = {kind: sum(v.verdict == kind for v in done.verdicts) for kind in KINDS}
     reasons = done.counts()
     if as_json:
         counted = {reason: {"images": whole, "patches": parts} for reason, (whole, parts) in reasons.items()}
-        emit(
-            {
-                "output": output,
-                "images": len(done.verdicts),
-                **counts,
-                "reasons": counted,
-                "rejects": str(done.rejects),
-                "passed_over": done.table.meta.get("passed_over", {}),
-                "reduced": reduced(done.table.meta),
-            }
-        )
+        about = {"passed_over": done.table.meta.get("passed_over", {}), "reduced": reduced(done.table.meta)}
+        numbers = {"images": len(done.verdicts), **counts, "reasons": counted}
+        emit({"output": output, **numbers, "rejects": str(done.rejects), **about})
         return
     for reason, (whole, parts) in reasons.items():
         some = f", and {count(parts, 'patch')} of images that are kept" if parts else ""

@@ -10,7 +10,7 @@ import click
 from srfast.cli.options import emit, in_options, json_option, result
 
 
-@click.command("compare", short_help="Compare evaluations, with intervals.")
+@click.command()
 @click.argument("evaluations", nargs=-1, required=True)
 @click.option(
     "--metric",

@@ -13,7 +13,7 @@ from srfast.report.text import count
 _SHOWN = 20
 
 
-@click.command("dedup", short_help="Find near-duplicates, and patches that are in test images.")
+@click.command()
 @click.argument("scores", type=click.Path())
 @click.argument("more", nargs=-1, type=click.Path(), metavar="")
 @click.option(

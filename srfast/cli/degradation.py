@@ -13,10 +13,7 @@ _TRAINERS = ("basicsr", "neosr", "redux")
 _FILE = click.Path(dir_okay=False)
 
 
-@click.group(
-    "degradation", short_help="Degradations from and to trainers' configurations, and fitted to LR images.",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)  # fmt: skip
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
     """Read and write files of degradations."""
 

@@ -11,7 +11,7 @@ from srfast.degradation.settings import DegradeArguments
 from srfast.report.text import count
 
 
-@click.command("degrade", short_help="Make LR images by a degradation, the same for everyone.")
+@click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES...")
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder to write.")
 @settings(DegradeArguments)

@@ -14,7 +14,7 @@ PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 """Photographs inside scikit-image's wheel (public domain or CC0): a portrait, a cat, a cup, a rocket."""
 
 
-@click.command("demo", short_help="Run prune on photographs that come with scikit-image.")
+@click.command()
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False), default="srfast-demo", show_default=True,
     help="Folder of the photographs and the results.",

@@ -13,13 +13,14 @@ from typing import Any
 import click
 
 from srfast.cli.options import emit, in_options, json_option, result
+from srfast.errors import RunError
 from srfast.runtime.optional import installed
 
 LEFT_OUT = ("all", "docs", "test", "onnx-gpu")
 """Extras that consist of others, or that users of the installed package do not need."""
 
 
-@click.command("doctor", short_help="Show what this installation can do, and what is missing.")
+@click.command()
 @json_option("the findings")
 def command(as_json: bool) -> None:
     """Show what this installation can do, and what is missing.
@@ -38,7 +39,6 @@ def command(as_json: bool) -> None:
 def examine() -> dict[str, Any]:
     """The findings as a JSON-like object."""
     torch: Any = import_module("torch") if installed("torch") else None
-    from srfast.errors import RunError
     from srfast.ops.device import driver_possible
     from srfast.runtime.threads import default_threads
     from srfast.scoring.backends.choice import choose, unusable
@@ -96,11 +96,10 @@ def lines(findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     ort = findings["onnxruntime"]
     if ort["provider"]:
         yield "onnx provider", ort["provider"] + (f" ({ort['reason']})" if ort["reason"] else "")
-    lacking = [extra for extra, parts in findings["extras"].items() if None in parts.values()]
     for extra, parts in findings["extras"].items():
         yield extra, ", ".join(f"{name} {version or 'missing'}" for name, version in parts.items())
-    gpu = findings["cuda"]["available"]
-    lacking = [extra for extra in lacking if extra != "ray" and (gpu or extra not in ("triton", "dali"))]
+    unneeded = ("ray",) if findings["cuda"]["available"] else ("ray", "triton", "dali")
+    lacking = [extra for extra, of in findings["extras"].items() if None in of.values() and extra not in unneeded]
     if lacking:
         yield "what is missing", f"pip install 'srfast[{','.join(lacking)}]'"
     for conflict in findings["conflicts"]:
@@ -143,8 +142,7 @@ def extras() -> dict[str, dict[str, str | None]]:
 
 def conflicts() -> list[str]:
     """The installed packages that conflict with each other."""
-    runtimes = [name for name in ("onnxruntime", "onnxruntime-gpu") if _version(name)]
-    if len(runtimes) < 2:
+    if not (_version("onnxruntime") and _version("onnxruntime-gpu")):
         return []
     return [
         "onnxruntime and onnxruntime-gpu are both installed and write the same files, so which one runs is chance: "
@@ -163,7 +161,6 @@ def slow(triton: str | None) -> list[str]:
 
 
 def _native_findings() -> dict[str, Any]:
-    from srfast.errors import RunError
     from srfast.ops import native
 
     try:

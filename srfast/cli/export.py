@@ -11,7 +11,7 @@ from srfast.exporting.settings import ExportArguments
 from srfast.report.text import count
 
 
-@click.command("export", short_help="Write a core-set as files that a trainer reads.")
+@click.command()
 @click.argument("coreset", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write.")
 @settings(ExportArguments, to={"required": True})
@@ -36,7 +36,6 @@ def command(coreset: str, output: str, everything: bool, as_json: bool, **option
             f"{coreset}: expected a core-set, got a score table, of which every patch would be written",
             hint="select from it first, or pass --all",
         )
-    existing = options.get("existing")
     done = export(coreset, output, progress=not quiet(), **{k: v for k, v in options.items() if v is not None})
     if as_json:
         emit(
@@ -52,14 +51,11 @@ def command(coreset: str, output: str, everything: bool, as_json: bool, **option
         if done.to == "lmdb":
             result("The databases are hard links to the existing ones")
         else:
-            result(f"{done.linked:,} HR files are hard links to files of {existing or 'the dataset'}")
+            result(f"{done.linked:,} HR files are hard links to files of {options['existing'] or 'the dataset'}")
     if done.compared:
-        if existing is None:
-            result(f"checked: everything reads, {done.compared:,} pairs equal their source in every pixel")
-        else:
-            result(
-                f"checked: everything reads, {done.compared:,} HR patches equal their source in every pixel; "
-                "existing LR patches were not compared"
-            )
+        what, but = "pairs", ""
+        if options["existing"] is not None:
+            what, but = "HR patches", "; existing LR patches were not compared"
+        result(f"checked: everything reads, {done.compared:,} {what} equal their source in every pixel{but}")
     for name, text in done.snippets.items():
         result(f"\n{done.path / name}:\n{text.rstrip()}")

@@ -9,7 +9,7 @@ import click
 from srfast.cli.options import emit, json_option, result, root_option, shards_option
 
 
-@click.command("influence", short_help="Predict which patches help on given images, as a column.")
+@click.command()
 @click.argument("scores", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Score table to write.")
 @click.option(

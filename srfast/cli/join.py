@@ -7,7 +7,7 @@ import click
 from srfast.cli.options import emit, json_option, result, shards_option
 
 
-@click.command("join", short_help="Add columns from another file to a score table.")
+@click.command()
 @click.argument("scores", type=click.Path())
 @click.argument("other", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="Score table to write.")

@@ -11,7 +11,7 @@ from srfast.coreset.settings import ManifestArguments
 from srfast.report.text import count
 
 
-@click.command("manifest", short_help="Write which images and patches a core-set holds, by hash.")
+@click.command()
 @click.argument("coreset", type=click.Path())
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write.")
 @settings(ManifestArguments)

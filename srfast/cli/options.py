@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import math
 import re
 import unicodedata
@@ -160,16 +161,12 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
     about, default, kind = field.metadata, field.default, field.metadata["kind"]
     flag = about.get("flag") or flag_of(field.name)
     flags = [*changed.pop("short", ()), flag]
-    help = in_options(about["help"])
+    help = in_options(about["help"]) + (f"  [default: {in_options(about['shown'])}]" if "shown" in about else "")
     if kind.cli_type == "flag":
         if "off" in about:
             flags[-1] += f"/{about['off']}"
-        if "shown" in about:
-            help += f"  [default: {in_options(about['shown'])}]"
-            changed = {"default": None, **changed}
-        return click.option(*flags, field.name, is_flag=True, **{"help": help, **changed})
-    if "shown" in about:
-        help += f"  [default: {in_options(about['shown'])}]"
+        unset = {"default": None} if "shown" in about else {}
+        return click.option(*flags, field.name, is_flag=True, **{"help": help, **unset, **changed})
     repeated = about.get("repeated", False)
     types: dict[str, Any] = {"whole": click.INT, "number": click.FLOAT, "text": None if repeated else Setting(field)}
     if kind.choices:
@@ -271,12 +268,6 @@ def row_of(cells: Iterable[str]) -> list[Any]:
     return [Text(one_line(cell)) for cell in cells]
 
 
-def quiet(change: bool | None = None) -> bool:
+def quiet() -> bool:
     """Whether -q was given, so that only errors go to stderr."""
-    global _quiet
-    if change is not None:
-        _quiet = change
-    return _quiet
-
-
-_quiet = False
+    return logging.getLogger("srfast").level == logging.ERROR

@@ -24,10 +24,7 @@ GROUPS = {
 }
 
 
-@click.command(
-    "prune", cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)},
-    short_help="Decide which patches of your images to train on, and why.",
-)  # fmt: skip
+@click.command(cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)})
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(PruneArguments, "shard")
 @click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
@@ -88,19 +85,16 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
             result(f"Since the last run: {sentence}")
         if followed:
             result(known(done.decision.as_dict()))
-    if done.decision is not None and any(v > 0 for v in (done.decision.left_out.figures["left_out"],)):
+    if done.decision is not None and done.decision.left_out.figures["left_out"]:
         result(f"what was left out -> {done.audit}")
-    following = ""
     if done.configurations:
         result(f"pairs -> {done.export}")
         result(f"configuration -> {done.configurations[0]} (degraded on the fly: {done.configurations[1]})")
         result("The choice is made on bicubic LR. In our study it gained nothing on average on degraded LR.")
-    elif done.decision is not None:
-        pairs = shlex.quote(str(folder / "pairs"))
-        following = f"next: srfast export {shlex.quote(str(coreset))} --to basicsr -o {pairs}"
     result(f"report -> {done.report}")
-    if following:
-        result(following)
+    if done.decision is not None and not done.configurations:
+        pairs = shlex.quote(str(folder / "pairs"))
+        result(f"next: srfast export {shlex.quote(str(coreset))} --to basicsr -o {pairs}")
     return done.report
 
 

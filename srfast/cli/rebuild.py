@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from srfast.coreset.rebuilding import Rebuilt
 
 
-@click.command("rebuild", short_help="Make the core-set of a manifest from copies of its images.")
+@click.command()
 @click.argument("manifest", type=click.Path())
 @click.option(
     "--images",

@@ -9,7 +9,7 @@ import click
 from srfast.cli.options import emit, json_option, page_options, result
 
 
-@click.command(short_help="Write a self-contained HTML report.")
+@click.command()
 @page_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="HTML file to write.")
 @json_option("what was written")

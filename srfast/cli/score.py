@@ -17,7 +17,7 @@ GROUPS = {
 }
 
 
-@click.command("score", cls=Grouped, groups=GROUPS, short_help="Score every patch of a set of images.")
+@click.command(cls=Grouped, groups=GROUPS)
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(ScoreArguments, output={"short": ["-o"], "required": True, "metavar": "OUTPUT"})
 @json_option()

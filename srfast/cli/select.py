@@ -19,10 +19,7 @@ GROUPS = {
 }
 
 
-@click.command(
-    "select", cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)},
-    short_help="Select a core-set from a score table.",
-)  # fmt: skip
+@click.command(cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)})
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False), help="Core-set to write, such as coreset.parquet."

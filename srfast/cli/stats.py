@@ -11,7 +11,7 @@ import click
 from srfast.cli.options import emit, json_option, row_of, shards_option
 
 
-@click.command("stats", short_help="Show the statistics of a score table.")
+@click.command()
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @click.option(
     "--images",

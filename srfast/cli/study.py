@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import Setting, emit, result, say
+from srfast.errors import InputError
 from srfast.runtime.progress import Lines, clock
 from srfast.scoring.settings import ScoreSettings
 
@@ -15,7 +16,7 @@ _SETTINGS = 20
 """Number of settings of published results that ``--status`` lists, so that it fits on a screen of 24 lines."""
 
 
-@click.command("study", short_help="Train models on a grid of selections, and compare them.")
+@click.command()
 @click.argument("study")
 @click.option(
     "-o",
@@ -83,9 +84,8 @@ def command(
     printing = as_status or as_tables or path.is_dir() or (output is None and not images)
     running = {"--only": only, "--shard": shard}
     if printing and (given := [name for name, value in running.items() if value]):
-        what = (
-            "a folder" if path.is_dir() else "--status or --tables" if as_status or as_tables else "no -o or --images"
-        )
+        asked = "--status or --tables" if as_status or as_tables else "no -o or --images"
+        what = "a folder" if path.is_dir() else asked
         raise click.UsageError(f"{given[0]} is for a run, and nothing is run with {what}")
     if as_json and not as_status:
         raise click.UsageError("--json is for --status")
@@ -109,11 +109,7 @@ def command(
 
         _say(status(read_study(path, images, options["test"]), output, jobs), as_json)
         return
-    _run(
-        path,
-        output,
-        {"jobs": jobs, "only": only, "shard": shard, **options},
-    )
+    _run(path, output, {"jobs": jobs, "only": only, "shard": shard, **options})
 
 
 def _run(study: Path, output: str, options: dict[str, Any]) -> None:
@@ -149,7 +145,6 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
 
 
 def _print_tables(study: Path, output: str | None, images: tuple[str, ...], tests: tuple[str, ...]) -> None:
-    from srfast.errors import InputError
     from srfast.study.description import read_study
     from srfast.study.folder import gather, is_run, results_of, status_of
     from srfast.study.publication import publish, results_folder
@@ -191,7 +186,6 @@ def _say(known: Any, as_json: bool) -> None:
 
 def _say_folder(study: Path, jobs: int | None, as_json: bool) -> None:
     """How far a run is, by its folder alone, or what published results hold, on one screen."""
-    from srfast.errors import InputError
     from srfast.study.folder import described, is_run, status_of
     from srfast.study.publication import results_folder
     from srfast.study.results import Results
@@ -219,8 +213,6 @@ def _say_folder(study: Path, jobs: int | None, as_json: bool) -> None:
 
 
 def _tests(pairs: tuple[str, ...]) -> dict[str, str]:
-    from srfast.errors import InputError
-
     tests = {}
     for pair in pairs:
         name, _, folder = pair.partition("=")

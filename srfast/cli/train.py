@@ -30,7 +30,7 @@ class TrainCommand(click.Command):
             formatter.write_dl(rows)
 
 
-@click.command("train", cls=TrainCommand, short_help="Train a super-resolution model on images or a core-set.")
+@click.command(cls=TrainCommand)
 @click.argument("model", required=False)
 @click.option(
     "--data", multiple=True, metavar="PATH", help="Images, folders of them, or one core-set or score table. Repeatable."

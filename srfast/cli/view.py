@@ -10,7 +10,7 @@ import click
 from srfast.cli.options import emit, json_option, page_options, say
 
 
-@click.command("view", short_help="Look at every patch of a score table in the browser.")
+@click.command()
 @page_options
 @click.option(
     "--port",
