@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from srfast.cli.options import emit, json_option, quiet, result, settings
-from srfast.degradation.settings import FitArguments
+from srfast.degradation.settings import TRAINERS, FitArguments
 
-_TRAINERS = ("basicsr", "neosr", "redux")
 _FILE = click.Path(dir_okay=False)
 
 
@@ -22,7 +21,7 @@ def command() -> None:
 @click.argument("configuration", type=_FILE)
 @click.option("-o", "--output", required=True, type=_FILE, help="TOML file to write.")
 @click.option(
-    "--trainer", type=click.Choice(_TRAINERS), help="Whose configuration it is.  [default: recognised by its keys]"
+    "--trainer", type=click.Choice(TRAINERS), help="Whose configuration it is.  [default: recognised by its keys]"
 )
 @json_option()
 def import_(configuration: str, output: str, trainer: str | None, as_json: bool) -> None:
@@ -48,7 +47,7 @@ def import_(configuration: str, output: str, trainer: str | None, as_json: bool)
 @command.command("export", short_help="Write a degradation as part of a trainer's configuration.")
 @click.argument("degradation")
 @click.option("-o", "--output", required=True, type=_FILE, help="File to write: .yml, or .toml for neosr.")
-@click.option("--to", "trainer", required=True, type=click.Choice(_TRAINERS), help="Trainer to write for.")
+@click.option("--to", "trainer", required=True, type=click.Choice(TRAINERS), help="Trainer to write for.")
 @click.option(
     "--scale",
     type=click.IntRange(1, 8),

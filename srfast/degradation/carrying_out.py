@@ -17,72 +17,45 @@ from srfast.ops.functional import imresize
 _PILLOWS = {"444": 0, "422": 1, "420": 2}
 
 
-class _Canvas:
-    """The image between two steps: bytes [H, W, 3], or planes float32 [3, H, W], made from the other when needed."""
-
-    def __init__(self, image: np.ndarray, key: np.ndarray, threads: int, isa: int | None) -> None:
-        self._bytes: np.ndarray | None = image
-        self._planes: np.ndarray | None = None
-        self.key = key
-        self.how: dict[str, Any] = {"threads": threads, "isa": isa}
-
-    @property
-    def bytes(self) -> np.ndarray:
-        if self._bytes is None:
-            assert self._planes is not None
-            self._bytes = degrade.bytes_of(self._planes)
-        return self._bytes
-
-    @bytes.setter
-    def bytes(self, image: np.ndarray) -> None:
-        self._bytes, self._planes = image, None
-
-    @property
-    def planes(self) -> np.ndarray:
-        if self._planes is None:
-            assert self._bytes is not None
-            self._planes = degrade.planes_of(self._bytes)
-        return self._planes
-
-    @planes.setter
-    def planes(self, planes: np.ndarray) -> None:
-        self._bytes, self._planes = None, planes
-
-
 def carry_out(
     image: np.ndarray, steps: Sequence[Step], key: np.ndarray, *, threads: int = 1, isa: int | None = None
 ) -> np.ndarray:
     """The LR image uint8 [h, w, 3] of an HR image uint8 [H, W, 3], cropped to a multiple of the scale, by the steps
     that ``Degradation.draw`` drew by ``key``, from which the noise comes too. The result depends neither on threads nor
     on ``isa``."""
-    canvas = _Canvas(image, key, threads, isa)
+    how = {"threads": threads, "isa": isa}
     for step in steps:
-        _STEPS[step["operation"]](canvas, step)
-    return canvas.bytes
+        image = _STEPS[step["operation"]](image, step, key, how)
+    return _bytes(image)
 
 
-def _blur(canvas: _Canvas, step: Step) -> None:
+# Between two steps an image is bytes [H, W, 3] or planes float32 [3, H, W].
+def _bytes(image: np.ndarray) -> np.ndarray:
+    return image if image.dtype == np.uint8 else degrade.bytes_of(image)
+
+
+def _planes(image: np.ndarray) -> np.ndarray:
+    return degrade.planes_of(image) if image.dtype == np.uint8 else image
+
+
+def _blur(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
     kind, size = step["kind"], step["size"]
     if kind == "gaussian" and step["sigma_x"] == step["sigma_y"]:
         row = degrade.gaussian_row(size, step["sigma_x"])
-        canvas.planes = degrade.blur_separable(canvas.planes, row, row, **canvas.how)
-        return
+        return degrade.blur_separable(_planes(image), row, row, **how)
     shape = {} if kind == "sinc" else {k: step[k] for k in ("sigma_x", "sigma_y", "angle")}
-    canvas.planes = degrade.blur(canvas.planes, degrade.kernel(kind, size, shape=step["shape"], **shape), **canvas.how)
+    return degrade.blur(_planes(image), degrade.kernel(kind, size, shape=step["shape"], **shape), **how)
 
 
-def _resize(canvas: _Canvas, step: Step) -> None:
-    planes = canvas.planes
-    distance = (step["step_y"], step["step_x"])
-    if planes.shape[1:] == (step["height"], step["width"]) and distance == (1.0, 1.0):
-        return  # each filter is the identity there, up to the sign of zero
-    canvas.planes = degrade.resize(
-        planes, step["height"], step["width"], step["filter"], antialias=step["antialias"], step=distance, **canvas.how
-    )
+def _resize(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
+    planes, size, distance = _planes(image), (step["height"], step["width"]), (step["step_y"], step["step_x"])
+    if planes.shape[1:] == size and distance == (1.0, 1.0):
+        return image  # each filter is the identity there, up to the sign of zero
+    return degrade.resize(planes, *size, step["filter"], antialias=step["antialias"], step=distance, **how)
 
 
-def _bicubic(canvas: _Canvas, step: Step) -> None:
-    image = canvas.bytes
+def _bicubic(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
+    image = _bytes(image)
     scale = round(image.shape[0] / step["height"])
     if image.shape[:2] != (scale * step["height"], scale * step["width"]):
         raise InputError(
@@ -90,47 +63,44 @@ def _bicubic(canvas: _Canvas, step: Step) -> None:
             f"got {image.shape[1]} x {image.shape[0]}",
             hint="leave out what resizes before it",
         )
-    canvas.bytes = imresize(image, 1 / scale)
+    return imresize(image, 1 / scale)
 
 
-def _noise(canvas: _Canvas, step: Step) -> None:
-    planes = np.array(canvas.planes)  # the planes may be another's
+def _noise(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
+    planes = _planes(image)
     kind = step["operation"].partition("-")[0]
-    degrade.add_noise(planes, kind, step["strength"], canvas.key, step["slot"], gray=step["gray"], **canvas.how)
-    canvas.planes = planes
+    degrade.add_noise(planes, kind, step["strength"], key, step["slot"], gray=step["gray"], **how)
+    return planes
 
 
-def _jpeg(canvas: _Canvas, step: Step) -> None:
+def _jpeg(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
     # Not simplejpeg, which takes the fast DCT below a quality of 96: it differs between processors.
+    return _coded(image, "JPEG", quality=step["quality"], subsampling=_PILLOWS[step["subsampling"]])
+
+
+def _webp(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
+    pixels = _bytes(image)
+    if max(pixels.shape) > 16383:
+        raise InputError(f"webp: expected at most 16383 pixels a side, got {max(pixels.shape)}")
+    return _coded(pixels, "WEBP", quality=step["quality"], method=4)
+
+
+def _coded(image: np.ndarray, kind: str, **how: Any) -> np.ndarray:
     file = io.BytesIO()
-    Image.fromarray(canvas.bytes).save(file, "JPEG", quality=step["quality"], subsampling=_PILLOWS[step["subsampling"]])
-    canvas.bytes = _decoded(file)
+    Image.fromarray(_bytes(image)).save(file, kind, **how)
+    with Image.open(file, formats=[kind]) as decoded:
+        return np.array(decoded)
 
 
-def _webp(canvas: _Canvas, step: Step) -> None:
-    if max(canvas.bytes.shape) > 16383:
-        raise InputError(f"webp: expected at most 16383 pixels a side, got {max(canvas.bytes.shape)}")
-    file = io.BytesIO()
-    Image.fromarray(canvas.bytes).save(file, "WEBP", quality=step["quality"], method=4)
-    canvas.bytes = _decoded(file)
+def _unsharp(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
+    return degrade.unsharp(_planes(image), step["size"], step["sigma_x"], step["strength"], step["shape"], **how)
 
 
-def _decoded(file: io.BytesIO) -> np.ndarray:
-    with Image.open(file, formats=("JPEG", "WEBP")) as image:
-        return np.array(image)
+def _thick_lines(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
+    return degrade.thick_lines(_planes(image), threads=how["threads"])
 
 
-def _unsharp(canvas: _Canvas, step: Step) -> None:
-    canvas.planes = degrade.unsharp(
-        canvas.planes, step["size"], step["sigma_x"], step["strength"], step["shape"], **canvas.how
-    )
-
-
-def _thick_lines(canvas: _Canvas, step: Step) -> None:
-    canvas.planes = degrade.thick_lines(canvas.planes, threads=canvas.how["threads"])
-
-
-_STEPS: dict[str, Callable[[_Canvas, Step], None]] = {
+_STEPS: dict[str, Callable[[np.ndarray, Step, np.ndarray, Any], np.ndarray]] = {
     "blur": _blur, "resize": _resize, "bicubic": _bicubic, "gaussian-noise": _noise, "poisson-noise": _noise,
     "jpeg": _jpeg, "webp": _webp, "unsharp": _unsharp, "thick-lines": _thick_lines,
 }  # fmt: skip

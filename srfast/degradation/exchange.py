@@ -15,10 +15,10 @@ from typing import Any
 from srfast.data import toml
 from srfast.data.files import check_input
 from srfast.degradation.operations import BLURS, NESTED
+from srfast.degradation.settings import TRAINERS
 from srfast.errors import InputError
 from srfast.runtime.optional import needing
 
-TRAINERS = ("basicsr", "neosr", "redux")
 WAYS = ("up", "down", "keep")
 _AREA = ["area", "bilinear", "bicubic"]
 _REDUX_MODES = ["bilinear", "bicubic", "nearest-exact", "lanczos"]
@@ -108,8 +108,7 @@ class _Reader:
 
     def _before(self) -> Iterator[dict[str, Any]]:
         if self.trainer == "basicsr":
-            net = self.take("gt_usm", False) if "Net" in str(self.keys.get("model_type")) else True
-            if net:
+            if "Net" not in str(self.keys.get("model_type")) or self.take("gt_usm", False):
                 yield {"do": "unsharp"}
         if self.redux and self.take("lq_usm", False):
             yield {"do": "unsharp", "taps": [int(v) for v in self.take("lq_usm_radius_range", [1, 25])]}
@@ -136,7 +135,8 @@ class _Reader:
         if resized:
             yield resize
         yield from self._noise(n)
-        yield from self._encoded(n)
+        if not n:  # the encoder of the second stage stands in the final shuffle
+            yield from self._encoder("")
 
     def _blur(self, n: str) -> dict[str, Any]:
         kinds = self.take(f"kernel_list{n}", list(BLURS))
@@ -167,8 +167,7 @@ class _Reader:
             weights = [float(w) for w in self.take(f"resize_mode_prob{n}", [1.0] * len(modes))]
         if len(set(weights)) == 1:
             weights = [1.0] * len(weights)
-        keys: dict[str, Any] = {"filters": dict(zip(modes, weights, strict=True))}
-        return {**keys, "antialias": True} if self.redux else keys
+        return {"filters": dict(zip(modes, weights, strict=True)), **({"antialias": True} if self.redux else {})}
 
     def _noise(self, n: str) -> Iterator[dict[str, Any]]:
         chance = float(self.take(f"gaussian_noise_prob{n}", 0))
@@ -187,12 +186,8 @@ class _Reader:
             return
         yield {"do": "one-of", "weights": [round(w, 12) for w, _, _ in kinds], NESTED: [o for _, o, _ in kinds]}
 
-    def _encoded(self, n: str) -> Iterator[dict[str, Any]]:
-        """JPEG of a stage, or WebP; the second one stands in the final shuffle."""
-        if not n:
-            yield from self._encoder("")
-
     def _encoder(self, n: str) -> Iterator[dict[str, Any]]:
+        """JPEG of a stage, or WebP."""
         chance = float(self.take(f"jpeg_prob{n}", 1)) if self.redux else 1.0
         qualities = {"jpeg": self.take(f"jpeg_range{n}", [75, 95])}
         names, weights = ["jpeg"], [1.0]
@@ -212,8 +207,8 @@ class _Reader:
         if len(known) == 1:
             yield _with_chance(known[0][1], chance)
         else:
-            inside = {"weights": [w for w, _ in known], NESTED: [o for _, o in known]}
-            yield _with_chance({"do": "one-of", **inside}, chance)
+            weights, operations = map(list, zip(*known, strict=True))
+            yield _with_chance({"do": "one-of", "weights": weights, NESTED: operations}, chance)
 
     def _final(self) -> dict[str, Any]:
         resize: dict[str, Any] = {"do": "resize", "to": "lr", **self._filters("3")}
@@ -225,7 +220,6 @@ class _Reader:
         return {"do": "shuffle", NESTED: [first, *encoders]} if encoders else first
 
     def _unused(self) -> None:
-        off = {"queue_size": "the pool of pairs; here each image has a draw of its own."}
         for name, value in self.keys.items():
             if name in self.used or not isinstance(name, str) or name in _AUGMENT or not _DEGRADES.search(name):
                 continue
@@ -240,7 +234,8 @@ class _Reader:
             elif name.endswith("gt_usm"):
                 self.lost.append(f"{name}: LR images are made of sharpened HR images; HR images stay as they are.")
             else:
-                self.lost.append(f"{name}: {off.get(name, 'it has no counterpart.')}")
+                pool = "the pool of pairs; here each image has a draw of its own."
+                self.lost.append(f"{name}: {pool if name == 'queue_size' else 'it has no counterpart.'}")
 
 
 def _with_chance(operation: dict[str, Any], chance: float) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from srfast.data.toml import Key, key, number, read, unknown
 from srfast.degradation.chance import Chance
 from srfast.errors import InputError
 from srfast.ops.degrade import FILTERS
+from srfast.settings import SWITCH, whole
 
 Step = dict[str, Any]
 """The values drawn for one operation: its name as ``operation``, and numbers and words. ``carry_out`` needs nothing
@@ -50,7 +51,7 @@ def _odd(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 3 <= value <= 27 and value % 2 == 1
 
 
-def _quantiles(least: float, most: float, whole: bool = False) -> Key:
+def _quantiles(least: float, most: float, default: Any = MISSING, *, whole: bool = False) -> Key:
     """A number, or two or more quantiles in ascending order."""
     kind = "a whole number" if whole else "a number"
 
@@ -63,14 +64,14 @@ def _quantiles(least: float, most: float, whole: bool = False) -> Key:
             return 2 <= len(value) <= 100 and all(map(one, value)) and sorted(value) == value
         return one(value)
 
-    return key(f"{kind} from {least:g} to {most:g}, or two or more in ascending order", fits)
+    return key(f"{kind} from {least:g} to {most:g}, or two or more in ascending order", fits, default)
 
 
 def _share(value: Any, most: float = 1e9) -> bool:
     return number(value, 0, most) or (value == 0 and not isinstance(value, bool))
 
 
-def _weights(known: tuple[str, ...]) -> Key:
+def _weights(known: tuple[str, ...], default: Any = MISSING) -> Key:
     def fits(value: Any) -> bool:
         if isinstance(value, str):
             return value in known
@@ -82,25 +83,15 @@ def _weights(known: tuple[str, ...]) -> Key:
             and sum(value.values()) > 0
         )
 
-    return key(f"one of {', '.join(known)}, or a table of their weights", fits)
-
-
-def _default(of: Key, value: Any) -> Key:
-    return Key(of.kind, value)
+    return key(f"one of {', '.join(known)}, or a table of their weights", fits, default)
 
 
 PROBABILITY = key("a probability from 0 to 1", lambda v: _share(v, 1))
-_BOOL = key("true or false", lambda v: isinstance(v, bool))
 _COMMON = {
     "do": key("the name of an operation", lambda v: isinstance(v, str)),
-    "chance": _default(PROBABILITY, 1.0),
-    "repeat": key(
-        f"a whole number from 1 to {MOST_REPEATS}",
-        lambda v: isinstance(v, int) and not isinstance(v, bool) and 1 <= v <= MOST_REPEATS,
-        1,
-    ),
+    "chance": replace(PROBABILITY, default=1.0),
+    "repeat": Key(replace(whole(1, MOST_REPEATS), expected=f"a whole number from 1 to {MOST_REPEATS}"), 1),
 }
-_CUTOFF = _quantiles(0.01, 1)
 _ODD = key(
     "an odd number from 3 to 27, or two of them in ascending order",
     lambda v: all(map(_odd, _range(v))) and len(_range(v)) in (1, 2) and _range(v)[0] <= _range(v)[-1],
@@ -204,29 +195,29 @@ class OperationKind:
     draw: Callable[[Chance, int, Mapping[str, Any], Frame], Step | None] | None = None
 
 
-_GRAY = _default(PROBABILITY, 0.0)
+_GRAY = replace(PROBABILITY, default=0.0)
 KINDS: dict[str, OperationKind] = {
     "blur": OperationKind(
         {
             "size": _ODD,
-            "sigma": _default(_quantiles(0.05, 30), 1.0),
-            "kinds": _default(_weights(tuple(BLURS)), "iso"),
-            "generalized": _default(_quantiles(0.1, 16), 1.0),
-            "plateau": _default(_quantiles(0.1, 16), 1.0),
-            "sinc": _default(PROBABILITY, 0.0),
-            "cutoff": _default(_CUTOFF, [1 / 3, 1.0]),
-            "cutoff_large": _default(_CUTOFF, None),
+            "sigma": _quantiles(0.05, 30, 1.0),
+            "kinds": _weights(tuple(BLURS), "iso"),
+            "generalized": _quantiles(0.1, 16, 1.0),
+            "plateau": _quantiles(0.1, 16, 1.0),
+            "sinc": replace(PROBABILITY, default=0.0),
+            "cutoff": _quantiles(0.01, 1, [1 / 3, 1.0]),
+            "cutoff_large": _quantiles(0.01, 1, None),
         },
         _blur,
     ),
     "resize": OperationKind(
         {
             "to": key("image or lr", lambda v: v in ("image", "lr"), "image"),
-            "factor": _default(_quantiles(0.02, 8), 1.0),
-            "ways": _default(_weights(WAYS), "any"),
+            "factor": _quantiles(0.02, 8, 1.0),
+            "ways": _weights(WAYS, "any"),
             "keep": key("resize or skip", lambda v: v in ("resize", "skip"), "resize"),
             "filters": _weights(_FILTERS),
-            "antialias": _default(_BOOL, False),
+            "antialias": Key(replace(SWITCH, expected="true or false"), False),
             "rounding": key("floor or nearest", lambda v: v in ("floor", "nearest"), "nearest"),
             "mapping": key("size or factor", lambda v: v in ("size", "factor"), "size"),
         },
@@ -236,15 +227,15 @@ KINDS: dict[str, OperationKind] = {
     "gaussian-noise": OperationKind({"sigma": _quantiles(0, 255), "gray": _GRAY}, _noise("gaussian-noise", "sigma")),
     "poisson-noise": OperationKind({"scale": _quantiles(0, 100), "gray": _GRAY}, _noise("poisson-noise", "scale")),
     "jpeg": OperationKind(
-        {"quality": _quantiles(1, 100, whole=True), "subsampling": _default(_weights(SUBSAMPLINGS), "420")}, _jpeg
+        {"quality": _quantiles(1, 100, whole=True), "subsampling": _weights(SUBSAMPLINGS, "420")}, _jpeg
     ),
     "webp": OperationKind({"quality": _quantiles(0, 100, whole=True)}, _webp),
     "unsharp": OperationKind(
         {
-            "taps": _default(_quantiles(1, 201, whole=True), 51),
-            "sigma": _default(_quantiles(0, 100), 0.0),
-            "amount": _default(_quantiles(0, 20), 0.5),
-            "threshold": _default(_quantiles(0, 255), 10.0),
+            "taps": _quantiles(1, 201, 51, whole=True),
+            "sigma": _quantiles(0, 100, 0.0),
+            "amount": _quantiles(0, 20, 0.5),
+            "threshold": _quantiles(0, 255, 10.0),
         },
         _unsharp,
     ),
@@ -264,7 +255,7 @@ class Operation:
     chance: float = 1.0
     repeat: int = 1
     inside: tuple[Operation, ...] = ()
-    weights: tuple[float, ...] = field(default=())
+    weights: tuple[float, ...] = ()
     """The weights of the operations inside one-of."""
 
     @property
@@ -280,10 +271,8 @@ class Operation:
         for _ in range(self.repeat):
             chance = Chance(key, slot)
             if chance.happens(0, self.chance):
-                draw = KINDS[self.do].draw
-                if draw is not None:
-                    step = draw(chance, slot, self.settings, frame)
-                    if step is not None:
+                if draw := KINDS[self.do].draw:
+                    if step := draw(chance, slot, self.settings, frame):
                         yield step
                 else:
                     yield from self._inside(chance, key, slot + 1, frame)
@@ -343,16 +332,13 @@ def operation(where: str, table: Any, depth: int = 0) -> Operation:
     weights = values.get("weights") or [1.0] * len(inside)
     if len(weights) != len(inside) and do == "one-of":
         raise InputError(f"{where}weights: expected {len(inside)}, one for each operation, got {len(weights)}")
+    if len(set(weights)) == 1:  # equal weights, however they were written, are ones
+        weights = [1.0] * len(weights)
     return Operation(
         do,
         {name: values[name] for name in kind.keys},
         float(values["chance"]),
         values["repeat"],
         tuple(operation(f"{where}{i}: ", o, depth + 1) for i, o in enumerate(inside, 1)),
-        _plain(weights) if do == "one-of" else (),
+        tuple(map(float, weights)) if do == "one-of" else (),
     )
-
-
-def _plain(weights: list[float]) -> tuple[float, ...]:
-    """Equal weights, however they were written, are ones."""
-    return tuple([1.0] * len(weights) if len(set(weights)) == 1 else map(float, weights))

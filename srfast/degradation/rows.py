@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -71,12 +72,11 @@ def redrawn(
     """The rows that a degradation.parquet with these metadata, which may be anybody's, has of images, and the metadata.
     An image is its path, the hash of its pixels, the fraction to which it is reduced, and height and width after that.
     Raises InputError if the metadata are not those of a degradation."""
-    numbers: list[Any] = [meta.get(k) for k in ("scale", "seed", "draws")]
+    numbers: dict[str, Any] = {k: meta.get(k) for k in ("scale", "seed", "draws")}
     content = meta.get("content")
-    if not isinstance(content, dict) or any(type(n) is not int for n in numbers):
+    if not isinstance(content, dict) or any(type(n) is not int for n in numbers.values()):
         raise InputError(f"{name}: expected the content, scale, seed and draws of a degradation")
-    scale, seed, times = numbers
-    given = DegradeArguments(scale=scale, seed=seed, draws=times)
+    given = DegradeArguments(**numbers)
     if given.draws * len(images) > MOST:
         raise InputError(f"{name}: refused, expected at most {MOST:,} draws of all images")
     draws, drawn = Draws(Degradation.of(name, content), given.seed), []
@@ -97,30 +97,24 @@ def metadata(draws: Draws, scale: int) -> dict[str, Any]:
             "encoders": encoders()}  # fmt: skip
 
 
+_WORDS = {
+    "resize": "resized to {width} x {height} ({filter}{smooth})", "bicubic": "MATLAB's bicubic to {width} x {height}",
+    "gaussian-noise": "{hue} Gaussian noise of sigma {strength:.1f}", "webp": "WebP {quality}",
+    "poisson-noise": "{hue} Poisson noise of scale {strength:.2f}", "jpeg": "JPEG {quality} ({sampled})",
+    "unsharp": "unsharp mask of {size} taps, amount {strength:.2f}", "thick-lines": "thick lines",
+}  # fmt: skip
+
+
 def in_words(step: Step) -> str:
     """A step as a person reads it."""
-    name = step["operation"]
-    if name == "blur":
-        if step["kind"] == "sinc":
-            return f"low-pass at {step['shape'] / 3.141592653589793:.2f} of the band, {step['size']} taps"
-        wide = f"sigma {step['sigma_x']:.2f}"
-        if step["sigma_x"] != step["sigma_y"]:
-            wide += f" by {step['sigma_y']:.2f} at {step['angle'] * 57.29577951308232:.0f} degrees"
-        shape = "" if step["kind"] == "gaussian" else f", exponent {step['shape']:.2f}"
-        return f"{step['kind']} blur of {wide}{shape}, {step['size']} taps"
-    if name == "resize":
-        smooth = ", antialiased" if step["antialias"] else ""
-        return f"resized to {step['width']} x {step['height']} ({step['filter']}{smooth})"
-    if name == "bicubic":
-        return f"MATLAB's bicubic to {step['width']} x {step['height']}"
-    if name == "gaussian-noise":
-        return f"{'gray' if step['gray'] else 'colour'} Gaussian noise of sigma {step['strength']:.1f}"
-    if name == "poisson-noise":
-        return f"{'gray' if step['gray'] else 'colour'} Poisson noise of scale {step['strength']:.2f}"
-    if name == "jpeg":
-        return f"JPEG {step['quality']} ({':'.join(step['subsampling'])})"
-    if name == "webp":
-        return f"WebP {step['quality']}"
-    if name == "unsharp":
-        return f"unsharp mask of {step['size']} taps, amount {step['strength']:.2f}"
-    return name.replace("-", " ")
+    if step["operation"] != "blur":
+        smooth, hue = ", antialiased" if step.get("antialias") else "", "gray" if step.get("gray") else "colour"
+        sampled = ":".join(step.get("subsampling", ""))
+        return _WORDS[step["operation"]].format(**step, smooth=smooth, hue=hue, sampled=sampled)
+    if step["kind"] == "sinc":
+        return f"low-pass at {step['shape'] / math.pi:.2f} of the band, {step['size']} taps"
+    wide = f"sigma {step['sigma_x']:.2f}"
+    if step["sigma_x"] != step["sigma_y"]:
+        wide += f" by {step['sigma_y']:.2f} at {math.degrees(step['angle']):.0f} degrees"
+    shape = "" if step["kind"] == "gaussian" else f", exponent {step['shape']:.2f}"
+    return f"{step['kind']} blur of {wide}{shape}, {step['size']} taps"

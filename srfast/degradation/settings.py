@@ -13,6 +13,7 @@ from srfast.settings import Kind, PathLike, Settings, path, paths, progress, set
 LARGEST_SEED = 2**63 - 1
 PRESETS = ("bicubic", "realesrgan", "neosr", "redux")
 """Degradations that come with the package."""
+TRAINERS = ("basicsr", "neosr", "redux")
 
 
 def _named(value: Any) -> str:
