@@ -76,22 +76,15 @@ void bands(int64_t planes, int64_t h, int64_t w, int64_t rows, int threads, F&& 
 }
 
 typedef float Four __attribute__((vector_size(16)));
-typedef int32_t Places __attribute__((vector_size(16)));
-
-#ifdef __clang__
-#define SRFAST_SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
-#else
-#define SRFAST_SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, Places{i, j, k, l})
-#endif
 
 // A square of 4 x 4.
 void turn_square(const float* src, int64_t src_stride, float* dst, int64_t dst_stride) {
   Four r[4];
   for (int i = 0; i < 4; ++i) std::memcpy(&r[i], src + i * src_stride, sizeof r[i]);
-  const Four a = SRFAST_SHUFFLE(r[0], r[1], 0, 4, 1, 5), b = SRFAST_SHUFFLE(r[2], r[3], 0, 4, 1, 5);
-  const Four c = SRFAST_SHUFFLE(r[0], r[1], 2, 6, 3, 7), d = SRFAST_SHUFFLE(r[2], r[3], 2, 6, 3, 7);
-  const Four turned[4] = {SRFAST_SHUFFLE(a, b, 0, 1, 4, 5), SRFAST_SHUFFLE(a, b, 2, 3, 6, 7),
-                          SRFAST_SHUFFLE(c, d, 0, 1, 4, 5), SRFAST_SHUFFLE(c, d, 2, 3, 6, 7)};
+  const Four a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5), b = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
+  const Four c = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7), d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+  const Four turned[4] = {__builtin_shufflevector(a, b, 0, 1, 4, 5), __builtin_shufflevector(a, b, 2, 3, 6, 7),
+                          __builtin_shufflevector(c, d, 0, 1, 4, 5), __builtin_shufflevector(c, d, 2, 3, 6, 7)};
   for (int i = 0; i < 4; ++i) std::memcpy(dst + i * dst_stride, &turned[i], sizeof turned[i]);
 }
 

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 #endif
 
+#include "core/hd.h"
 #include "cpu/degrade.h"
 
 namespace srfast {
@@ -41,8 +42,8 @@ void weighted_rows(const float* const* rows, const float* weights, int taps, int
 
 // Adds a row of the image to the sums of the rows First .. Last of the result: row r takes the weights r rows above k.
 template <int Parts, int First, int Last>
-__attribute__((always_inline)) inline void add_row(const float* row, const float* k, int kw, Vec (&a)[Parts],
-                                                   Vec (&b)[Parts], Vec (&c)[Parts], Vec (&d)[Parts]) {
+SRFAST_INLINE void add_row(const float* row, const float* k, int kw, Vec (&a)[Parts], Vec (&b)[Parts], Vec (&c)[Parts],
+                           Vec (&d)[Parts]) {
   for (int x = 0; x < kw; ++x) {
     Vec v[Parts];
 #pragma GCC unroll 4

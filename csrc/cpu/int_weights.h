@@ -34,8 +34,8 @@ struct IntWeights {
   const void* w1;        // [classes y][classes x][64 / block1][taps][8 / group][block1][group]
   const int32_t* bias1;  // [classes y][classes x][64]
   const int32_t* shift1;
-  const int16_t*
-      w2;  // [32 / block2][32 pairs][block2][2], halves: [..][block2 / lanes][2][lanes]; pairs as h1 is stored
+  // [32 / block2][32 pairs][block2][2], halves: [..][block2 / lanes][2][lanes]; pairs as h1 is stored
+  const int16_t* w2;
   const int32_t* bias2;
   const int32_t* shift2;  // [32]
   const int16_t* w3;      // [25][32], channels in the order h2 is stored

@@ -2,13 +2,12 @@
 #include <cstring>
 
 #include "core/api.h"
+#include "core/hd.h"
 #include "cpu/clones.h"
 
 namespace srfast {
 
 namespace {
-
-#define SRFAST_INLINE __attribute__((always_inline)) inline
 
 using Bytes = uint8_t __attribute__((vector_size(16)));
 using Shorts = int16_t __attribute__((vector_size(16)));

@@ -13,8 +13,6 @@ namespace srfast {
 
 namespace {
 
-#define SRFAST_INLINE inline __attribute__((always_inline))
-
 // Position i of a line of n, border applied; most are inside and need no division.
 SRFAST_INLINE int64_t inside(int64_t i, int64_t n, int boundary) {
   return i >= 0 && i < n ? i : border_index(i, n, boundary);

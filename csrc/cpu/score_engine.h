@@ -185,22 +185,17 @@ SRFAST_INLINE void features_row(const Packed& k, const Tables& t, const Scratch&
   replicate_edges(h2, t.w);
 }
 
-#if defined(__clang__)
-#define SRFAST_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define SRFAST_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (Ints{__VA_ARGS__}))
-#endif
-
 // Sums of neighbouring lanes of a, then of b.
 template <class V>
 SRFAST_INLINE V pair_sums(V a, V b) {
 #if SRFAST_LANES == 16
-  return SRFAST_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
-         SRFAST_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
+         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 #elif SRFAST_LANES == 8
-  return SRFAST_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14) + SRFAST_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) +
+         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
 #else
-  return SRFAST_SHUFFLE(a, b, 0, 2, 4, 6) + SRFAST_SHUFFLE(a, b, 1, 3, 5, 7);
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
 #endif
 }
 

@@ -12,8 +12,6 @@ namespace srfast {
 namespace SRFAST_ENGINE {
 namespace {
 
-#define SRFAST_INLINE inline __attribute__((always_inline))
-
 SRFAST_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 SRFAST_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
