@@ -27,14 +27,8 @@ int64_t steps(int64_t begin, int64_t size) { return (begin + size - 1) / kGrid -
 // which their difference over a window of less than 2^24 rows is not touched by.
 class Columns {
  public:
-  Columns(const uint8_t* image, int64_t row_stride, int channels, const int32_t* xs, int64_t nx, int64_t size)
-      : image_(image),
-        row_stride_(row_stride),
-        channels_(channels),
-        xs_(xs),
-        nx_(nx),
-        size_(size),
-        w_(*std::max_element(xs, xs + nx) + size) {}
+  Columns(const Image& image, const Grid& at)
+      : image_(image), xs_(at.xs), nx_(at.nx), size_(at.size), w_(xs_[nx_ - 1] + size_) {}
 
   // The windows whose corners lie at ys[0] <= ... <= ys[ny - 1].
   void run(const int32_t* ys, int64_t ny, float* out) {
@@ -62,8 +56,8 @@ class Columns {
 
  private:
   const uint8_t* row(int64_t y) {
-    const uint8_t* pixels = image_ + y * row_stride_;
-    if (channels_ == 1) return pixels;
+    const uint8_t* pixels = image_.at(y, 0);
+    if (image_.channels == 1) return pixels;
     uint8_t* line = lines_[y % 2].data();
     take_luma(pixels, w_, line);
     return line;
@@ -92,9 +86,7 @@ class Columns {
     }
   }
 
-  const uint8_t* image_;
-  int64_t row_stride_;
-  int channels_;
+  const Image image_;
   const int32_t* xs_;
   int64_t nx_, size_, w_;
   std::vector<uint32_t> sums_;               // [3, w]: across columns; down, off the grid and on it
@@ -106,11 +98,9 @@ class Columns {
 
 }  // namespace
 
-void blockiness_cpu(const uint8_t* image, int64_t row_stride, int channels, const int32_t* xs, int64_t nx,
-                    const int32_t* ys, int64_t ny, int64_t size, int threads, float* out) {
-  if (nx == 0 || ny == 0) return;
-  window_ranges(ny, ys[0], ys[ny - 1] + size, size, threads, [&](int64_t begin, int64_t end) {
-    Columns(image, row_stride, channels, xs, nx, size).run(ys + begin, end - begin, out + begin * nx);
+void blockiness_cpu(const Image& image, const Grid& windows, int threads, float* out) {
+  window_ranges(windows, threads, [&](int64_t begin, int64_t end) {
+    Columns(image, windows).run(windows.ys + begin, end - begin, out + begin * windows.nx);
   });
 }
 

@@ -119,13 +119,6 @@ struct Inner {
   int64_t top, bottom, left, right;
 };
 
-struct Picture {
-  const uint8_t* pixels;
-  int64_t h, w, row_stride;
-  int channels;
-  const uint8_t* at(int64_t y, int64_t x) const { return pixels + y * row_stride + x * channels; }
-};
-
 // Whether n pixels, `step` bytes apart, are those of the corner but for kMargin grey levels.
 bool alike(const uint8_t* line, int64_t n, int64_t step, const uint8_t* corner, int channels) {
   for (int64_t i = 0; i < n; ++i)
@@ -134,7 +127,7 @@ bool alike(const uint8_t* line, int64_t n, int64_t step, const uint8_t* corner, 
   return true;
 }
 
-Inner inner_of(const Picture& p) {
+Inner inner_of(const Image& p) {
   Inner in{0, p.h, 0, p.w};
   auto row = [&](int64_t y, int64_t like) { return alike(p.at(y, 0), p.w, p.channels, p.at(like, 0), p.channels); };
   while (in.top < p.h && row(in.top, 0)) ++in.top;
@@ -151,14 +144,14 @@ Inner inner_of(const Picture& p) {
 
 class Panel {
  public:
-  Panel(const Picture& p, const Net& net, const Inner& inner, const int32_t* xs, int64_t nx, int64_t size)
+  Panel(const Image& p, const Net& net, const Inner& inner, const Grid& at)
       : p_(p),
         net_(net),
         inner_(inner),
-        xs_(xs),
-        nx_(nx),
-        size_(size),
-        n_(defect_tiles(size)),
+        xs_(at.xs),
+        nx_(at.nx),
+        size_(at.size),
+        n_(defect_tiles(at.size)),
         across_(p.w / kTile),
         down_(p.h / kTile),
         padded_((across_ + kChunkTiles - 1) / kChunkTiles * kChunkTiles + 2 * kBeside) {
@@ -202,7 +195,7 @@ class Panel {
     float* to = line(row);
     for (int64_t begin = 0; begin < across_; begin += kChunkTiles) {
       const int64_t tiles = std::min(kChunkTiles, across_ - begin);
-      load_tile_row(p_.at(row * kTile, begin * kTile), p_.row_stride, p_.channels, tiles * kTile, t);
+      load_tile_row(p_, row * kTile, begin * kTile, tiles * kTile, t);
       measure_tile_row(tiles * kTile, t);
       tile_layer(net_.first.weight, net_.first.bias, kMarkHidden, kFeatures, t.features[0], one_);
       tile_layer(net_.second.weight, net_.second.bias, kMarks, kMarkHidden, one_, two_);
@@ -280,7 +273,7 @@ class Panel {
     return static_cast<float>(100.0 * static_cast<double>(size_ * size_ - kept) / static_cast<double>(size_ * size_));
   }
 
-  const Picture p_;
+  const Image p_;
   const Net& net_;
   const Inner inner_;
   const int32_t* xs_;
@@ -294,28 +287,24 @@ class Panel {
 
 }  // namespace
 
-void defects_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, const int32_t* xs,
-                 int64_t nx, const int32_t* ys, int64_t ny, int64_t size, const float* weights, int threads,
-                 float* out) {
-  if (nx == 0 || ny == 0) return;
-  const Picture picture{image, h, w, row_stride, channels};
+void defects_cpu(const Image& image, const Grid& windows, const float* weights, int threads, float* out) {
   const Net net(weights);
-  const Inner inner = inner_of(picture);
-  window_ranges(ny, ys[0], ys[ny - 1] + size, size, threads, [&](int64_t begin, int64_t end) {
-    Panel(picture, net, inner, xs, nx, size).run(ys + begin, end - begin, out + begin * nx * kDefectColumns);
+  const Inner inner = inner_of(image);
+  window_ranges(windows, threads, [&](int64_t begin, int64_t end) {
+    Panel(image, net, inner, windows).run(windows.ys + begin, end - begin, out + begin * windows.nx * kDefectColumns);
   });
 }
 
-void defect_features_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, float* out) {
+void defect_features_cpu(const Image& image, float* out) {
   TileRow t{};
-  for (int64_t row = 0; row < h / kTile; ++row)
-    for (int64_t begin = 0; begin < w / kTile; begin += kChunkTiles) {
-      const int64_t tiles = std::min(kChunkTiles, w / kTile - begin);
-      load_tile_row(image + row * kTile * row_stride + begin * kTile * channels, row_stride, channels, tiles * kTile,
-                    t);
+  const int64_t across = image.w / kTile;
+  for (int64_t row = 0; row < image.h / kTile; ++row)
+    for (int64_t begin = 0; begin < across; begin += kChunkTiles) {
+      const int64_t tiles = std::min(kChunkTiles, across - begin);
+      load_tile_row(image, row * kTile, begin * kTile, tiles * kTile, t);
       measure_tile_row(tiles * kTile, t);
       for (int64_t k = 0; k < tiles; ++k)
-        for (int64_t f = 0; f < kFeatures; ++f) out[(row * (w / kTile) + begin + k) * kFeatures + f] = t.features[f][k];
+        for (int64_t f = 0; f < kFeatures; ++f) out[(row * across + begin + k) * kFeatures + f] = t.features[f][k];
     }
 }
 

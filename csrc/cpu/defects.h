@@ -23,8 +23,8 @@ struct TileRow {
   alignas(64) int32_t banded[kChunk / kTile];   // 1: a smooth ramp with lost levels
 };
 
-// Fills y, c and clipped from `columns` pixels of 8 rows, columns a multiple of 8.
-void load_tile_row(const uint8_t* image, int64_t row_stride, int channels, int64_t columns, TileRow& t);
+// Fills y, c and clipped from `columns` pixels of 8 rows at (row, column), columns a multiple of 8.
+void load_tile_row(const Image& image, int64_t row, int64_t column, int64_t columns, TileRow& t);
 
 // Fills features and banded from y and c.
 void measure_tile_row(int64_t columns, TileRow& t);

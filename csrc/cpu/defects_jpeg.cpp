@@ -106,9 +106,8 @@ SRFAST_CLONES void add_line(const int16_t* const* rows, int64_t n, int16_t* __re
 }
 
 // Means over the 64 places of the grid of the clipped size of a coefficient: that of frequency (4, 4), or (3, 3).
-void phase_means(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, bool third,
-                 double* means) {
-  const int64_t n = (w - 7) / 8 * 8, lines = (h - 7) / 8 * 8;  // whole periods
+void phase_means(const Image& image, bool third, double* means) {
+  const int64_t w = image.w, n = (w - 7) / 8 * 8, lines = (image.h - 7) / 8 * 8;  // whole periods
   std::vector<int16_t> y(static_cast<size_t>(w)), ring(static_cast<size_t>(8 * n)), sums(static_cast<size_t>(8 * n));
   int64_t totals[kPhases] = {};
   auto flush = [&] {
@@ -117,7 +116,7 @@ void phase_means(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride,
     std::fill(sums.begin(), sums.end(), int16_t{0});
   };
   for (int64_t r = 0; r < lines + 7; ++r) {
-    luma_line(image + r * row_stride, channels, w, y.data());
+    luma_line(image.at(r, 0), image.channels, w, y.data());
     (third ? third_line : pattern_line)(y.data(), n, ring.data() + r % 8 * n);
     if (r < 7) continue;
     const int64_t top = r - 7;
@@ -229,10 +228,10 @@ int quality_of(const int32_t* histograms) {
 
 // That of the blocks of the grid at (top, left) in which no channel is cut off at 0 or 255, which takes coefficients
 // off their multiples; that of all where those say nothing.
-int quality_at(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels, int64_t top,
-               int64_t left) {
+int quality_at(const Image& image, int64_t top, int64_t left) {
   const Tables& t = tables();
-  const int64_t rows = (h - top) / 8, blocks = (w - left) / 8, n = blocks * 8;
+  const int channels = image.channels;
+  const int64_t rows = (image.h - top) / 8, blocks = (image.w - left) / 8, n = blocks * 8;
   const int64_t every = std::max<int64_t>(1, (rows * blocks + kBlocks / 2) / kBlocks);
   std::vector<int16_t> y(static_cast<size_t>(8 * n));
   std::vector<float> v(static_cast<size_t>(5 * n));
@@ -244,7 +243,7 @@ int quality_at(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, i
   for (int64_t i = every / 2; i < rows; i += every) {
     std::fill(cut.begin(), cut.end(), uint8_t{0});
     for (int64_t r = 0; r < 8; ++r) {
-      const uint8_t* line = image + (top + 8 * i + r) * row_stride + left * channels;
+      const uint8_t* line = image.at(top + 8 * i + r, left);
       mark_cut(line, n * channels, cut.data());
       luma_line(line, channels, n, y.data() + r * n);
     }
@@ -284,10 +283,11 @@ void add_places(const double* means, double limit, size_t most, std::vector<int>
 
 }  // namespace
 
-int jpeg_trace_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels) {
+int jpeg_trace_cpu(const Image& image) {
+  const int64_t h = image.h, w = image.w;
   if (h < 23 || w < 23) return 0;
   double means[kPhases], sorted[kPhases];
-  phase_means(image, h, w, row_stride, channels, false, means);
+  phase_means(image, false, means);
   std::copy(means, means + kPhases, sorted);
   std::sort(sorted, sorted + kPhases);
   const double median = 0.5 * (sorted[31] + sorted[32]);
@@ -298,14 +298,14 @@ int jpeg_trace_cpu(const uint8_t* image, int64_t h, int64_t w, int64_t row_strid
     found.push_back(0);
     // An earlier grid, of which the saving on this one has left the low frequencies.
     add_places(means, means[0], 1, found);
-    phase_means(image, h, w, row_stride, channels, true, means);
+    phase_means(image, true, means);
     add_places(means, std::numeric_limits<double>::infinity(), 2, found);
   } else {
     add_places(means, median * std::exp(-0.02 - 3.3 * spread), kOthers, found);
   }
   int quality = 0;
   for (const int p : found) {
-    const int q = quality_at(image, h, w, row_stride, channels, p / 8, p % 8);
+    const int q = quality_at(image, p / 8, p % 8);
     if (q && (!quality || q < quality)) quality = q;
   }
   return quality;

@@ -157,11 +157,11 @@ enum { kH1, kH2, kH3, kH4, kV1, kV2, kV3, kV4, kHH, kH3V1, kH1V3, kD11, kSum, kS
 
 }  // namespace
 
-void load_tile_row(const uint8_t* image, int64_t row_stride, int channels, int64_t columns, TileRow& t) {
+void load_tile_row(const Image& image, int64_t row, int64_t column, int64_t columns, TileRow& t) {
   alignas(64) int16_t clipped[kRow] = {};
   for (int64_t r = 0; r < kTile; ++r) {
-    const uint8_t* p = image + r * row_stride;
-    if (channels == 3) {
+    const uint8_t* p = image.at(row + r, column);
+    if (image.channels == 3) {
       load_rgb(p, t.y[r], t.c[r], clipped, columns);
     } else {
       load_gray(p, t.y[r], clipped, columns);

@@ -103,16 +103,15 @@ void turn(const float* src, int64_t src_stride, int64_t rows, int64_t cols, floa
 
 }  // namespace
 
-void degrade_filter_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* kernel, int kh, int kw,
-                        int isa, int threads, float* dst) {
+void degrade_filter_cpu(const Planes& src, const float* kernel, int kh, int kw, int isa, int threads, float* dst) {
   const DegradeLoops& f = loops(isa);
-  const int64_t above = kh / 2, left = kw / 2;
+  const int64_t h = src.h, w = src.w, above = kh / 2, left = kw / 2;
   const int64_t wide = (w + kFilterColumns - 1) / kFilterColumns * kFilterColumns, stride = wide + kw - 1;
   constexpr int64_t more = kFilterRows - 1;
   std::vector<float> ext(static_cast<size_t>((kh + 2 * more) * kw));
   std::copy(kernel, kernel + kh * kw, ext.data() + more * kw);
-  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch& scratch) {
-    const float* const from = src + plane * h * w;
+  bands(src.n, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch& scratch) {
+    const float* const from = src.values + plane * h * w;
     float* const to = dst + plane * h * w;
     const int64_t rows = last - first + kh - 1 + more;
     float* const padded = scratch.take(0, (kBand + kh - 1 + more) * stride);
@@ -129,17 +128,17 @@ void degrade_filter_cpu(const float* src, int64_t planes, int64_t h, int64_t w, 
   });
 }
 
-void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* column, int kh,
-                           const float* row, int kw, int isa, int threads, float* dst) {
+void degrade_separable_cpu(const Planes& src, const float* column, int kh, const float* row, int kw, int isa,
+                           int threads, float* dst) {
   const DegradeLoops& f = loops(isa);
   constexpr int64_t more = kFilterRows - 1;
-  const int64_t above = kh / 2, left = kw / 2, lines = (w + more) / kFilterRows * kFilterRows;
+  const int64_t h = src.h, w = src.w, above = kh / 2, left = kw / 2, lines = (w + more) / kFilterRows * kFilterRows;
   const int64_t wide = (w + kFilterColumns - 1) / kFilterColumns * kFilterColumns;
   std::vector<float> down(static_cast<size_t>(kh + 2 * more)), across(static_cast<size_t>(kw + 2 * more));
   std::copy(column, column + kh, down.data() + more);
   std::copy(row, row + kw, across.data() + more);
-  bands(planes, h, w, kLines, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch& scratch) {
-    const float* const from = src + plane * h * w;
+  bands(src.n, h, w, kLines, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch& scratch) {
+    const float* const from = src.values + plane * h * w;
     const int64_t n = last - first, rows = kLines + kh - 1 + more, turned_rows = lines + kw - 1 + more;
     const int64_t columns = (n + kFilterColumns - 1) / kFilterColumns * kFilterColumns;
     float *const padded = scratch.take(0, rows * wide), *const sums = scratch.take(1, kLines * wide);
@@ -165,39 +164,39 @@ void degrade_separable_cpu(const float* src, int64_t planes, int64_t h, int64_t 
   });
 }
 
-void degrade_resize_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int filter, bool antialias,
-                        double step_y, double step_x, int64_t out_h, int64_t out_w, int isa, int threads, float* dst) {
+void degrade_resize_cpu(const Planes& src, int filter, bool antialias, double step_y, double step_x, int64_t out_h,
+                        int64_t out_w, int isa, int threads, float* dst) {
   const DegradeLoops& f = loops(isa);
+  const int64_t h = src.h, w = src.w;
   const ResizeTaps down = resize_taps(h, out_h, step_y, filter, antialias);
   const ResizeTaps across = resize_taps(w, out_w, step_x, filter, antialias);
-  bands(planes, out_h, std::max(w, out_w), kLines, threads,
-        [&](int64_t plane, int64_t first, int64_t last, Scratch& s) {
-          const float* const from = src + plane * h * w;
-          const int64_t n = last - first;
-          float *const lines = s.take(0, n * w), *const turned = s.take(1, w * kLines),
-                       *const out = s.take(2, out_w * kLines);
-          std::vector<const float*> rows(static_cast<size_t>(std::max(down.most, across.most)));
-          for (int64_t y = 0; y < n; ++y) {
-            const auto [index, weights, taps] = down.of(first + y);
-            for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = from + index[k] * w;
-            f.weighted_rows(rows.data(), weights, taps, w, lines + y * w);
-          }
-          turn(lines, w, n, w, turned, kLines);
-          for (int64_t x = 0; x < out_w; ++x) {
-            const auto [index, weights, taps] = across.of(x);
-            for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = turned + index[k] * kLines;
-            f.weighted_rows(rows.data(), weights, taps, n, out + x * kLines);
-          }
-          turn(out, kLines, out_w, n, dst + (plane * out_h + first) * out_w, out_w);
-        });
+  bands(src.n, out_h, std::max(w, out_w), kLines, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch& s) {
+    const float* const from = src.values + plane * h * w;
+    const int64_t n = last - first;
+    float *const lines = s.take(0, n * w), *const turned = s.take(1, w * kLines),
+                 *const out = s.take(2, out_w * kLines);
+    std::vector<const float*> rows(static_cast<size_t>(std::max(down.most, across.most)));
+    for (int64_t y = 0; y < n; ++y) {
+      const auto [index, weights, taps] = down.of(first + y);
+      for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = from + index[k] * w;
+      f.weighted_rows(rows.data(), weights, taps, w, lines + y * w);
+    }
+    turn(lines, w, n, w, turned, kLines);
+    for (int64_t x = 0; x < out_w; ++x) {
+      const auto [index, weights, taps] = across.of(x);
+      for (int k = 0; k < taps; ++k) rows[static_cast<size_t>(k)] = turned + index[k] * kLines;
+      f.weighted_rows(rows.data(), weights, taps, n, out + x * kLines);
+    }
+    turn(out, kLines, out_w, n, dst + (plane * out_h + first) * out_w, out_w);
+  });
 }
 
-void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool poisson, float strength, bool gray,
-                       const uint32_t* key, uint32_t slot, int isa, int threads) {
+void degrade_noise_cpu(const Planes& src, bool poisson, float strength, bool gray, const uint32_t* key, uint32_t slot,
+                       int isa, int threads, float* dst) {
   const DegradeLoops& f = loops(isa);
   const NormalTable& normal = normal_table();
   const PoissonTable& counts = poisson_table();
-  const int64_t groups = (w + kNoiseBlock - 1) / kNoiseBlock;
+  const int64_t planes = src.n, h = src.h, w = src.w, groups = (w + kNoiseBlock - 1) / kNoiseBlock;
   bands(gray ? 1 : planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch&) {
     uint32_t words[kNoiseBlock];
     float noise[kNoiseBlock], levels[kNoiseBlock];
@@ -206,7 +205,8 @@ void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool 
         const int64_t x = g * kNoiseBlock, n = std::min(kNoiseBlock, w - x);
         const int64_t block = ((plane * h + y) * groups + g) * 16;
         f.words(key, key + 2, slot, static_cast<uint32_t>(block), words);
-        float* const at = image + (plane * h + y) * w + x;
+        const int64_t begin = (plane * h + y) * w + x;
+        const float* const at = src.values + begin;
         if (poisson) {
           std::fill(levels, levels + kNoiseBlock, 0.0f);
           if (gray && planes == 3) {
@@ -219,36 +219,43 @@ void degrade_noise_cpu(float* image, int64_t planes, int64_t h, int64_t w, bool 
         } else {
           f.normals(normal, words, kNoiseBlock, noise);
         }
-        for (int64_t p = 0; p < (gray ? planes : 1); ++p) f.add_noise(noise, strength, n, at + p * h * w);
+        for (int64_t p = 0; p < (gray ? planes : 1); ++p) {
+          float* const to = dst + begin + p * h * w;
+          if (dst != src.values) std::copy_n(at + p * h * w, n, to);
+          f.add_noise(noise, strength, n, to);
+        }
       }
   });
 }
 
-void degrade_unsharp_cpu(const float* src, int64_t planes, int64_t h, int64_t w, const float* row, int taps,
-                         float amount, float threshold, int isa, int threads, float* dst) {
+void degrade_unsharp_cpu(const Planes& src, const float* row, int taps, float amount, float threshold, int isa,
+                         int threads, float* dst) {
   const DegradeLoops& f = loops(isa);
-  const int64_t n = h * w;
+  const int64_t n = src.h * src.w;
   static thread_local Scratch kept;
   Scratch fresh;
   Scratch& scratch = n <= kKept ? kept : fresh;
   float *const blurred = scratch.take(0, n), *const soft = scratch.take(1, n);
-  for (int64_t p = 0; p < planes; ++p, src += n, dst += n) {
-    degrade_separable_cpu(src, 1, h, w, row, taps, row, taps, isa, threads, blurred);
-    f.differs(src, blurred, threshold, n, soft);
-    degrade_separable_cpu(soft, 1, h, w, row, taps, row, taps, isa, threads, dst);
-    f.sharpen(src, blurred, amount, n, dst);
+  for (int64_t p = 0; p < src.n; ++p, dst += n) {
+    const float* const from = src.values + p * n;
+    degrade_separable_cpu({from, 1, src.h, src.w}, row, taps, row, taps, isa, threads, blurred);
+    f.differs(from, blurred, threshold, n, soft);
+    degrade_separable_cpu({soft, 1, src.h, src.w}, row, taps, row, taps, isa, threads, dst);
+    f.sharpen(from, blurred, amount, n, dst);
   }
 }
 
-void degrade_thick_lines_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int threads, float* dst) {
-  bands(planes, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch&) {
+void degrade_thick_lines_cpu(const Planes& src, int threads, float* dst) {
+  const int64_t h = src.h, w = src.w;
+  bands(src.n, h, w, kBand, threads, [&](int64_t plane, int64_t first, int64_t last, Scratch&) {
     std::vector<float> least(static_cast<size_t>(w));
     for (int64_t y = first; y < last; ++y) {
-      const float* const row = src + (plane * h + y) * w;
+      const float* const row = src.values + (plane * h + y) * w;
       std::copy(row, row + w, least.data());
       for (int64_t other : {std::max<int64_t>(y - 1, 0), std::min(y + 1, h - 1)})
         for (int64_t x = 0; x < w; ++x)
-          least[static_cast<size_t>(x)] = std::min(least[static_cast<size_t>(x)], src[(plane * h + other) * w + x]);
+          least[static_cast<size_t>(x)] =
+              std::min(least[static_cast<size_t>(x)], src.values[(plane * h + other) * w + x]);
       for (int64_t x = 0; x < w; ++x) {
         const float m = std::min({least[static_cast<size_t>(std::max<int64_t>(x - 1, 0))],
                                   least[static_cast<size_t>(x)], least[static_cast<size_t>(std::min(x + 1, w - 1))]});
@@ -258,24 +265,24 @@ void degrade_thick_lines_cpu(const float* src, int64_t planes, int64_t h, int64_
   });
 }
 
-void degrade_planes_cpu(const uint8_t* src, int64_t h, int64_t w, int64_t row_stride, int channels, float* dst) {
-  for (int64_t y = 0; y < h; ++y)
-    for (int c = 0; c < channels; ++c) {
-      const uint8_t* const from = src + y * row_stride + c;
-      float* const to = dst + (c * h + y) * w;
-      for (int64_t x = 0; x < w; ++x) to[x] = static_cast<float>(from[x * channels]);
+void degrade_planes_cpu(const Image& src, float* dst) {
+  for (int64_t y = 0; y < src.h; ++y)
+    for (int c = 0; c < src.channels; ++c) {
+      const uint8_t* const from = src.at(y, 0) + c;
+      float* const to = dst + (c * src.h + y) * src.w;
+      for (int64_t x = 0; x < src.w; ++x) to[x] = static_cast<float>(from[x * src.channels]);
     }
 }
 
-void degrade_bytes_cpu(const float* src, int64_t h, int64_t w, int channels, uint8_t* dst) {
-  for (int64_t y = 0; y < h; ++y)
-    for (int c = 0; c < channels; ++c) {
-      const float* const from = src + (c * h + y) * w;
-      uint8_t* const to = dst + y * w * channels + c;
-      for (int64_t x = 0; x < w; ++x) {
+void degrade_bytes_cpu(const Planes& src, uint8_t* dst) {
+  for (int64_t y = 0; y < src.h; ++y)
+    for (int64_t c = 0; c < src.n; ++c) {
+      const float* const from = src.values + (c * src.h + y) * src.w;
+      uint8_t* const to = dst + y * src.w * src.n + c;
+      for (int64_t x = 0; x < src.w; ++x) {
         float v = from[x] > 0.0f ? from[x] : 0.0f;
         v = v < 255.0f ? v : 255.0f;
-        to[x * channels] = static_cast<uint8_t>(static_cast<int32_t>(v + 0.5f));
+        to[x * src.n] = static_cast<uint8_t>(static_cast<int32_t>(v + 0.5f));
       }
     }
 }

@@ -46,9 +46,8 @@ struct Cut {
 struct Request {
   const Packed& k;
   ScorePlane score_plane;
-  const uint8_t* image;
-  int64_t row_stride;
-  int channels, boundary;
+  const Image& image;
+  int boundary;
   bool wants[3];
 };
 
@@ -161,10 +160,9 @@ class Bands {
     Sink sink{Target::row, &target, {}};
     for (int kind = 0; kind < 3; ++kind)
       if ((sink.wants[kind] = request_.wants[kind])) target.map[kind] = map(kind, band) + cut_.x(stripe);
-    request_.score_plane(
-        request_.k, t, scratch,
-        {request_.image + y0 * request_.row_stride + x0 * request_.channels, request_.row_stride, request_.channels},
-        sink, request_.wants[kLossRow]);
+    const Image& whole = request_.image;
+    const Image tile{whole.at(y0, x0), y1 - y0, x1 - x0, whole.row_stride, whole.channels};
+    request_.score_plane(request_.k, t, scratch, tile, sink, request_.wants[kLossRow]);
   }
 
   const Request& request_;
@@ -203,37 +201,31 @@ struct Rows {
 
 }  // namespace
 
-void score_dense_cpu(const Scorer& scorer, const uint8_t* image, int64_t h, int64_t w, int64_t row_stride, int channels,
-                     const ScoreOptions& options, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny,
-                     int64_t size, float* loss, float* bicubic, float* sobel) {
+void score_dense_cpu(const Scorer& scorer, const Image& image, const ScoreOptions& options, const Grid& windows,
+                     float* loss, float* bicubic, float* sobel) {
   const Engine engine_ = engine(options);
   const Packed& k = scorer.packed(engine_);
-  const Request request{k,
-                        engine_.score_plane,
-                        image,
-                        row_stride,
-                        channels,
-                        options.boundary,
-                        {loss != nullptr, bicubic != nullptr, sobel != nullptr}};
+  const Request request{
+      k, engine_.score_plane, image, options.boundary, {loss != nullptr, bicubic != nullptr, sobel != nullptr}};
   float* const out[3] = {loss, bicubic, sobel};
   std::optional<WindowMeans> means[3];
   for (int kind = 0; kind < 3; ++kind)
-    if (out[kind]) means[kind].emplace(w, xs, nx, ys, ny, size, out[kind]);
+    if (out[kind]) means[kind].emplace(image.w, windows, out[kind]);
   const int64_t threads = std::max(1, options.threads);
-  const Cut cut(h, w, k.scale, threads);
+  const Cut cut(image.h, image.w, k.scale, threads);
   if (cut.bands * cut.stripes > 1) {
     Bands bands(request, cut, means, threads);
     pool().run(threads, cut.bands * cut.stripes, [&] { bands.work(); });
     return;
   }
   TableStorage tables;
-  make_tables(k.scale, h, w, options.boundary, tables);
-  ScratchStorage scratch(k, h, w);
+  make_tables(k.scale, image.h, image.w, options.boundary, tables);
+  ScratchStorage scratch(k, image.h, image.w);
   Rows rows{means, {}};
   const Sink sink{Rows::row, &rows, {request.wants[0], request.wants[1], request.wants[2]}};
-  request.score_plane(k, tables.tables, scratch.scratch, {image, row_stride, channels}, sink, loss != nullptr);
+  request.score_plane(k, tables.tables, scratch.scratch, image, sink, loss != nullptr);
   for (int kind = 0; kind < 3; ++kind)
-    if (out[kind]) rows.flush(kind, w);
+    if (out[kind]) rows.flush(kind, image.w);
 }
 
 }  // namespace srfast

@@ -75,21 +75,14 @@ struct Scratch {
   int64_t lr_stride, up_stride, h2_stride;
 };
 
-// One plane: [h, w, channels] uint8, rows row_stride bytes apart.
-struct Plane {
-  const uint8_t* base;
-  int64_t row_stride;
-  int channels;
-};
+using ScorePlane = void (*)(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
 
-using ScorePlane = void (*)(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
-
-void score_plane_baseline(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
-void score_plane_avx2(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
-void score_plane_avx512(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
-void score_plane_int_avx2(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
-void score_plane_int_avxvnni(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
-void score_plane_int_avx512(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
-void score_plane_int_dotprod(const Packed&, const Tables&, const Scratch&, const Plane&, const Sink&, bool network);
+void score_plane_baseline(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
+void score_plane_avx2(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
+void score_plane_avx512(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
+void score_plane_int_avx2(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
+void score_plane_int_avxvnni(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
+void score_plane_int_avx512(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
+void score_plane_int_dotprod(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
 
 }  // namespace srfast

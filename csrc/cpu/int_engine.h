@@ -126,7 +126,7 @@ SRFAST_INLINE void conv3_int(const IntWeights& z, const int16_t* const* rows, in
 }
 
 template <int S>
-SRFAST_INLINE void score_int(const Packed& k, const IntWeights& z, const Tables& t, const Scratch& s, const Plane& p,
+SRFAST_INLINE void score_int(const Packed& k, const IntWeights& z, const Tables& t, const Scratch& s, const Image& p,
                              const Sink& sink) {
   degrade<S>(t, s, p, sink);
   pad_lr(t, s, static_cast<Pixel*>(s.lr_int), kLayout.minus_128 ? 128 : 0);
@@ -138,7 +138,7 @@ SRFAST_INLINE void score_int(const Packed& k, const IntWeights& z, const Tables&
 }
 
 SRFAST_INLINE void score_plane_int(const Packed& k, const IntWeights& z, const Tables& t, const Scratch& s,
-                                   const Plane& p, const Sink& sink) {
+                                   const Image& p, const Sink& sink) {
   if (k.scale == 2)
     score_int<2>(k, z, t, s, p, sink);
   else if (k.scale == 3)
@@ -155,7 +155,7 @@ SRFAST_INLINE void score_plane_int(const Packed& k, const IntWeights& z, const T
 #define SRFAST_EXPORT_INT_ENGINE(FLOATS, NAME)                                                                      \
   namespace srfast {                                                                                                \
   const IntLayout int_layout_##NAME = engine_int_##NAME::kLayout;                                                   \
-  void score_plane_int_##NAME(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink, \
+  void score_plane_int_##NAME(const Packed& k, const Tables& t, const Scratch& s, const Image& p, const Sink& sink, \
                               bool network) {                                                                       \
     if (!network || engine_int_##NAME::tiny(t)) return score_plane_##FLOATS(k, t, s, p, sink, network);             \
     engine_int_##NAME::score_plane_int(k, *k.integer, t, s, p, sink);                                               \

@@ -221,18 +221,17 @@ void grow(const float* src, int64_t h, int64_t w, int boundary, int64_t begin, i
 
 }  // namespace
 
-void resample_cpu(const float* src, int64_t planes, int64_t h, int64_t w, int scale, bool up, int boundary, int threads,
-                  float* dst) {
+void resample_cpu(const Planes& src, int scale, bool up, int boundary, int threads, float* dst) {
   const auto run = up ? (scale == 2   ? grow<2>
                          : scale == 3 ? grow<3>
                                       : grow<4>)
                       : (scale == 2   ? shrink<2>
                          : scale == 3 ? shrink<3>
                                       : shrink<4>);
-  const int64_t rows = planes * (up ? scale * h : (h + scale - 1) / scale);
-  const int64_t work = 4 * rows * w * (1 + scale);
+  const int64_t rows = src.n * (up ? scale * src.h : (src.h + scale - 1) / scale);
+  const int64_t work = 4 * rows * src.w * (1 + scale);
   parallel_ranges(rows, worth(threads, work, 1 << 20),
-                  [&](int64_t begin, int64_t end) { run(src, h, w, boundary, begin, end, dst); });
+                  [&](int64_t begin, int64_t end) { run(src.values, src.h, src.w, boundary, begin, end, dst); });
 }
 
 }  // namespace srfast

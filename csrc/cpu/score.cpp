@@ -136,23 +136,23 @@ struct PatchSums {
 
 }  // namespace
 
-void score_patches_cpu(const Scorer& scorer, const uint8_t* base, const int64_t* offsets, int64_t n, int64_t row_stride,
-                       int64_t size_h, int64_t size_w, int channels, const ScoreOptions& options, float* loss,
-                       float* bicubic, float* sobel) {
+void score_patches_cpu(const Scorer& scorer, const Image& patch, const int64_t* offsets, int64_t n,
+                       const ScoreOptions& options, float* loss, float* bicubic, float* sobel) {
   const Engine engine_ = engine(options);
   const Packed& k = scorer.packed(engine_);
   TableStorage tables;
-  make_tables(k.scale, size_h, size_w, options.boundary, tables);
-  const double area = static_cast<double>(size_h) * static_cast<double>(size_w);
+  make_tables(k.scale, patch.h, patch.w, options.boundary, tables);
+  const double area = static_cast<double>(patch.h) * static_cast<double>(patch.w);
   float* const out[3] = {loss, bicubic, sobel};
   std::atomic<int64_t> next{0};
   pool().run(options.threads, n, [&] {
-    ScratchStorage scratch(k, size_h, size_w);
+    ScratchStorage scratch(k, patch.h, patch.w);
+    Image one = patch;
     for (int64_t i; (i = next.fetch_add(1)) < n;) {
       PatchSums sums;
       const Sink sink{PatchSums::row, &sums, {loss != nullptr, bicubic != nullptr, sobel != nullptr}};
-      engine_.score_plane(k, tables.tables, scratch.scratch, {base + offsets[i], row_stride, channels}, sink,
-                          loss != nullptr);
+      one.pixels = patch.pixels + offsets[i];
+      engine_.score_plane(k, tables.tables, scratch.scratch, one, sink, loss != nullptr);
       for (int kind = 0; kind < 3; ++kind)
         if (out[kind]) out[kind][i] = static_cast<float>(sums.sum[kind] / area);
     }

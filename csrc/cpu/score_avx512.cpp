@@ -4,7 +4,7 @@
 
 namespace srfast {
 
-void score_plane_avx512(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
+void score_plane_avx512(const Packed& k, const Tables& t, const Scratch& s, const Image& p, const Sink& sink,
                         bool network) {
   engine_avx512::score_plane(k, t, s, p, sink, network);
 }

@@ -267,7 +267,7 @@ SRFAST_INLINE void loss_rows(const Tables& t, const Scratch& s, const Sink& sink
 SRFAST_INLINE bool tiny(const Tables& t) { return t.h < 2 * kR1 || t.w < 2 * kR1; }
 
 template <int S>
-SRFAST_INLINE void score(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
+SRFAST_INLINE void score(const Packed& k, const Tables& t, const Scratch& s, const Image& p, const Sink& sink,
                          bool network) {
   degrade<S>(t, s, p, sink);
   pad_lr(t, s, s.lr_pad, 0);
@@ -286,7 +286,7 @@ SRFAST_INLINE void score(const Packed& k, const Tables& t, const Scratch& s, con
       [&](const float* const* rows, int64_t x) __attribute__((always_inline)) { conv3_tile(k, rows, x, s.sr); });
 }
 
-SRFAST_INLINE void score_plane(const Packed& k, const Tables& t, const Scratch& s, const Plane& p, const Sink& sink,
+SRFAST_INLINE void score_plane(const Packed& k, const Tables& t, const Scratch& s, const Image& p, const Sink& sink,
                                bool network) {
   if (k.scale == 2)
     score<2>(k, t, s, p, sink, network);

@@ -56,10 +56,10 @@ SRFAST_INLINE void down_row(const Tables& t, const Scratch& s, int64_t i) {
 // The whole Y and LR planes, and the Sobel map's rows for the sink. Not inlined: beside sobel_row, GCC 12 writes the
 // sums of every integer layer to the stack (fast 0.6 x).
 template <int S>
-__attribute__((noinline)) void degrade(const Tables& t, const Scratch& s, const Plane& p, const Sink& sink) {
+__attribute__((noinline)) void degrade(const Tables& t, const Scratch& s, const Image& p, const Sink& sink) {
   auto row = [&](int64_t y) { return s.y + y * t.w; };
   for (int64_t y = 0; y < t.h; ++y) {
-    const uint8_t* pixels = p.base + y * p.row_stride;
+    const uint8_t* pixels = p.at(y, 0);
     if (p.channels == 1)
       std::memcpy(row(y), pixels, static_cast<size_t>(t.w));
     else

@@ -12,9 +12,9 @@ namespace {
 // beside it: w * h > iou * max(s1, s2)^2 and h <= min(s1, s2) give w > iou * max(s1, s2), so the corners are less than
 // (1 - iou) * max(s1, s2) apart; of two levels, the corners of squares that overlap at all are less than max(s1, s2)
 // apart.
-class Grid {
+class Cells {
  public:
-  Grid(const int32_t* x, const int32_t* y, const int32_t* size, const int32_t* level, double iou)
+  Cells(const int32_t* x, const int32_t* y, const int32_t* size, const int32_t* level, double iou)
       : x_(x), y_(y), size_(size), level_(level), iou_(iou) {}
 
   // keep[rows[i]] = 1 for the rows that overlap no earlier kept one.
@@ -83,9 +83,9 @@ void suppress_cpu(const int32_t* image, const int32_t* x, const int32_t* y, cons
   for (size_t k = 1; k < start.size(); ++k) start[k] += start[k - 1];
   std::vector<int64_t> rows(n), at(start.begin(), start.end() - 1);
   for (int64_t i = 0; i < n; ++i) rows[at[image[i]]++] = i;
-  Grid grid(x, y, size, level, iou);
+  Cells cells(x, y, size, level, iou);
   for (size_t k = 0; k + 1 < start.size(); ++k)
-    if (start[k + 1] > start[k]) grid.run(rows.data() + start[k], start[k + 1] - start[k], keep);
+    if (start[k + 1] > start[k]) cells.run(rows.data() + start[k], start[k + 1] - start[k], keep);
 }
 
 }  // namespace srfast

@@ -16,6 +16,8 @@
 #include <pthread.h>
 #endif
 
+#include "core/api.h"
+
 namespace srfast {
 
 // Calls body() on up to `threads` threads, the calling one among them, and waits for all. body takes its share from a
@@ -186,12 +188,13 @@ void parallel_ranges(int64_t n, int64_t threads, F&& body) {
   in_ranges(n, threads, [](int64_t ranges, auto&& work) { run_workers(ranges, work); }, body);
 }
 
-// Of the rows of windows, ny of them from `first` to `last` of an image, on threads of the pool. A range goes over the
-// rows that its windows cover, those of its last one twice, so that it is several windows high.
+// Of the rows of windows, where there are any, on threads of the pool. A range goes over the rows that its windows
+// cover, those of its last one twice, so that it is several windows high.
 template <class F>
-void window_ranges(int64_t ny, int64_t first, int64_t last, int64_t size, int64_t threads, F&& body) {
-  const int64_t ranges = std::min(threads, (last - first) / (4 * size));
-  in_ranges(ny, ranges, [&](int64_t n, auto&& work) { pool().run(threads, n, work); }, body);
+void window_ranges(const Grid& at, int64_t threads, F&& body) {
+  if (at.nx == 0 || at.ny == 0) return;
+  const int64_t ranges = std::min(threads, (at.ys[at.ny - 1] + at.size - at.ys[0]) / (4 * at.size));
+  in_ranges(at.ny, ranges, [&](int64_t n, auto&& work) { pool().run(threads, n, work); }, body);
 }
 
 }  // namespace srfast

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/api.h"
+
 namespace srfast {
 
 // Summed-area table in float64, of which only the rows that open or close a window are kept: memory is
@@ -11,8 +13,9 @@ namespace srfast {
 // that the sums depend on nothing but the map.
 class WindowMeans {
  public:
-  WindowMeans(int64_t w, const int32_t* xs, int64_t nx, const int32_t* ys, int64_t ny, int64_t size, float* out)
-      : xs_(xs), nx_(nx), ys_(ys), ny_(ny), size_(size), out_(out), table_(static_cast<size_t>(w + 1), 0.0) {
+  WindowMeans(int64_t w, const Grid& windows, float* out)
+      : at_(windows), out_(out), table_(static_cast<size_t>(w + 1), 0.0) {
+    const auto [xs, nx, ys, ny, size] = windows;
     int64_t open = 1;
     for (int64_t i = 0, j = 0; i < ny; ++i) {
       while (ys[i] - ys[j] > size) ++j;
@@ -24,9 +27,9 @@ class WindowMeans {
 
   // The next n rows, `stride` floats apart.
   void add_rows(const float* values, int64_t stride, int64_t n) {
-    while (n > 0 && closed_ < ny_) {
-      int64_t until = ys_[closed_] + size_;
-      if (opened_ < ny_) until = std::min<int64_t>(until, ys_[opened_]);
+    while (n > 0 && closed_ < at_.ny) {
+      int64_t until = at_.ys[closed_] + at_.size;
+      if (opened_ < at_.ny) until = std::min<int64_t>(until, at_.ys[opened_]);
       const int64_t rows = std::min(n, until - height_);
       int64_t done = 0;
       for (; done + 4 <= rows; done += 4) add<4>(values + done * stride, stride);
@@ -35,7 +38,7 @@ class WindowMeans {
       values += rows * stride;
       n -= rows;
       height_ += rows;
-      while (closed_ < ny_ && ys_[closed_] + size_ == height_) close();
+      while (closed_ < at_.ny && at_.ys[closed_] + at_.size == height_) close();
       start();
     }
   }
@@ -58,25 +61,23 @@ class WindowMeans {
   }
 
   void start() {
-    while (opened_ < ny_ && ys_[opened_] == height_) tops_[static_cast<size_t>(opened_++) % tops_.size()] = table_;
+    while (opened_ < at_.ny && at_.ys[opened_] == height_)
+      tops_[static_cast<size_t>(opened_++) % tops_.size()] = table_;
   }
 
   void close() {
     const double* top = tops_[static_cast<size_t>(closed_) % tops_.size()].data();
-    const double area = static_cast<double>(size_) * static_cast<double>(size_);
-    float* out = out_ + closed_ * nx_;
-    for (int64_t j = 0; j < nx_; ++j) {
-      const int64_t a = xs_[j], b = xs_[j] + size_;
+    const double area = static_cast<double>(at_.size) * static_cast<double>(at_.size);
+    float* out = out_ + closed_ * at_.nx;
+    for (int64_t j = 0; j < at_.nx; ++j) {
+      const int64_t a = at_.xs[j], b = at_.xs[j] + at_.size;
       const double sum = (table_[b] - top[b]) - (table_[a] - top[a]);
       out[j] = static_cast<float>(sum < 0 ? 0.0 : sum / area);  // NaN stays
     }
     ++closed_;
   }
 
-  const int32_t* xs_;
-  int64_t nx_;
-  const int32_t* ys_;
-  int64_t ny_, size_;
+  const Grid at_;
   float* out_;
   std::vector<double> table_;
   std::vector<std::vector<double>> tops_;

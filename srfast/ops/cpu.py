@@ -101,9 +101,8 @@ def _resample(x: Tensor, scale: int, up: bool, boundary: str) -> Tensor:
     n, c, h, w = src.shape
     size = (h * scale, w * scale) if up else (-(-h // scale), -(-w // scale))
     out = torch.empty((n, c, *size), dtype=src.dtype)
-    compiled().resample(
-        src.data_ptr(), n * c, h, w, scale, up, BOUNDARIES[boundary], torch.get_num_threads(), out.data_ptr()
-    )
+    planes = compiled().Planes(src.data_ptr(), n * c, h, w)
+    compiled().resample(planes, scale, up, BOUNDARIES[boundary], torch.get_num_threads(), out.data_ptr())
     return out
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
-from srfast.ops.native import compiled, contiguous_rows, isa_index
+from srfast.ops.native import compiled, contiguous_rows, image_at, isa_index, planes_at
 from srfast.runtime.optional import untraced
 
 KERNELS = {"gaussian": 0, "generalized": 1, "plateau": 2, "sinc": 3}
@@ -45,7 +45,7 @@ def planes_of(image: np.ndarray) -> np.ndarray:
     image = contiguous_rows(image)
     h, w, c = image.shape
     out = np.empty((c, h, w), np.float32)
-    compiled().degrade_planes(image.ctypes.data, h, w, image.strides[0], c, out.ctypes.data)
+    compiled().degrade_planes(image_at(image), out.ctypes.data)
     return out
 
 
@@ -54,7 +54,7 @@ def bytes_of(planes: np.ndarray) -> np.ndarray:
     planes = _checked(planes)
     c, h, w = planes.shape
     out = np.empty((h, w, c), np.uint8)
-    compiled().degrade_bytes(planes.ctypes.data, h, w, c, out.ctypes.data)
+    compiled().degrade_bytes(planes_at(planes), out.ctypes.data)
     return out
 
 
@@ -109,10 +109,9 @@ def gaussian_row(taps: int, sigma: float) -> np.ndarray:
 def blur(planes: np.ndarray, weights: np.ndarray, *, threads: int = 1, isa: int | None = None) -> np.ndarray:
     """Planes correlated with a kernel [kh, kw] of odd sides; beyond the border they are mirrored at the edge pixels."""
     planes, weights = _checked(planes), _taps("weights", weights, 2)
-    c, h, w = planes.shape
     out = np.empty_like(planes)
     compiled().degrade_filter(
-        planes.ctypes.data, c, h, w, weights.ctypes.data, *weights.shape, _isa(isa), _threads(threads), out.ctypes.data
+        planes_at(planes), weights.ctypes.data, *weights.shape, _isa(isa), _threads(threads), out.ctypes.data
     )
     return out
 
@@ -123,11 +122,10 @@ def blur_separable(
 ) -> np.ndarray:
     """``blur`` with the kernel column[i] row[j], first along columns."""
     planes, column, row = _checked(planes), _taps("column", column, 1), _taps("row", row, 1)
-    c, h, w = planes.shape
     out = np.empty_like(planes)
     compiled().degrade_separable(
-        planes.ctypes.data, c, h, w, column.ctypes.data, len(column), row.ctypes.data, len(row), _isa(isa),
-        _threads(threads), out.ctypes.data,
+        planes_at(planes), column.ctypes.data, len(column), row.ctypes.data, len(row), _isa(isa), _threads(threads),
+        out.ctypes.data,
     )  # fmt: skip
     return out
 
@@ -156,8 +154,8 @@ def resize(
         return np.clip(out, 0, 255, out=out)
     out = np.empty((c, height, width), np.float32)
     compiled().degrade_resize(
-        planes.ctypes.data, c, h, w, FILTERS[filter], antialias, down, across, height, width, _isa(isa),
-        _threads(threads), out.ctypes.data,
+        planes_at(planes), FILTERS[filter], antialias, down, across, height, width, _isa(isa), _threads(threads),
+        out.ctypes.data,
     )  # fmt: skip
     return out
 
@@ -184,10 +182,9 @@ def add_noise(
     if planes.dtype != np.float32 or planes.ndim != 3 or not planes.flags.c_contiguous:
         raise TypeError(f"planes: expected contiguous float32 [C, H, W], got {planes.dtype} {list(planes.shape)}")
     key, slot = _key(key), _side("slot", slot, 0)
-    c, h, w = planes.shape
     compiled().degrade_noise(
-        planes.ctypes.data, c, h, w, kind == "poisson", float(strength), gray, key.ctypes.data, slot, _isa(isa),
-        _threads(threads),
+        planes_at(planes), kind == "poisson", float(strength), gray, key.ctypes.data, slot, _isa(isa),
+        _threads(threads), planes.ctypes.data,
     )  # fmt: skip
 
 
@@ -203,11 +200,10 @@ def unsharp(
     """
     planes = _checked(planes)
     row = np.ascontiguousarray(gaussian_row(taps, sigma), np.float32)
-    c, h, w = planes.shape
     out = np.empty_like(planes)
     compiled().degrade_unsharp(
-        planes.ctypes.data, c, h, w, row.ctypes.data, taps, float(amount), float(threshold), _isa(isa),
-        _threads(threads), out.ctypes.data,
+        planes_at(planes), row.ctypes.data, taps, float(amount), float(threshold), _isa(isa), _threads(threads),
+        out.ctypes.data,
     )  # fmt: skip
     return out
 
@@ -216,9 +212,8 @@ def unsharp(
 def thick_lines(planes: np.ndarray, *, threads: int = 1) -> np.ndarray:
     """Three quarters of a pixel and a quarter of the darkest of the 3 x 3 around (traiNNer-redux)."""
     planes = _checked(planes)
-    c, h, w = planes.shape
     out = np.empty_like(planes)
-    compiled().degrade_thick_lines(planes.ctypes.data, c, h, w, _threads(threads), out.ctypes.data)
+    compiled().degrade_thick_lines(planes_at(planes), _threads(threads), out.ctypes.data)
     return out
 
 

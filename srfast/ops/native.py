@@ -80,17 +80,34 @@ def packed_scorer(weights: tuple[bytes, ...], scale: int) -> Any:
     return compiled().Scorer(*(ctypes.addressof(a) for a in arrays), scale)
 
 
+def image_at(image: np.ndarray) -> Any:
+    """A uint8 image [H, W, 3 or 1] of contiguous rows, as the compiled module takes it; the array has to outlive it."""
+    h, w, c = image.shape
+    return compiled().Image(image.ctypes.data, h, w, image.strides[0], c)
+
+
+def planes_at(planes: np.ndarray) -> Any:
+    """The same of contiguous planes float32 [N, H, W]."""
+    return compiled().Planes(planes.ctypes.data, *planes.shape)
+
+
+def grid_at(xs: np.ndarray, ys: np.ndarray, size: int) -> Any:
+    """The same of windows of a size, xs and ys contiguous int32 and ascending."""
+    return compiled().Grid(xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size)
+
+
 def score_batch(
     scorer: Any, patches: np.ndarray, boundary: int, isa: int, fast: bool, threads: int, network: bool = True
 ) -> np.ndarray:
     """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1]; without ``network``, of bicubic up-sampling."""
     patches = np.ascontiguousarray(patches)
-    n, h, w, c = patches.shape
-    out = np.empty(n, np.float32)
-    offsets = np.arange(n, dtype=np.int64) * (h * w * c)
+    out = np.empty(len(patches), np.float32)
+    if not len(patches):
+        return out
+    offsets = np.arange(len(patches), dtype=np.int64) * patches[0].nbytes
     target = (out.ctypes.data, 0, 0) if network else (0, out.ctypes.data, 0)
     compiled().score_patches(
-        scorer, patches.ctypes.data, offsets.ctypes.data, n, w * c, h, w, c, boundary, isa, fast, threads, *target
+        scorer, image_at(patches[0]), offsets.ctypes.data, len(patches), boundary, isa, fast, threads, *target
     )
     return out
 
@@ -108,12 +125,9 @@ def imresize(image: np.ndarray, scale: float, boundary: int) -> np.ndarray:
 def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> np.ndarray:
     """``srfast.ops.blockiness.blockiness`` of a uint8 image [H, W, 3 or 1], xs and ys int32 and ascending."""
     image = contiguous_rows(image)
-    h, w, c = image.shape
     out = np.empty(len(xs) * len(ys), np.float32)
-    compiled().blockiness(
-        image.ctypes.data, h, w, image.strides[0], c, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size,
-        min(threads, max(1, len(ys))), out.ctypes.data,
-    )  # fmt: skip
+    threads = min(threads, max(1, len(ys)))
+    compiled().blockiness(image_at(image), grid_at(xs, ys, size), threads, out.ctypes.data)
     return out
 
 
@@ -143,29 +157,24 @@ def defects(
 ) -> np.ndarray:
     """``srfast.ops.defects.defects``; weights float32, those of all layers one after another."""
     image = contiguous_rows(image)
-    h, w, c = image.shape
     out = np.empty((len(xs) * len(ys), 8), np.float32)
-    compiled().defects(
-        image.ctypes.data, h, w, image.strides[0], c, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), size,
-        weights.ctypes.data, min(threads, max(1, len(ys))), out.ctypes.data,
-    )  # fmt: skip
+    threads = min(threads, max(1, len(ys)))
+    compiled().defects(image_at(image), grid_at(xs, ys, size), weights.ctypes.data, threads, out.ctypes.data)
     return out
 
 
 def defect_features(image: np.ndarray) -> np.ndarray:
     """``srfast.ops.defects_reference.features`` in float32."""
     image = contiguous_rows(image)
-    h, w, c = image.shape
-    out = np.empty((h // 8, w // 8, 24), np.float32)
-    compiled().defect_features(image.ctypes.data, h, w, image.strides[0], c, out.ctypes.data)
+    out = np.empty((image.shape[0] // 8, image.shape[1] // 8, 24), np.float32)
+    compiled().defect_features(image_at(image), out.ctypes.data)
     return out
 
 
 def jpeg_trace(image: np.ndarray) -> int:
     """``srfast.ops.defects.jpeg_trace``, with 0 for no trace."""
     image = contiguous_rows(image)
-    h, w, c = image.shape
-    return int(compiled().jpeg_trace(image.ctypes.data, h, w, image.strides[0], c))
+    return int(compiled().jpeg_trace(image_at(image)))
 
 
 def contiguous_rows(image: np.ndarray) -> np.ndarray:

@@ -40,6 +40,10 @@ std::vector<float> random_floats(int64_t count, float scale) {
   return values;
 }
 
+Grid grid(const std::vector<int32_t>& xs, const std::vector<int32_t>& ys, int64_t size) {
+  return {xs.data(), static_cast<int64_t>(xs.size()), ys.data(), static_cast<int64_t>(ys.size()), size};
+}
+
 bool finite(const std::vector<float>& values) {
   for (float v : values)
     if (!std::isfinite(v)) return false;
@@ -77,8 +81,8 @@ void check_resample() {
           const auto planes = random_floats(3 * h * w, 100);
           const int64_t out = up ? scale * h * scale * w : resized(h, 1.0 / scale) * resized(w, 1.0 / scale);
           std::vector<float> one(static_cast<size_t>(3 * out), kNan), many(one);
-          resample_cpu(planes.data(), 3, h, w, scale, up, boundary, 1, one.data());
-          resample_cpu(planes.data(), 3, h, w, scale, up, boundary, 4, many.data());
+          resample_cpu({planes.data(), 3, h, w}, scale, up, boundary, 1, one.data());
+          resample_cpu({planes.data(), 3, h, w}, scale, up, boundary, 4, many.data());
           expect(finite(one) && one == many, "resample depends on the threads, or left a value unwritten");
         }
 }
@@ -110,6 +114,7 @@ std::vector<Case> cases() {
 void check_patches(const Scorer& scorer, int64_t h, int64_t w, int channels) {
   constexpr int64_t n = 3;
   const auto bytes = random_bytes(n * h * w * channels);
+  const Image patch{bytes.data(), h, w, w * channels, channels};
   const std::vector<int64_t> offsets = {0, h * w * channels, 2 * h * w * channels};
   for (const Case& c : cases())
     for (int boundary : {0, 1}) {
@@ -117,8 +122,8 @@ void check_patches(const Scorer& scorer, int64_t h, int64_t w, int channels) {
       for (int threads : {1, 2}) {
         std::vector<float> out[3];
         for (auto& v : out) v.assign(static_cast<size_t>(n), kNan);
-        score_patches_cpu(scorer, bytes.data(), offsets.data(), n, w * channels, h, w, channels,
-                          {boundary, c.isa, c.fast, threads}, out[0].data(), out[1].data(), out[2].data());
+        score_patches_cpu(scorer, patch, offsets.data(), n, {boundary, c.isa, c.fast, threads}, out[0].data(),
+                          out[1].data(), out[2].data());
         for (int k = 0; k < 3; ++k) {
           expect(finite(out[k]), "score_patches left a score unwritten");
           if (threads == 1) first[k] = out[k];
@@ -126,8 +131,7 @@ void check_patches(const Scorer& scorer, int64_t h, int64_t w, int channels) {
         }
       }
       std::vector<float> loss(static_cast<size_t>(n), kNan);
-      score_patches_cpu(scorer, bytes.data(), offsets.data(), n, w * channels, h, w, channels,
-                        {boundary, c.isa, c.fast, 1}, loss.data(), nullptr, nullptr);
+      score_patches_cpu(scorer, patch, offsets.data(), n, {boundary, c.isa, c.fast, 1}, loss.data(), nullptr, nullptr);
       expect(loss == first[0], "the loss depends on the other scores");
     }
 }
@@ -140,25 +144,25 @@ void check_windows(const Scorer& scorer, int scale) {
   for (const Case& c : cases()) {
     std::vector<float> out[3];
     for (auto& v : out) v.assign(xs.size() * ys.size(), kNan);
-    score_dense_cpu(scorer, image.data(), 11 * scale, 17 * scale, w * 3, 3, {0, c.isa, c.fast, 1}, xs.data(),
-                    static_cast<int64_t>(xs.size()), ys.data(), static_cast<int64_t>(ys.size()), size, out[0].data(),
-                    out[1].data(), out[2].data());
+    score_dense_cpu(scorer, {image.data(), 11 * scale, 17 * scale, w * 3, 3}, {0, c.isa, c.fast, 1}, grid(xs, ys, size),
+                    out[0].data(), out[1].data(), out[2].data());
     for (const auto& v : out) expect(finite(v), "score_dense left a score unwritten");
     std::vector<int64_t> offsets;
     for (int32_t y : ys)
       for (int32_t x : xs) offsets.push_back((y * w + x) * 3);
     for (auto& v : out) v.assign(offsets.size(), kNan);
-    score_patches_cpu(scorer, image.data(), offsets.data(), static_cast<int64_t>(offsets.size()), w * 3, size, size, 3,
-                      {0, c.isa, c.fast, 2}, out[0].data(), out[1].data(), out[2].data());
+    score_patches_cpu(scorer, {image.data(), size, size, w * 3, 3}, offsets.data(),
+                      static_cast<int64_t>(offsets.size()), {0, c.isa, c.fast, 2}, out[0].data(), out[1].data(),
+                      out[2].data());
     for (const auto& v : out) expect(finite(v), "score_patches left a window unwritten");
   }
 }
 
 // The window means of score_dense from maps that the engine makes of the whole image as one plane, summed in float64
 // from left to right and top to bottom.
-void whole_image(const Scorer& scorer, const Case& c, int boundary, const uint8_t* image, int64_t h, int64_t w,
-                 int64_t row_stride, const std::vector<int32_t>& xs, const std::vector<int32_t>& ys, int64_t size,
-                 std::vector<float>* out) {
+void whole_image(const Scorer& scorer, const Case& c, int boundary, const Image& image, const std::vector<int32_t>& xs,
+                 const std::vector<int32_t>& ys, int64_t size, std::vector<float>* out) {
+  const int64_t h = image.h, w = image.w;
   const Engine engine_ = engine({boundary, c.isa, c.fast, 1});
   const Packed& k = scorer.packed(engine_);
   TableStorage tables;
@@ -172,7 +176,7 @@ void whole_image(const Scorer& scorer, const Case& c, int boundary, const uint8_
                   },
                   maps,
                   {true, true, true}};
-  engine_.score_plane(k, tables.tables, scratch.scratch, {image, row_stride, 3}, sink, true);
+  engine_.score_plane(k, tables.tables, scratch.scratch, image, sink, true);
   for (int kind = 0; kind < 3; ++kind) {
     std::vector<double> table(static_cast<size_t>((h + 1) * (w + 1)), 0.0);
     for (int64_t y = 0; y < h; ++y) {
@@ -194,27 +198,27 @@ void whole_image(const Scorer& scorer, const Case& c, int boundary, const uint8_
 // Images that score_dense cuts into tiles: every number of threads must give the bits of the whole image.
 void check_tiles(const Scorer& scorer, int scale, int64_t lh, int64_t lw, const std::vector<Case>& chosen) {
   const int64_t h = lh * scale, w = lw * scale, size = 6 * scale, row = 3 * (w + 1);
-  const auto image = random_bytes((h + 1) * row);
+  const auto bytes = random_bytes((h + 1) * row);
+  const Image image{bytes.data(), h, w, row, 3};
   std::vector<int32_t> xs, ys;
   for (int64_t x = 0; x + size <= w; x += 5 * scale) xs.push_back(static_cast<int32_t>(x));
   for (int64_t y = 0; y + size <= h; y += 7 * scale) ys.push_back(static_cast<int32_t>(y));
   xs.push_back(static_cast<int32_t>(w - size));
   ys.push_back(static_cast<int32_t>(h - size));
-  const int64_t nx = static_cast<int64_t>(xs.size()), ny = static_cast<int64_t>(ys.size());
+  const Grid at = grid(xs, ys, size);
   for (const Case& c : chosen) {
     const int boundary = c.isa % 2;
     std::vector<float> want[3];
-    whole_image(scorer, c, boundary, image.data(), h, w, row, xs, ys, size, want);
+    whole_image(scorer, c, boundary, image, xs, ys, size, want);
     for (int threads : {1, 5}) {
       std::vector<float> out[3];
       for (auto& v : out) v.assign(want[0].size(), kNan);
-      score_dense_cpu(scorer, image.data(), h, w, row, 3, {boundary, c.isa, c.fast, threads}, xs.data(), nx, ys.data(),
-                      ny, size, out[0].data(), out[1].data(), out[2].data());
+      score_dense_cpu(scorer, image, {boundary, c.isa, c.fast, threads}, at, out[0].data(), out[1].data(),
+                      out[2].data());
       for (int kind = 0; kind < 3; ++kind) expect(out[kind] == want[kind], "score_dense depends on its tiles");
     }
     std::vector<float> loss(want[0].size(), kNan), sobel(loss);
-    score_dense_cpu(scorer, image.data(), h, w, row, 3, {boundary, c.isa, c.fast, 3}, xs.data(), nx, ys.data(), ny,
-                    size, loss.data(), nullptr, sobel.data());
+    score_dense_cpu(scorer, image, {boundary, c.isa, c.fast, 3}, at, loss.data(), nullptr, sobel.data());
     expect(loss == want[0] && sobel == want[2], "score_dense depends on the scores requested");
   }
 }
@@ -231,7 +235,7 @@ void check_scores() {
     check_tiles(*scorer, scale, 7, 1590 / scale, cases());
     if (scale == 2) check_tiles(*scorer, scale, 50, 1590 / scale, {cases().back()});
     std::vector<float> none;
-    score_patches_cpu(*scorer, nullptr, nullptr, 0, 3 * 4 * scale, 4 * scale, 4 * scale, 3, {0, 0, false, 2},
+    score_patches_cpu(*scorer, {nullptr, 4 * scale, 4 * scale, 3 * 4 * scale, 3}, nullptr, 0, {0, 0, false, 2},
                       none.data(), none.data(), none.data());
     free_scorer(scorer);
   }
@@ -293,20 +297,20 @@ void check_blockiness() {
             for (int64_t y = 0; y + size < h; y += step) ys.push_back(static_cast<int32_t>(y));
             xs.push_back(static_cast<int32_t>(w - size));
             ys.push_back(static_cast<int32_t>(h - size));
-            const auto image = random_bytes(h * w * channels);
-            const int64_t nx = static_cast<int64_t>(xs.size()), ny = static_cast<int64_t>(ys.size());
+            const auto bytes = random_bytes(h * w * channels);
+            const Image image{bytes.data(), h, w, w * channels, channels};
             std::vector<float> one(xs.size() * ys.size(), kNan), four(one);
-            blockiness_cpu(image.data(), w * channels, channels, xs.data(), nx, ys.data(), ny, size, 1, one.data());
-            blockiness_cpu(image.data(), w * channels, channels, xs.data(), nx, ys.data(), ny, size, 4, four.data());
+            blockiness_cpu(image, grid(xs, ys, size), 1, one.data());
+            blockiness_cpu(image, grid(xs, ys, size), 4, four.data());
             expect(finite(one) && one == four, "blockiness depends on the threads, or left a window unwritten");
             if (channels == 1) {
               for (size_t i = 0; i < ys.size(); ++i)
                 for (size_t j = 0; j < xs.size(); ++j)
-                  expect(one[i * xs.size() + j] == block_artefacts(image, w, xs[j], ys[i], size),
+                  expect(one[i * xs.size() + j] == block_artefacts(bytes, w, xs[j], ys[i], size),
                          "blockiness differs from a plain loop");
             }
           }
-  blockiness_cpu(nullptr, 0, 3, nullptr, 0, nullptr, 0, 9, 2, nullptr);
+  blockiness_cpu({nullptr, 9, 9, 27, 3}, {nullptr, 0, nullptr, 0, 9}, 2, nullptr);
 }
 
 void check_suppress() {

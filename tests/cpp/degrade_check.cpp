@@ -44,9 +44,10 @@ void check_degradation() {
       for (uint8_t& b : bytes) b = static_cast<uint8_t>(generator());
       const size_t n = bytes.size();
       std::vector<float> x(n);
-      degrade_planes_cpu(bytes.data(), h, w, w * planes, static_cast<int>(planes), x.data());
+      degrade_planes_cpu({bytes.data(), h, w, w * planes, static_cast<int>(planes)}, x.data());
+      const Planes src{x.data(), planes, h, w};
       std::vector<uint8_t> back(n);
-      degrade_bytes_cpu(x.data(), h, w, static_cast<int>(planes), back.data());
+      degrade_bytes_cpu(src, back.data());
       expect(back == bytes, "degrade_bytes does not give back the bytes");
       std::vector<std::vector<float>> before;
       for (int isa = kBaseline; isa <= kAvx512; ++isa) {
@@ -59,20 +60,24 @@ void check_degradation() {
             degrade_kernel_cpu(size == 21 ? kSinc : kPlateau, size, 1.5, 0.7, 0.3, 1.2, kernel.data());
             degrade_row_cpu(kGaussian, size, 2.0, row.data());
             const std::vector<float> k(kernel.begin(), kernel.end()), r(row.begin(), row.end());
-            degrade_filter_cpu(x.data(), planes, h, w, k.data(), size, size, isa, threads, out(n));
-            degrade_separable_cpu(x.data(), planes, h, w, r.data(), size, r.data(), size, isa, threads, out(n));
-            degrade_unsharp_cpu(x.data(), planes, h, w, r.data(), size, 0.5f, 10.0f, isa, threads, out(n));
+            degrade_filter_cpu(src, k.data(), size, size, isa, threads, out(n));
+            degrade_separable_cpu(src, r.data(), size, r.data(), size, isa, threads, out(n));
+            degrade_unsharp_cpu(src, r.data(), size, 0.5f, 10.0f, isa, threads, out(n));
           }
           for (int filter = kArea; filter <= kNearestExact; ++filter)
             for (const int64_t oh : {int64_t{1}, (h + 2) / 3, 2 * h})
-              degrade_resize_cpu(x.data(), planes, h, w, filter, filter == kBicubic, 1.7, 2.0, oh, w / 2 + 1, isa,
-                                 threads, out(static_cast<size_t>(planes * oh * (w / 2 + 1))));
+              degrade_resize_cpu(src, filter, filter == kBicubic, 1.7, 2.0, oh, w / 2 + 1, isa, threads,
+                                 out(static_cast<size_t>(planes * oh * (w / 2 + 1))));
           for (const bool poisson : {false, true})
             for (const bool gray : {false, true}) {
-              std::copy(x.begin(), x.end(), out(n));
-              degrade_noise_cpu(made.back().data(), planes, h, w, poisson, 3.0f, gray, key, 2, isa, threads);
+              degrade_noise_cpu(src, poisson, 3.0f, gray, key, 2, isa, threads, out(n));
+              const std::vector<float> noisy = made.back();
+              std::copy(x.begin(), x.end(), made.back().begin());
+              float* const there = made.back().data();
+              degrade_noise_cpu({there, planes, h, w}, poisson, 3.0f, gray, key, 2, isa, threads, there);
+              expect(made.back() == noisy, "degrade_noise differs where it is made in place");
             }
-          degrade_thick_lines_cpu(x.data(), planes, h, w, threads, out(n));
+          degrade_thick_lines_cpu(src, threads, out(n));
           for (const auto& values : made)
             for (const float v : values) expect(!std::isnan(v), "a degradation left a value out");
           if (before.empty()) before = made;

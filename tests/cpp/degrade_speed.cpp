@@ -79,21 +79,17 @@ int main() {
   if (!(supported_isas() >> kAvx512 & 1U)) return std::puts("this processor has no AVX-512"), 0;
   std::vector<float> image(static_cast<size_t>(kValues)), out(image.size());
   for (size_t i = 0; i < image.size(); ++i) image[i] = static_cast<float>(i * 7919 % 256);
+  const Planes src{image.data(), kPlanes, kSide, kSide};
   const double rate = peak();
   std::printf("%.0f products and sums a nanosecond\n", rate * 1e-6);
 
   const auto separable = [&](int taps) {
     const std::vector<float> row(static_cast<size_t>(taps), 1.0f / static_cast<float>(taps));
-    return least(200, [&] {
-      degrade_separable_cpu(image.data(), kPlanes, kSide, kSide, row.data(), taps, row.data(), taps, kAvx512, 1,
-                            out.data());
-    });
+    return least(200, [&] { degrade_separable_cpu(src, row.data(), taps, row.data(), taps, kAvx512, 1, out.data()); });
   };
   const auto square = [&](int taps) {
     const std::vector<float> kernel(static_cast<size_t>(taps * taps), 1.0f / static_cast<float>(taps * taps));
-    return least(100, [&] {
-      degrade_filter_cpu(image.data(), kPlanes, kSide, kSide, kernel.data(), taps, taps, kAvx512, 1, out.data());
-    });
+    return least(100, [&] { degrade_filter_cpu(src, kernel.data(), taps, taps, kAvx512, 1, out.data()); });
   };
   const double turned = separable(1), copied = square(1);
   for (const int taps : {13, 21, 51}) {
@@ -102,15 +98,14 @@ int main() {
   }
   show("21 x 21", square(21), copied + kValues * 441 / rate);
   const std::vector<float> row(51, 1.0f / 51);
-  const double unsharp = least(100, [&] {
-    degrade_unsharp_cpu(image.data(), kPlanes, kSide, kSide, row.data(), 51, 0.5f, 10.0f, kAvx512, 1, out.data());
-  });
+  const double unsharp =
+      least(100, [&] { degrade_unsharp_cpu(src, row.data(), 51, 0.5f, 10.0f, kAvx512, 1, out.data()); });
   show("unsharp mask of 51 taps", unsharp, 2 * (turned + kValues * 2 * 51 / rate));
   const uint32_t key[4] = {1, 2, 3, 4};
   for (const bool poisson : {false, true}) {
     const double taken = least(100, [&] {
       out = image;
-      degrade_noise_cpu(out.data(), kPlanes, kSide, kSide, poisson, 0.5f, false, key, 1, kAvx512, 1);
+      degrade_noise_cpu({out.data(), kPlanes, kSide, kSide}, poisson, 0.5f, false, key, 1, kAvx512, 1, out.data());
     });
     std::printf("%s noise: %.3f ms, %.0f HR Mpixel/s\n", poisson ? "Poisson" : "Gaussian", taken,
                 kSide * kSide * 1e-3 / taken);

@@ -33,11 +33,11 @@ int main() {
   float* scores = out.data();
   Scorer* scorer = make_scorer({w1.data(), b1.data(), w2.data(), b2.data(), w3.data(), b3.data()}, head[0]);
   const ScoreOptions options{head[1], kBaseline, false, 1};
-  score_patches_cpu(*scorer, patches.data(), offsets.data(), n, row, h, w, head[5], options, scores, scores + n,
-                    scores + 2 * n);
+  const Image patch{patches.data(), h, w, row, head[5]};
+  score_patches_cpu(*scorer, patch, offsets.data(), n, options, scores, scores + n, scores + 2 * n);
   const int32_t origin = 0;
   for (int64_t i = 0; h == w && i < n; ++i)
-    score_dense_cpu(*scorer, patches.data() + i * bytes, h, w, row, head[5], options, &origin, 1, &origin, 1, h,
+    score_dense_cpu(*scorer, {patches.data() + i * bytes, h, w, row, head[5]}, options, {&origin, 1, &origin, 1, h},
                     scores + 3 * n + i, scores + 4 * n + i, scores + 5 * n + i);
   free_scorer(scorer);
   return std::fwrite(scores, sizeof(float), out.size(), stdout) == out.size() ? 0 : 1;

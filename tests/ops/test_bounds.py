@@ -103,15 +103,37 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
     scorer = compiled_.Scorer(*(w.ctypes.data for w in weights), 2)
     side = [0, -1, 2**31, 2**62]
     d = b + (1 << 13)
+    image, small, planes = compiled_.Image(b, 40, 40, 120, 3), compiled_.Image(b, 12, 12, 36, 3), (f, 1, 8, 8)
+    floats_ = compiled_.Planes(*planes)
 
-    def planes(dst: int, threads: int | None = None, isa: int | None = None) -> list[tuple[int, Any, str]]:
-        """What is wrong with planes [planes, h, w], which are the first four arguments."""
-        wrong: list[tuple[int, Any, str]] = [(0, 0, "src"), (dst, 0, "src|dst"), (1, -1, "planes"), (1, 2**62, "src")]
-        wrong += [(p, v, "[hw]") for p in (2, 3) for v in side]
-        wrong += [] if threads is None else [(threads, v, "threads") for v in (0, -1)]
+    def grid(size: int, nx: int = 1, ny: int = 1) -> Any:
+        return compiled_.Grid(i, nx, i, ny, size)
+
+    def windows(place: int, *sizes: int) -> list[tuple[int, Any, str]]:
+        """What is wrong with windows; the sizes are wrong too."""
+        return [(place, grid(v), "size|xs") for v in sizes] + [
+            (place, grid(32, -1), "xs"),
+            (place, grid(32, 1, 2**62), "xs"),
+            (place, compiled_.Grid(0, 1, i, 1, 32), "xs"),
+        ]
+
+    def planes_with(dst: int, threads: int, isa: int | None = None) -> list[tuple[int, Any, str]]:
+        """What is wrong with what degradations share."""
+        wrong: list[tuple[int, Any, str]] = [(dst, 0, "dst"), *((threads, v, "threads") for v in (0, -1))]
         return wrong + ([] if isa is None else [(isa, v, "isa") for v in (-1, 3)])
 
     return {
+        "Image": (
+            [b, 40, 40, 120, 3],
+            [(0, 0, "image"), (4, 2, "channels"), (4, -3, "channels"), (3, 2**62, "image")]
+            + [(3, v, "row_stride") for v in (119, 0, -1, -(2**62))]
+            + [(p, v, "[hw]|row_stride|image") for p in (1, 2) for v in side],
+        ),
+        "Planes": (
+            [*planes],
+            [(0, 0, "src"), (1, -1, "planes"), (1, 2**62, "src")] + [(p, v, "[hw]") for p in (2, 3) for v in side],
+        ),
+        "Grid": ([i, 1, i, 1, 9], []),
         "degrade_kernel": (
             [0, 7, 1.0, 1.0, 0.0, 1.0, d],
             [(0, -1, "kind"), (0, 4, "kind"), (6, 0, "size")] + [(1, v, "size") for v in (0, -1, 8, 4097, 2**31 - 1)],
@@ -121,40 +143,28 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
             [(0, 1, "kind"), (0, 5, "kind"), (3, 0, "size")] + [(1, v, "size") for v in (0, -1, 8, 4097, 2**31 - 1)],
         ),
         "degrade_filter": (
-            [f, 1, 8, 8, f, 3, 3, 0, 1, d],
-            planes(9, 8, 7) + [(4, 0, "kernel")] + [(p, v, "kernel") for p in (5, 6) for v in (0, -1, 4, 4097)],
+            [floats_, f, 3, 3, 0, 1, d],
+            planes_with(6, 5, 4) + [(1, 0, "kernel")] + [(p, v, "kernel") for p in (2, 3) for v in (0, -1, 4, 4097)],
         ),
         "degrade_separable": (
-            [f, 1, 8, 8, f, 3, f, 3, 0, 1, d],
-            planes(10, 9, 8) + [(4, 0, "column"), (6, 0, "row")]
-            + [(p, v, name) for p, name in ((5, "column"), (7, "row")) for v in (0, -1, 4, 4097)],
+            [floats_, f, 3, f, 3, 0, 1, d],
+            planes_with(7, 6, 5) + [(1, 0, "column"), (3, 0, "row")]
+            + [(p, v, name) for p, name in ((2, "column"), (4, "row")) for v in (0, -1, 4, 4097)],
         ),
         "degrade_resize": (
-            [f, 1, 8, 8, 1, True, 2.0, 2.0, 4, 4, 0, 1, d],
-            planes(12, 11, 10) + [(4, -1, "filter"), (4, 4, "filter")]
-            + [(p, v, "step") for p in (6, 7) for v in (0.0, -1.0, float("nan"), float("inf"), 2.0**21)]
-            + [(p, v, "out_[hw]") for p in (8, 9) for v in side],
+            [floats_, 1, True, 2.0, 2.0, 4, 4, 0, 1, d],
+            planes_with(9, 8, 7) + [(1, -1, "filter"), (1, 4, "filter")]
+            + [(p, v, "step") for p in (3, 4) for v in (0.0, -1.0, float("nan"), float("inf"), 2.0**21)]
+            + [(p, v, "out_[hw]") for p in (5, 6) for v in side],
         ),
-        "degrade_noise": (
-            [f, 1, 8, 8, False, 1.0, False, i, 0, 0, 1],
-            [*planes(0, 10, 9), (7, 0, "key")],
-        ),
+        "degrade_noise": ([floats_, False, 1.0, False, i, 0, 0, 1, f], [*planes_with(8, 7, 6), (4, 0, "key")]),
         "degrade_unsharp": (
-            [f, 1, 8, 8, f, 3, 0.5, 10.0, 0, 1, d],
-            planes(10, 9, 8) + [(4, 0, "row")] + [(5, v, "row") for v in (0, -1, 4, 4097)],
+            [floats_, f, 3, 0.5, 10.0, 0, 1, d],
+            planes_with(7, 6, 5) + [(1, 0, "row")] + [(2, v, "row") for v in (0, -1, 4, 4097)],
         ),
-        "degrade_thick_lines": ([f, 1, 8, 8, 1, d], planes(5, 4)),
-        "degrade_planes": (
-            [b, 8, 8, 24, 3, d],
-            [(0, 0, "src"), (5, 0, "dst"), (4, 2, "channels"), (3, 2**62, "src")]
-            + [(3, v, "src|row_stride") for v in (23, 0, -1, -(2**62))]
-            + [(p, v, "[hw]") for p in (1, 2) for v in side],
-        ),
-        "degrade_bytes": (
-            [f, 8, 8, 3, b],
-            [(0, 0, "src"), (4, 0, "dst"), (3, 2, "channels"), (3, -3, "channels")]
-            + [(p, v, "[hw]") for p in (1, 2) for v in side],
-        ),
+        "degrade_thick_lines": ([floats_, 1, d], planes_with(2, 1)),
+        "degrade_planes": ([small, d], [(1, 0, "dst")]),
+        "degrade_bytes": ([floats_, b], [(1, 0, "dst")]),
         "random_words": (
             [i, 0, 1, b],
             [(0, 0, "key"), (3, 0, "out")] + [(2, v, "groups") for v in (-1, 2**28, 2**62)],
@@ -166,10 +176,9 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
             + [(p, v, "[hw]") for p in (1, 2) for v in side],
         ),
         "resample": (
-            [f, 1, 8, 8, 2, True, 0, 1, f],
-            [(0, 0, "src"), (8, 0, "dst"), (1, -1, "x"), (1, 2**62, "x"), (4, 5, "scale"), (6, -1, "boundary")]
-            + [(7, 0, "threads")]
-            + [(p, v, "[hw]") for p in (2, 3) for v in [*side, 2**30]],
+            [floats_, 2, True, 0, 1, f],
+            [(5, 0, "dst"), (1, 5, "scale"), (3, -1, "boundary"), (4, 0, "threads")]
+            + [(0, compiled_.Planes(f, 1, *sides), "[hw]") for sides in ((2**30, 1), (1, 2**30))],
         ),
         "per_sample_mse": (
             [f, f, 2, 8, 1, f],
@@ -182,39 +191,23 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
         ),
         "suppress": ([i, i, i, i, 4, 0.5, b], [(0, 0, "image"), (6, 0, "keep"), (4, -1, "n"), (5, 1.0, "iou")]),
         "blockiness": (
-            [b, 40, 40, 120, 3, i, 1, i, 1, 9, 1, f],
-            [(0, 0, "image"), (11, 0, "out"), (4, 4, "channels"), (6, -1, "xs"), (8, 2**62, "xs"), (10, 0, "threads")]
-            + [(9, v, "size|xs") for v in (8, 41, 2**31, 2**32 + 9)]
-            + [(p, v, "[hw]|xs|ys") for p in (1, 2) for v in side],
+            [image, grid(9), 1, f],
+            [*windows(1, 8, 41, 2**31, 2**32 + 9), (2, 0, "threads"), (3, 0, "out")],
         ),
         "defects": (
-            [b, 40, 40, 120, 3, i, 1, i, 1, 32, f, 1, f],
-            [(0, 0, "image"), (10, 0, "weights"), (12, 0, "out"), (3, 119, "row_stride"), (4, 4, "channels")]
-            + [(6, -1, "xs"), (8, 2**62, "xs"), (11, 0, "threads")]
-            + [(9, v, "size|xs") for v in (14, 41, 2**31, 2**32 + 32)]
-            + [(p, v, "[hw]|xs|ys|row_stride") for p in (1, 2) for v in side],
+            [image, grid(32), f, 1, f],
+            [*windows(1, 14, 41, 2**31, 2**32 + 32), (2, 0, "weights"), (3, 0, "threads"), (4, 0, "out")],
         ),
-        "defect_features": (
-            [b, 40, 40, 120, 3, f],
-            [(0, 0, "image"), (5, 0, "out"), (3, 119, "row_stride"), (4, 2, "channels")]
-            + [(p, v, "[hw]|row_stride|image") for p in (1, 2) for v in side],
-        ),
-        "jpeg_trace": (
-            [b, 40, 40, 120, 3],
-            [(0, 0, "image"), (3, 119, "row_stride"), (4, 2, "channels")]
-            + [(p, v, "[hw]|row_stride|image") for p in (1, 2) for v in side],
-        ),
+        "defect_features": ([image, f], [(1, 0, "out")]),
+        "jpeg_trace": ([image], []),
         "score_patches": (
-            [scorer, b, i, 1, 36, 12, 12, 3, 0, 0, False, 1, f, f, f],
-            [(1, 0, "base"), (2, 0, "offsets"), (3, -1, "patches"), (3, 2**60, "patches"), (4, 35, "row_stride")]
-            + [(7, 2, "channels"), (8, 7, "boundary"), (9, 3, "isa"), (9, -1, "isa"), (11, 0, "threads")]
-            + [(p, v, "size_[hw]") for p in (5, 6) for v in side],
+            [scorer, small, i, 1, 0, 0, False, 1, f, f, f],
+            [(2, 0, "offsets"), (3, -1, "n"), (3, 2**60, "n"), (4, 7, "boundary"), (7, 0, "threads")]
+            + [(5, v, "isa") for v in (3, -1)],
         ),
         "score_dense": (
-            [scorer, b, 24, 24, 72, 3, 0, 0, False, 1, i, 1, i, 1, 12, f, f, f],
-            [(1, 0, "image"), (4, 71, "row_stride"), (5, 0, "channels"), (11, -1, "xs"), (13, 2**62, "xs")]
-            + [(14, v, "size|xs") for v in (0, 25, 2**31, 2**32 + 12)]
-            + [(p, v, "[hw]|xs|ys") for p in (2, 3) for v in side],
+            [scorer, image, grid(12), 0, 0, False, 1, f, f, f],
+            [*windows(2, 0, 41, 2**31, 2**32 + 12), (3, 7, "boundary"), (4, 3, "isa"), (6, 0, "threads")],
         ),
     }  # fmt: skip
 

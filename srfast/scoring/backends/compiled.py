@@ -9,7 +9,17 @@ import numpy as np
 
 from srfast.data.grid import Grid
 from srfast.errors import RunError
-from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, compiled, integer_kernels, isa_index, packed_scorer, score_batch
+from srfast.ops.native import (
+    BOUNDARIES,
+    SRCNN_SHAPES,
+    compiled,
+    grid_at,
+    image_at,
+    integer_kernels,
+    isa_index,
+    packed_scorer,
+    score_batch,
+)
 from srfast.runtime.threads import default_threads
 from srfast.scoring.backends.protocol import Scores, check_finite
 from srfast.scoring.network import Network
@@ -56,20 +66,20 @@ class NativeEngine:
         offsets = (grid.ys.astype(np.int64)[:, None] * w + grid.xs).reshape(-1) * c
         scores, target = self._outputs(len(offsets))
         compiled().score_patches(
-            self._scorer, image.ctypes.data, offsets.ctypes.data, len(offsets), w * c, grid.size, grid.size, c,
-            self._boundary, self._isa, self._fast, threads, *target,
+            self._scorer, image_at(image[: grid.size, : grid.size]), offsets.ctypes.data, len(offsets), self._boundary,
+            self._isa, self._fast, threads, *target,
         )  # fmt: skip
         return scores
 
     def dense(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         image = np.ascontiguousarray(image)
-        h, w, c = image.shape
+        h, w, _ = image.shape
+        whole = image_at(image[: h - h % self._scale, : w - w % self._scale])
         xs, ys = np.ascontiguousarray(grid.xs, np.int32), np.ascontiguousarray(grid.ys, np.int32)
         scores, target = self._outputs(len(grid))
         compiled().score_dense(
-            self._scorer, image.ctypes.data, h - h % self._scale, w - w % self._scale, w * c, c, self._boundary,
-            self._isa, self._fast, threads, xs.ctypes.data, len(xs), ys.ctypes.data, len(ys), grid.size, *target,
-        )  # fmt: skip
+            self._scorer, whole, grid_at(xs, ys, grid.size), self._boundary, self._isa, self._fast, threads, *target
+        )
         return scores
 
     def _outputs(self, n: int) -> tuple[Scores, tuple[int, int, int]]:
