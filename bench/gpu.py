@@ -31,9 +31,11 @@ SCALE = 2
 SIZE = 96
 FLOP_PER_PIXEL = 2 * (81 * 64 + 64 * 32 + 25 * 32)
 """Of SRCNN 9-1-5, without padding of the matrix products."""
+ROUNDS = 10
+"""Of measurements, in 0.6 s."""
 
 
-def seconds(run: Callable[[], Any], budget: float = 0.6, rounds: int = 10) -> dict[str, float]:
+def seconds(run: Callable[[], Any]) -> dict[str, float]:
     """Median, 20th and 80th percentile of a call's seconds on the device.
 
     A round is several calls between two events. The device waits in front of them until the host has queued them all: a
@@ -46,10 +48,10 @@ def seconds(run: Callable[[], Any], budget: float = 0.6, rounds: int = 10) -> di
     dispatch = time.perf_counter() - begin
     torch.cuda.synchronize()
     whole = time.perf_counter() - begin
-    calls = max(2, min(20, int(budget / rounds / max(whole, 1e-6))))
+    calls = max(2, min(20, int(0.6 / ROUNDS / max(whole, 1e-6))))
     cycles = int(2e9 * max(2 * calls * dispatch, 1e-4))  # a device cycle is half a nanosecond or so
     times: list[float] = []
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda._sleep(cycles)
         start.record()
@@ -59,7 +61,7 @@ def seconds(run: Callable[[], Any], budget: float = 0.6, rounds: int = 10) -> di
         end.synchronize()
         times.append(start.elapsed_time(end) / 1e3 / calls)
     low, median, high = np.percentile(times, [20, 50, 80])
-    return {"median": float(median), "p20": float(low), "p80": float(high), "runs": rounds * calls}
+    return {"median": float(median), "p20": float(low), "p80": float(high), "runs": ROUNDS * calls}
 
 
 def photographs(count: int) -> Tensor:

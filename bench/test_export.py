@@ -128,17 +128,16 @@ def test_lmdb(
     benchmark.pedantic(export, rounds=1, iterations=1)
 
 
-def once_each(runs: dict[str, Callable[[], Any]], rounds: int = 1) -> dict[str, float]:
-    """Best seconds of each, interleaved; the first call counts, as it does for the user."""
+def once_each(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Seconds of the first call of each, which counts, as it does for the user."""
     import time
 
-    best = dict.fromkeys(runs, float("inf"))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
+    seconds = {}
+    for name, run in runs.items():
+        start = time.perf_counter()
+        run()
+        seconds[name] = time.perf_counter() - start
+    return seconds
 
 
 def check_equal(ours: Path, theirs: Path) -> None:

@@ -26,13 +26,11 @@ def _eager(x: torch.Tensor, weights: Any, scale: int) -> Callable[[], Any]:
     return run
 
 
-def _agrees(
-    run: Callable[[], np.ndarray], x: torch.Tensor, weights: Any, scale: int, rtol: float
-) -> Callable[[], None]:
+def _agrees(run: Callable[[], np.ndarray], x: torch.Tensor, weights: Any, scale: int) -> Callable[[], None]:
     def check() -> None:
         with torch.inference_mode():
             expected = reference.score_patches(x, weights, scale, torch.float64).numpy()
-        np.testing.assert_allclose(run(), expected, rtol=rtol)
+        np.testing.assert_allclose(run(), expected, rtol=1e-4)
 
     return check
 
@@ -81,7 +79,7 @@ def test_score_patches(beside: Any, benchmark: Any, photographs: np.ndarray, sca
     seconds = beside(
         lambda: engine.batch(photographs[:32]),
         references,
-        _agrees(lambda: engine.batch(photographs[:8]), x[:8], network.weights, scale, 1e-4),
+        _agrees(lambda: engine.batch(photographs[:8]), x[:8], network.weights, scale),
     )
     pixels = 32 * 96 * 96
     benchmark.extra_info["mpix_s"] = pixels / seconds["subject"] / 1e6
@@ -121,7 +119,7 @@ def test_torch_compile(beside: Any, photographs: np.ndarray) -> None:
     beside(
         lambda: engine.batch(photographs[:32]),
         {"torch_compile": run},
-        _agrees(lambda: engine.batch(photographs[:8]), x[:8], network.weights, 2, 1e-4),
+        _agrees(lambda: engine.batch(photographs[:8]), x[:8], network.weights, 2),
     )
 
 
@@ -135,7 +133,7 @@ def test_isa(beside: Any, photographs: np.ndarray, isa: str) -> None:
     beside(
         lambda: engine.batch(photographs[:16]),
         {"best_isa": lambda: best.batch(photographs[:16])},
-        _agrees(lambda: engine.batch(photographs[:8]), x, network.weights, 2, 1e-4),
+        _agrees(lambda: engine.batch(photographs[:8]), x, network.weights, 2),
     )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
+from srfast.ops.blockiness import summed_area
+from srfast.ops.color import WEIGHTS
 from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages, check_inside
@@ -17,7 +19,6 @@ SIDE = 32
 """Side of the small copy of a patch."""
 RINGS, WEDGES = 4, 6
 _BATCH = 2048
-_Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
 
 
 def describe(
@@ -40,7 +41,7 @@ def describe(
         path = images.check(names[image])
         rgb = read_shrunk(path, float(sizes[size_of_image]))
         check_inside(path, x[group], y[group], size[group], rgb.shape[1], rgb.shape[0])
-        sums = summed(luma(rgb))
+        sums = summed_area(luma(rgb), 1)
         parts = [group[i : i + _BATCH] for i in range(0, len(group), _BATCH)]
         return np.concatenate([describe_copies(copies(sums, x[p], y[p], size[p])) for p in parts])
 
@@ -55,15 +56,7 @@ def describe(
 
 def luma(rgb: np.ndarray) -> np.ndarray:
     """Y of BT.601 [H, W] float32, 16 to 235, not rounded, of an RGB image [H, W, 3] uint8."""
-    return (rgb.reshape(-1, 3).astype(np.float32) @ _Y + np.float32(16)).reshape(rgb.shape[:2])
-
-
-def summed(plane: np.ndarray) -> np.ndarray:
-    """Summed-area table [H + 1, W + 1] float64 of a plane [H, W]: entry (i, j) is the sum of plane[:i, :j]."""
-    table = np.zeros((plane.shape[0] + 1, plane.shape[1] + 1))
-    np.cumsum(plane, axis=1, dtype=np.float64, out=table[1:, 1:])
-    np.cumsum(table[1:, 1:], axis=0, out=table[1:, 1:])
-    return table
+    return (rgb.reshape(-1, 3).astype(np.float32) @ WEIGHTS + np.float32(16)).reshape(rgb.shape[:2])
 
 
 def copies(sums: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, side: int = SIDE) -> np.ndarray:

@@ -12,6 +12,7 @@ from srfast.errors import InputError
 from srfast.models import layers
 from srfast.models.descriptor import Descriptor
 from srfast.ops import reference
+from srfast.ops.color import OFFSET, YCBCR
 from srfast.settings import PAIR_SCALE, PAIR_SCALES
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
@@ -133,11 +134,6 @@ class Upsampler(nn.Sequential):
         super().__init__(*(m for s in steps for m in (conv3(features, s * s * features), nn.PixelShuffle(s))))
 
 
-# MATLAB's rgb2ycbcr: RGB in [0, 1] -> Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255.
-_MATRIX = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
-_OFFSET = (16.0, 128.0, 128.0)
-
-
 class OnLuma(nn.Module):
     """Reconstructs Y with a network and up-samples chroma bicubically.
 
@@ -153,10 +149,10 @@ class OnLuma(nn.Module):
         super().__init__()
         self.net = net
         self.scale = scale
-        matrix = torch.tensor(_MATRIX, dtype=torch.float64) / 255
+        matrix = torch.from_numpy(YCBCR)
         self.register_buffer("matrix", matrix.float()[..., None, None], persistent=False)
         self.register_buffer("inverse", matrix.inverse().float()[..., None, None], persistent=False)
-        self.register_buffer("offset", torch.tensor(_OFFSET).view(1, 3, 1, 1) / 255, persistent=False)
+        self.register_buffer("offset", torch.from_numpy(OFFSET).float().view(1, 3, 1, 1), persistent=False)
 
     def forward(self, lr: Tensor) -> Tensor:
         if lr.shape[1] == 1:

@@ -7,7 +7,7 @@ import numpy as np
 from srfast.errors import InputError
 from srfast.ops import native
 from srfast.ops.checks import check_integer, check_windows
-from srfast.ops.color import rounded_luma
+from srfast.ops.color import rounded_y
 
 GRID = 8
 """Side of a JPEG block in pixels."""
@@ -70,8 +70,7 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
 
 def _by_tables(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
     """Computes the same by summed-area tables of each kind of difference."""
-    planes = [image[..., c].astype(np.int32) for c in range(image.shape[2])]
-    y = rounded_luma(*planes) if len(planes) == 3 else planes[0]
+    y = (rounded_y(image) if image.shape[2] == 3 else image[..., 0]).astype(np.int32)
     across, down = np.abs(np.diff(y, axis=1)), np.abs(np.diff(y, axis=0))
     on_columns = np.arange(1, y.shape[1]) % GRID == 0
     on_rows = np.arange(1, y.shape[0])[:, None] % GRID == 0
@@ -94,11 +93,18 @@ def _steps(starts: np.ndarray, size: int) -> np.ndarray:
     return (starts + size - 1) // GRID - starts // GRID
 
 
-def window_sums(values: np.ndarray, xs: np.ndarray, ys: np.ndarray, w: int, h: int) -> np.ndarray:
-    """Sums of the h x w windows of a map [len(ys), len(xs)], through a summed-area table: int64 of integers and
-    truth values, otherwise float64."""
+def summed_area(values: np.ndarray, first: int) -> np.ndarray:
+    """Table [H + 1, W + 1] of a map [H, W]: entry (i, j) is the sum of values[:i, :j], int64 of integers and truth
+    values, otherwise float64, and then summed along the axis ``first`` at first."""
     kind = np.float64 if values.dtype.kind == "f" else np.int64
     table = np.zeros((values.shape[0] + 1, values.shape[1] + 1), kind)
-    np.cumsum(np.cumsum(values, axis=0, dtype=kind), axis=1, out=table[1:, 1:])
+    np.cumsum(values, axis=first, dtype=kind, out=table[1:, 1:])
+    np.cumsum(table[1:, 1:], axis=1 - first, out=table[1:, 1:])
+    return table
+
+
+def window_sums(values: np.ndarray, xs: np.ndarray, ys: np.ndarray, w: int, h: int) -> np.ndarray:
+    """Sums of the h x w windows of a map, [len(ys), len(xs)]: int64 of integers and truth values, otherwise float64."""
+    table = summed_area(values, 0)
     top, bottom = table[ys], table[ys + h]
     return (bottom[:, xs + w] - top[:, xs + w]) - (bottom[:, xs] - top[:, xs])

@@ -8,10 +8,12 @@ import numpy as np
 
 LUMA = (65481, 128553, 24966)
 """The weights of R, G and B in thousandths, over a range of 255."""
+WEIGHTS: np.ndarray = np.array([w / 1000 for w in LUMA], np.float32) / np.float32(255)
+"""The same for float32 images of a range of 255."""
 
-# RGB in [0, 1] -> Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255.
-_YCBCR = np.array([[w / 1000 for w in LUMA], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
-_OFFSET = np.array([16.0, 128.0, 128.0]) / 255
+YCBCR = np.array([[w / 1000 for w in LUMA], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
+"""MATLAB's rgb2ycbcr: RGB in [0, 1] -> Y in [16, 235] / 255, Cb and Cr in [16, 240] / 255, with OFFSET added."""
+OFFSET = np.array([16.0, 128.0, 128.0]) / 255
 
 
 def rounded_luma(r: Any, g: Any, b: Any) -> Any:
@@ -50,9 +52,9 @@ def to_y(image: np.ndarray, protocol: Literal["classic", "rgb"]) -> np.ndarray:
 
 def to_ycbcr(rgb: np.ndarray) -> np.ndarray:
     """rgb2ycbcr in float64: [..., 3] in [0, 1] -> [..., 3], not rounded."""
-    return rgb @ _YCBCR.T + _OFFSET
+    return rgb @ YCBCR.T + OFFSET
 
 
 def from_ycbcr(ycc: np.ndarray) -> np.ndarray:
     """The inverse of ``to_ycbcr``."""
-    return (ycc - _OFFSET) @ np.linalg.inv(_YCBCR).T
+    return (ycc - OFFSET) @ np.linalg.inv(YCBCR).T

@@ -14,7 +14,16 @@ from torch import Tensor
 
 from srfast.errors import InputError, RunError
 from srfast.ops.checks import check_boundary, check_factor, check_scale
-from srfast.ops.native import BOUNDARIES, SRCNN_SHAPES, compiled, isa_index, packed_scorer, score_batch
+from srfast.ops.native import (
+    BOUNDARIES,
+    DTYPES,
+    SRCNN_SHAPES,
+    compiled,
+    imresize,
+    isa_index,
+    packed_scorer,
+    score_batch,
+)
 
 LIBRARY = torch.library.Library("srfast", "DEF")
 LIBRARY.define("imresize(Tensor img, float scale, str boundary) -> Tensor")
@@ -23,13 +32,12 @@ LIBRARY.define("upsample(Tensor x, int scale, str boundary) -> Tensor")
 LIBRARY.define("per_sample_mse(Tensor a, Tensor b) -> Tensor")
 LIBRARY.define("score_patches(Tensor patches, Tensor[] weights, int scale, str boundary, str isa, bool fast) -> Tensor")
 
-DTYPES = {torch.uint8: 0, torch.float32: 1, torch.float64: 2, torch.uint16: 3}
 registered: Any = torch.ops.srfast
 
 
 def check_image(img: Tensor) -> None:
     """Checks an image [H, W, C] of a type that imresize takes."""
-    if img.dtype not in DTYPES:
+    if str(img.dtype).removeprefix("torch.") not in DTYPES:
         raise TypeError(f"img: expected uint8, uint16, float32 or float64, got {img.dtype}")
     if img.ndim != 3 or 0 in img.shape[:2]:
         raise InputError(f"img: expected [H, W, C] with at least 1 x 1 pixels, got shape {list(img.shape)}")
@@ -77,20 +85,11 @@ def check_weights(weights: list[Tensor]) -> None:
             raise TypeError(f"weights: expected float32 tensors on the CPU, got {w.dtype} on {w.device}")
 
 
-def resized(n: int, scale: float) -> int:
-    """ceil(scale * n) as MATLAB computes it, in float64."""
-    return math.ceil(scale * n)
-
-
 def _imresize(img: Tensor, scale: float, boundary: str) -> Tensor:
     check_image(img)
     check_factor(scale)
     check_boundary(boundary)
-    src = img.contiguous()
-    h, w, c = src.shape
-    out = torch.empty((resized(h, scale), resized(w, scale), c), dtype=src.dtype)
-    compiled().imresize(src.data_ptr(), h, w, c, scale, BOUNDARIES[boundary], DTYPES[src.dtype], out.data_ptr())
-    return out
+    return torch.from_numpy(imresize(img.detach().numpy(), scale, BOUNDARIES[boundary]))
 
 
 def _resample(x: Tensor, scale: int, up: bool, boundary: str) -> Tensor:

@@ -71,11 +71,11 @@ def _runs(device: torch.device) -> bool:
     return has_kernels() and refusal(device) is None
 
 
-def unsupported(device: torch.device | str = "cuda") -> str | None:
+def unsupported() -> str | None:
     """Why neither the CUDA nor the Triton kernels run on the GPU; None if they do."""
-    major, minor = torch.cuda.get_device_capability(device)
+    major, minor = torch.cuda.get_device_capability()
     if (major, minor) < LEAST_CAPABILITY:
-        return f"{torch.cuda.get_device_name(device)} has compute capability {major}.{minor}, and 8.0 is the least"
+        return f"{torch.cuda.get_device_name()} has compute capability {major}.{minor}, and 8.0 is the least"
     return None
 
 
@@ -130,7 +130,7 @@ def _degrade_plain(
 ) -> Any:
     _check_patches(patches, scale, boundary, dtype)
     patches = patches.contiguous()
-    y = reference.luma(patches) if patches.shape[-1] == 3 else patches[..., 0].clone()
+    y = reference.luma(patches).clone()  # of one channel it would be a view
     small = reference.resample_uint8(y, 1 / scale, boundary)
     plane = torch.empty(0, dtype=torch.float64, device=y.device)
     totals = torch.empty(0, dtype=torch.float64, device=y.device)

@@ -74,9 +74,11 @@ def resample_uint8(x: Tensor, scale: float, boundary: str = "symmetric") -> Tens
     return torch.floor(x @ cols.T + (0.5 + 1e-9)).clamp(0, 255).to(torch.uint8)
 
 
-def luma(rgb: Tensor) -> Tensor:
-    """uint8 RGB [..., 3] -> uint8 Y [...]: BT.601, rounded half up (exact)."""
-    return color.rounded_luma(*rgb.long().unbind(-1)).to(torch.uint8)
+def luma(image: Tensor) -> Tensor:
+    """uint8 [..., 3] RGB, or [..., 1], which is Y itself -> uint8 Y [...]: BT.601, rounded half up (exact)."""
+    if image.shape[-1] == 1:
+        return image[..., 0]
+    return color.rounded_luma(*image.long().unbind(-1)).to(torch.uint8)
 
 
 def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
@@ -108,7 +110,7 @@ def squared_error(
     boundary: str = "symmetric",
 ) -> Tensor:
     """Squared-error maps [N, H, W] of uint8 patches [N, H, W, 3 or 1]; weights None mean plain bicubic up-sampling."""
-    y = luma(patches) if patches.shape[-1] == 3 else patches[..., 0]
+    y = luma(patches)
     up = degrade(y, scale, dtype, boundary)
     sr = up if weights is None else 255 * srcnn(up / 255, weights)
     return (sr[:, 0] - y.to(dtype)).square()
@@ -139,7 +141,7 @@ def sobel(patches: Tensor) -> Tensor:
 
 def sobel_map(patches: Tensor) -> Tensor:
     """0.5 |Gx| + 0.5 |Gy| of each pixel, float64 [N, H, W]."""
-    y = (luma(patches) if patches.shape[-1] == 3 else patches[..., 0]).double()[:, None]
+    y = luma(patches).double()[:, None]
     gx = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]], dtype=torch.float64, device=y.device)
     grad = F.conv2d(_reflect101(_reflect101(y, -1), -2), torch.stack([gx, gx.T])[:, None])
     return grad.abs().sum(1) / 2

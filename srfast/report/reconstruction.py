@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from srfast.errors import InputError
-from srfast.ops.native import BOUNDARIES, available, compiled
+from srfast.ops.color import WEIGHTS, rounded_y
+from srfast.ops.native import BOUNDARIES, available, imresize
 from srfast.scoring.network import Network, load_network
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ GAIN = 8
 OVERLAP = 32
 """LR pixels around a patch that a network from LR to SR gets in dense mode; for the table it got the whole image."""
 _BLOCK = 40
-_Y = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255)
-_DTYPES: dict[Any, int] = {np.dtype(np.uint8): 0, np.dtype(np.float32): 1}
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class Reconstruction:
         x, y = x - left, y - top
         inside = np.s_[y : y + size, x : x + size]
         lr = self._resized(seen, 1 / s)
-        plane = _luma(seen)
+        plane = rounded_y(seen)
         sr, colours = self._reconstructed(lr, self._resized(plane[..., None], 1 / s))
         difference = (sr - plane)[inside]
         if colours is not None:
@@ -100,7 +99,7 @@ class Reconstruction:
         else:
             # The network reconstructs Y; the colours are those of bicubic up-sampling, as everywhere in this field.
             colour = self._resized(lr.astype(np.float32), s)[inside]
-            colour = colour + ((sr[inside] - 16) - colour @ _Y)[..., None] * np.float32(255 / 219)
+            colour = colour + ((sr[inside] - 16) - colour @ WEIGHTS)[..., None] * np.float32(255 / 219)
         return Panels(
             lr[y // s : (y + size) // s, x // s : (x + size) // s],
             _bytes(colour),
@@ -119,12 +118,7 @@ class Reconstruction:
     def _resized(self, image: np.ndarray, scale: float) -> np.ndarray:
         """``srfast.imresize`` of [H, W, C] uint8 or float32, with sides that are multiples of the scale,
         without torch."""
-        image = np.ascontiguousarray(image)
-        h, w, c = image.shape
-        out = np.empty((round(h * scale), round(w * scale), c), image.dtype)
-        boundary = BOUNDARIES[self.boundary]
-        compiled().imresize(image.ctypes.data, h, w, c, scale, boundary, _DTYPES[image.dtype], out.ctypes.data)
-        return out
+        return imresize(image, scale, BOUNDARIES[self.boundary])
 
 
 def srcnn(plane: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -147,14 +141,6 @@ def srcnn(plane: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         for j in range(5):
             out += taps[i, j, i : i + h, j : j + w]
     return out
-
-
-def _luma(rgb: np.ndarray) -> np.ndarray:
-    """Y of BT.601 [H, W] uint8, rounded half up in integers, as every backend has it."""
-    from srfast.ops.color import rounded_luma
-
-    r, g, b = (rgb[..., i].astype(np.int64) for i in range(3))
-    return np.asarray(rounded_luma(r, g, b)).astype(np.uint8)
 
 
 def _bytes(values: np.ndarray) -> np.ndarray:

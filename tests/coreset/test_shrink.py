@@ -16,11 +16,12 @@ from PIL import Image
 
 import srfast
 from srfast.coreset.duplicates import find_duplicates
-from srfast.coreset.features import copies, describe, luma, summed
+from srfast.coreset.features import copies, describe, luma
 from srfast.coreset.joining import join_columns
 from srfast.coreset.limits import NEVER, separate
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
+from srfast.ops.blockiness import summed_area
 from srfast.report.pictures import cut
 from srfast.report.scores import KEPT, read_scores
 from srfast.scoring.scored import ScoredImages
@@ -133,7 +134,7 @@ def test_features(coreset: Path) -> None:
     table = srfast.CoreSet.read(coreset)
     features = describe(table, np.arange(len(table)), ScoredImages.of(table.meta), lambda small: small)
     for row in range(len(table)):
-        sums = summed(luma(np.ascontiguousarray(tile(table, row)[1])))
+        sums = summed_area(luma(np.ascontiguousarray(tile(table, row)[1])), 1)
         zero = np.zeros(1, np.int64)
         np.testing.assert_allclose(features[row], copies(sums, zero, zero, np.array([SIZE]))[0], atol=1e-3)
 

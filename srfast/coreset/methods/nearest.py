@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.features import copies, describe, luma, spectrum, standardised, summed
+from srfast.coreset.features import copies, describe, luma, spectrum, standardised
 from srfast.coreset.settings import SelectArguments
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
+from srfast.ops.blockiness import summed_area
 from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages
@@ -74,7 +75,7 @@ def _target(table: Rows, target: Any, rng: np.random.Generator) -> np.ndarray:
         rgb = read_rgb(path)
         grid = Grid.over(rgb.shape[0], rgb.shape[1], scale, patch, stride)
         y, x = (c.reshape(-1) for c in np.meshgrid(grid.ys, grid.xs, indexing="ij"))
-        return spectrum(copies(summed(luma(rgb)), x, y, np.full(len(x), patch))) if len(x) else np.empty((0, 0))
+        return spectrum(copies(summed_area(luma(rgb), 1), x, y, np.full(len(x), patch))) if len(x) else np.empty((0, 0))
 
     with closing(ordered_map(of_image, [f.path for f in find_images(target)], cores())) as results:
         per_image = [features for _, features in results if len(features)]

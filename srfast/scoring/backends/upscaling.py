@@ -66,7 +66,7 @@ class Upscaler:
             return torch.cat(rows)[None]
         with without_tf32():
             sr = tiling.run(self.network, planes, "scorer")
-        return (self._luma(sr) - _rounded(hr.to(self.device)).float()).square()
+        return (self._luma(sr) - reference.luma(hr.to(self.device)).float()).square()
 
     @_running
     def dense(self, hr: Tensor, lr: Tensor, grid: Grid) -> np.ndarray:
@@ -106,7 +106,7 @@ class Upscaler:
         """The squared-error map of the area of a tile."""
         s = self.network.scale
         whole = hr[s * tile.rows.start : s * tile.rows.stop, s * tile.columns.start : s * tile.columns.stop]
-        target = _rounded(whole.to(self.device)).float()
+        target = reference.luma(whole.to(self.device)).float()
         with without_tf32():
             error = (self._luma(tile.run(self.network, planes))[0] - target).square()
             if not self._looked_at:
@@ -139,7 +139,7 @@ class Upscaler:
         """The input of the network, float32 [N, C, h, w] in [0, 1]."""
         lr = lr.to(self.device)
         if self.network.color == "y":
-            return _rounded(lr)[:, None].float() / 255
+            return reference.luma(lr)[:, None].float() / 255
         return lr.movedim(-1, 1).expand(-1, 3, -1, -1).float() / 255
 
     def _luma(self, sr: Tensor) -> Tensor:
@@ -158,7 +158,7 @@ class UpscalerEngine(MapEngine):
 
     def errors(self, patches: np.ndarray) -> np.ndarray:
         hr = torch.from_numpy(np.array(patches, order="C")).to(self._upscaler.device)
-        source = _rounded(hr)[..., None] if self._upscaler.network.color == "y" else hr
+        source = reference.luma(hr)[..., None] if self._upscaler.network.color == "y" else hr
         lr = reference.resample_uint8(source.movedim(-1, 1), 1 / self.network.scale, self.boundary).movedim(1, -1)
         return self._upscaler.errors(hr, lr).cpu().numpy()
 
@@ -171,7 +171,7 @@ class UpscalerEngine(MapEngine):
         scale = self.network.scale
         if self._upscaler.network.color == "y":
             step = max(1, self.pixels_per_batch // hr.shape[1])
-            hr = torch.cat([_rounded(hr[i : i + step]) for i in range(0, len(hr), step)])[..., None]
+            hr = torch.cat([reference.luma(hr[i : i + step]) for i in range(0, len(hr), step)])[..., None]
         if native.available():
             return imresize(hr, 1 / scale, boundary=self.boundary)  # type: ignore[arg-type]
         return reference.resample_uint8(hr.movedim(-1, 0), 1 / scale, self.boundary).movedim(0, -1)
@@ -206,11 +206,6 @@ def make_upscaler(
     if not isinstance(module, nn.Module):
         module = Function(module)
     return Upscaler(Descriptor.of(module, network.scale, network.name, color), torch.device(device), overlap)
-
-
-def _rounded(image: Tensor) -> Tensor:
-    """uint8 [..., 3 or 1] -> uint8 Y [...]."""
-    return reference.luma(image) if image.shape[-1] == 3 else image[..., 0]
 
 
 _PIXELS = 1 << 20
