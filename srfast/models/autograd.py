@@ -23,8 +23,7 @@ class PReLU(nn.PReLU):
     def forward(self, x: Tensor) -> Tensor:
         if not _eager_on_cpu(x) or not torch.is_grad_enabled():
             return super().forward(x)
-        out: Tensor = _PReLU.apply(x, self.weight.to(x.dtype))
-        return out
+        return _PReLU.apply(x, self.weight.to(x.dtype))
 
 
 class _PReLU(torch.autograd.Function):
@@ -63,8 +62,7 @@ def upsample(x: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
         return F.conv_transpose2d(x, weight, bias, stride, padding, more)
     if torch.is_autocast_enabled("cpu"):
         x, weight, bias = (t.to(torch.get_autocast_dtype("cpu")) for t in (x, weight, bias))
-    out: Tensor = _Upsample.apply(x, weight, bias, scale, halo)
-    return out
+    return _Upsample.apply(x, weight, bias, scale, halo)
 
 
 def to_plane(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

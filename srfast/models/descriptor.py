@@ -53,14 +53,9 @@ class Descriptor:
         attributes ``color``, ``receptive`` and ``multiple``, if it has them. None for the planes takes the attribute,
         or the input of the first convolution. Raises InputError if neither says how many planes the module takes."""
         receptive, multiple = getattr(model, "receptive", None), getattr(model, "multiple", 1)
-        return cls(
-            model,
-            name or type(model).__name__,
-            scale,
-            color or _color_of(model),
-            receptive if isinstance(receptive, int) else None,
-            multiple if isinstance(multiple, int) else 1,
-        )
+        receptive = receptive if isinstance(receptive, int) else None
+        multiple = multiple if isinstance(multiple, int) else 1
+        return cls(model, name or type(model).__name__, scale, color or _color_of(model), receptive, multiple)
 
 
 def _color_of(model: nn.Module) -> Literal["y", "rgb"]:

@@ -50,8 +50,7 @@ def windowed_context(depths: tuple[int, ...], window: int, after: int) -> int:
         for depth in reversed(depths):
             at -= 1
             for layer in reversed(range(depth)):
-                shift = window // 2 if layer % 2 else 0
-                at -= (at - shift) % window
+                at -= (at - (window // 2 if layer % 2 else 0)) % window
         widest = max(widest, start - at + 1)
     return widest + -widest % window
 
@@ -139,8 +138,7 @@ def swinir(
         resi_connection="1conv",
     )
     # After the groups: the up-sampler's convolutions (3 LR pixels, 1 when direct) and the one over the body.
-    context = windowed_context(depths, window, 2 if direct else 4)
-    return Foreign(net, scale, multiple=window, receptive=context)
+    return Foreign(net, scale, multiple=window, receptive=windowed_context(depths, window, 2 if direct else 4))
 
 
 def swinir_light(
@@ -238,8 +236,7 @@ def compact(scale: int = 2, *, features: int = 64, convs: int = 16) -> Foreign:
         convs: Convolutions between the first and the last.
     """
     net = _build("Compact", num_feat=features, num_conv=convs, upscale=scale)
-    inner = [layer for layer in net.body if isinstance(layer, nn.Conv2d)][1:-1]
-    for layer in inner:
+    for layer in [layer for layer in net.body if isinstance(layer, nn.Conv2d)][1:-1]:
         nn.init.dirac_(layer.weight)
         layers.zero_bias(layer)
     return Foreign(net, scale, receptive=convs + 2)
@@ -320,15 +317,8 @@ def realplksr(
         kernel: Side of the large convolution, odd.
         split: Share of the channels that it takes.
     """
-    net = _build(
-        "RealPLKSR",
-        "PLKSR",
-        dim=features,
-        n_blocks=blocks,
-        upscaling_factor=scale,
-        kernel_size=kernel,
-        split_ratio=split,
-    )
+    sizes = {"dim": features, "n_blocks": blocks, "kernel_size": kernel, "split_ratio": split}
+    net = _build("RealPLKSR", "PLKSR", upscaling_factor=scale, **sizes)
     for layer in net.modules():
         if isinstance(layer, nn.GroupNorm):
             nn.init.zeros_(layer.weight)

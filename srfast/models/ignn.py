@@ -5,20 +5,20 @@ Zhou, Zhang, Zuo, Loy, "Cross-Scale Internal Graph Neural Network for Image Supe
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError, RunError, inside
 from srfast.models import layers
+from srfast.models.loading import load_state
 
 _INITIAL = 0.1
 _PATCH = 3
 _STRIDE = 2
+_EPS = 1e-5
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
@@ -104,7 +104,7 @@ def nearest(query: Tensor, database: Tensor, scale: int, neighbours: int, window
     return index, torch.stack(labels, 1)
 
 
-def aggregate(x: Tensor, index: Tensor, scale: int, eps: float = 1e-5) -> Tensor:
+def aggregate(x: Tensor, index: Tensor, scale: int) -> Tensor:
     """Patch aggregation of one neighbour: an HR map [N, C, scale * h, scale * w] made of LR patches.
 
     Patch p of 3 x 3 pixels of the LR map ``x`` [N, C, h, w] becomes the 3 scale x 3 scale patch of ``x`` that the
@@ -116,8 +116,8 @@ def aggregate(x: Tensor, index: Tensor, scale: int, eps: float = 1e-5) -> Tensor
     large = unfold(x[..., : h // scale * scale, : w // scale * scale], (h // scale, w // scale), scale)
     large = torch.take_along_dim(large, index[:, None], 2).view(n, c, -1, index.shape[1])
     own = unfold(x, (h, w)).view(n, c, -1, index.shape[1])
-    large = (large - large.mean(2, keepdim=True)) * (large.var(2, keepdim=True) + eps).rsqrt()
-    large = large * (own.var(2, keepdim=True) + eps).sqrt() + own.mean(2, keepdim=True)
+    large = (large - large.mean(2, keepdim=True)) * (large.var(2, keepdim=True) + _EPS).rsqrt()
+    large = large * (own.var(2, keepdim=True) + _EPS).sqrt() + own.mean(2, keepdim=True)
     return fold(large.flatten(1, 2), (h, w), scale)
 
 
@@ -144,14 +144,15 @@ class Matcher(nn.Module):
     def load(self, path: str | Path) -> None:
         """Takes the two convolutions from a state dict of torchvision's ``vgg19``, .safetensors or .pth, whole or its
         features alone. Raises InputError if the file is missing or unreadable, or holds other weights."""
-        weights = _read(Path(path))
+        with inside("matcher: "):
+            weights = load_state(path)
         for conv, number in ((self.conv1, 0), (self.conv2, 2)):
             for kind, parameter in (("weight", conv.weight), ("bias", conv.bias)):
                 name = f"features.{number}.{kind}"
                 value = weights.get(name, weights.get(f"{number}.{kind}"))
                 assert parameter is not None
-                if not isinstance(value, Tensor) or value.shape != parameter.shape:
-                    came = "nothing" if value is None else f"{tuple(getattr(value, 'shape', ()))}"
+                if value is None or value.shape != parameter.shape:
+                    came = "nothing" if value is None else tuple(value.shape)
                     raise InputError(f"matcher: expected {name} {tuple(parameter.shape)} in {path}, got {came}")
                 parameter.data.copy_(value)
         self.loaded.fill_(1)
@@ -166,22 +167,6 @@ class Matcher(nn.Module):
         return self.conv2(self.conv1((rgb - self.mean) / self.std).relu()).relu()
 
 
-def _read(path: Path) -> Mapping[str, object]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"matcher: cannot read {path}: {reason}") from error
-    if not isinstance(weights, Mapping):
-        raise InputError(f"matcher: expected a state dict in {path}, got {type(weights).__name__}")
-    return weights
-
-
 class GraphAggregation(nn.Module):
     """GraphAgg (Figure 2): features and graph -> enriched LR and HR features.
 
@@ -192,7 +177,7 @@ class GraphAggregation(nn.Module):
     networks run at LR.
     """
 
-    def __init__(self, features: int, scale: int, labels: int = 64, weight: float = 0.1) -> None:
+    def __init__(self, features: int, scale: int, weight: float = 0.1) -> None:
         super().__init__()
         self.scale = scale
         self.down = nn.Sequential(
@@ -203,9 +188,7 @@ class GraphAggregation(nn.Module):
             layers.conv3(features, features),
         )
         self.score_lr, self.score_hr = (
-            nn.Sequential(
-                nn.Conv2d(labels, 64, 1), layers.ResidualBlock(64, kernel=1, weight=weight), nn.Conv2d(64, 1, 1)
-            )
+            nn.Sequential(nn.Conv2d(64, 64, 1), layers.ResidualBlock(64, kernel=1, weight=weight), nn.Conv2d(64, 1, 1))
             for _ in range(2)
         )
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from srfast.errors import InputError
-from srfast.models import layers
 from srfast.models.descriptor import Descriptor
 from srfast.ops import reference
 from srfast.ops.color import OFFSET, YCBCR
@@ -156,13 +155,12 @@ class OnLuma(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         if lr.shape[1] == 1:
-            out: Tensor = self.net(lr)
-            return out
-        with layers.full_precision(lr):
+            return self.net(lr)
+        with full_precision(lr):
             ycc = nn.functional.conv2d(lr, self.matrix) + self.offset
-            chroma = layers.bicubic(ycc[:, 1:], self.scale)
+            chroma = bicubic(ycc[:, 1:], self.scale)
         sr = torch.cat([self.net(ycc[:, :1]), chroma], 1)
-        with layers.full_precision(sr):
+        with full_precision(sr):
             return nn.functional.conv2d(sr - self.offset, self.inverse)
 
 
@@ -171,8 +169,7 @@ def rgb(model: nn.Module, scale: int | None = None) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected a module, got {model!r}")
     own = getattr(model, "scale", None)
-    if scale is None:
-        scale = own
+    scale = own if scale is None else scale
     if scale not in PAIR_SCALES or isinstance(scale, bool) or own not in (None, scale):
         expected = f"{own}, the scale of the model" if own in PAIR_SCALES else PAIR_SCALE.expected
         raise InputError(f"scale: expected {expected}, got {scale!r}")

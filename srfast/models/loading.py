@@ -211,11 +211,14 @@ def _centred_kernel(state: dict[str, Tensor], model: str, scale: int, options: M
 def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descriptor:
     try:
         name, scale, options = str(about["model"]), int(about["scale"]), about.get("options", {})
-        if not _known(name):
-            raise ValueError(f"those of {name}, a module of the caller's: load_state_dict of that module takes them")
+        try:
+            description = models.describe(name)
+        except InputError:
+            own = "a module of the caller's: load_state_dict of that module takes them"
+            raise ValueError(f"those of {name}, {own}") from None
         options = dict(json.loads(options) if isinstance(options, str) else options)
         # A file that the model needed when it was trained is in its weights.
-        options.pop(models.describe(name).asset, None)
+        options.pop(description.asset, None)
         _check_sizes(name, scale, options, weights)
         model = models.create(name, scale, **options)
         model.load_state_dict(weights)
@@ -223,15 +226,7 @@ def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descr
     except Exception as error:
         reason = " ".join(str(error).split())[:160]
         raise InputError(f"{path}: expected the weights of the model its metadata name, got {reason}") from None
-    description = models.describe(name)
     return Descriptor.of(model, scale, description.name, description.color)
-
-
-def _known(name: str) -> bool:
-    try:
-        return bool(models.describe(name))
-    except InputError:
-        return False
 
 
 def _check_sizes(name: str, scale: int, options: dict[str, Any], weights: dict[str, Tensor]) -> None:
@@ -255,23 +250,18 @@ def _check_sizes(name: str, scale: int, options: dict[str, Any], weights: dict[s
 
 def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
     if find_spec("spandrel") is None:
-        near = nearest(weights)
-        hint = f" ({near})" if near else ""
-        raise RunError(f"{path}: foreign weights need spandrel{hint}", hint="pip install 'srfast[train]'")
+        near = f" ({near})" if (near := nearest(weights)) else ""
+        raise RunError(f"{path}: foreign weights need spandrel{near}", hint="pip install 'srfast[train]'")
     from spandrel import ImageModelDescriptor, ModelLoader, UnsupportedModelError
 
     try:
         descriptor = ModelLoader(device="cpu").load_from_state_dict(dict(weights))
     # It recognises by a few names, and fails in many ways where the others do not fit.
     except Exception as error:
-        near = nearest(weights)
-        known = (
-            "an unknown architecture" if isinstance(error, UnsupportedModelError) else "one whose tensors do not fit"
-        )
-        raise InputError(
-            f"{path}: expected a super-resolution network that srfast or spandrel knows, got {known}",
-            hint=near,
-        ) from None
+        unknown = isinstance(error, UnsupportedModelError)
+        known = "an unknown architecture" if unknown else "one whose tensors do not fit"
+        message = f"{path}: expected a super-resolution network that srfast or spandrel knows, got {known}"
+        raise InputError(message, hint=nearest(weights)) from None
     name = descriptor.architecture.name
     wanted = ("Restoration",) if descriptor.scale == 1 else ("SR", "FaceSR")
     if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in wanted:
@@ -298,8 +288,7 @@ class _Descriptor(nn.Module):
         self._call = descriptor
 
     def forward(self, lr: Tensor) -> Tensor:
-        out: Tensor = self._call(lr.clone())
-        return out
+        return self._call(lr.clone())
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

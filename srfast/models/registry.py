@@ -194,12 +194,9 @@ def describe(model: Buildable) -> Description:
         return Description(str(path), str(path), _color(plugins.from_file(model)), "a model of the user's")
     if point := plugins.added(GROUP).get(model):
         return Description(model, point.value, _color(plugins.loaded(GROUP, model)), f"added by {point.module}")
-    near = did_you_mean(model, names())
-    known = ", ".join(names())
-    raise InputError(
-        f"model: expected one of {known}, or FILE.py:NAME, got {model!r}",
-        hint=f"did you mean {near}?" if near else None,
-    )
+    near, known = did_you_mean(model, names()), ", ".join(names())
+    message = f"model: expected one of {known}, or FILE.py:NAME, got {model!r}"
+    raise InputError(message, hint=f"did you mean {near}?" if near else None)
 
 
 def is_module(value: object) -> bool:
@@ -217,17 +214,15 @@ def _of_object(model: Any) -> Description:
         color = _color(model)
     else:
         raise InputError(f"model: expected a name, FILE.py:NAME, a module or its class, got {model!r}")
-    kind = type(model) if is_module(model) else model
-    return Description(
-        getattr(kind, "__qualname__", type(model).__name__), "", color, "a model of the user's", build=model
-    )
+    name = getattr(type(model) if is_module(model) else model, "__qualname__", type(model).__name__)
+    return Description(name, "", color, "a model of the user's", build=model)
 
 
 def _color(factory: Any) -> Literal["y", "rgb"]:
-    color = getattr(factory, "color", "rgb")
+    color: Any = getattr(factory, "color", "rgb")
     if color not in ("y", "rgb"):
         raise InputError(f"model: expected an attribute color of 'y' or 'rgb', got {color!r}")
-    return "y" if color == "y" else "rgb"
+    return color
 
 
 def weights_of(model: str | os.PathLike[str]) -> Path | None:

@@ -69,13 +69,10 @@ def super_resolve(network: Descriptor, lr: Tensor, tile: int | None = None) -> T
 
     The tiles are those of ``tiles``, exact if the network declares its receptive field. Networks that do not, or that
     span the image (pooled attention), run whole unless ``tile``, the side of one in LR pixels, is given (0 never
-    tiles); then tiles overlap by ``OVERLAP`` pixels, and the seams are approximate. Raises InputError if the tile is
-    negative, or the network returned another shape.
+    tiles); then tiles overlap by ``OVERLAP`` pixels, and the seams are approximate. Raises InputError if the network
+    returned another shape.
     """
-    if tile is not None and tile < 0:
-        raise InputError(f"tile: expected 0 or a positive number of LR pixels, got {tile}")
-    scale = network.scale
-    h, w = lr.shape[-2:]
+    scale, (h, w) = network.scale, lr.shape[-2:]
     if tile is None:
         tile = TILE if network.receptive is not None and h * w > WHOLE_PIXELS else 0
     if tile == 0 or tile >= max(h, w):

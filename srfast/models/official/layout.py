@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -38,6 +39,17 @@ class Layout:
     """Our range, if a mean shift comes before and after (``sub_mean``, ``add_mean``)."""
     single_unit: bool = False
     """Whether the number of units does not follow from the weights, as for DRRN; a file name may have it (``B1U9``)."""
+
+    @cached_property
+    def patterns(self) -> list[tuple[re.Pattern[str], str]]:
+        """``names`` as patterns of their modules: a group of one letter is a number, of more a word."""
+
+        def group(name: str) -> str:
+            return rf"(?P<{name}>\d+)" if len(name) == 1 else rf"(?P<{name}>[a-z]+\d*)"
+
+        parted = [(re.split(r"\{(\w+)\}", theirs), ours) for theirs, ours in self.names.items()]
+        texts = ["".join(group(p) if i % 2 else re.escape(p) for i, p in enumerate(parts)) for parts, _ in parted]
+        return [(re.compile(text), ours) for text, (_, ours) in zip(texts, parted, strict=True)]
 
 
 def count(state: State, pattern: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from srfast.models.official.layout import Layout, Options, State, count, shuffle_scale
 
@@ -14,17 +15,13 @@ _EDSR_SCALE = shuffle_scale("tail.0.0.weight", "tail.0.2.weight")
 _MEAN_SHIFT = (r"(sub|add)_mean\.(weight|bias)",)
 
 
-def _edsr(state: State) -> Options:
-    features = state["head.0.weight"].shape[0]
-    blocks = count(state, r"body\.(\d+)\.body\.0\.weight")
-    # The weights do not say the residual scaling: 0.1 for the wide network, none for the baseline.
-    return {"features": features, "blocks": blocks, "weight": 0.1 if features > 64 else 1.0}
+def _edsr(first: str, block: str) -> Callable[[State], Options]:
+    def options(state: State) -> Options:
+        features = state[first].shape[0]
+        # The weights do not say the residual scaling: 0.1 for the wide network, none for the baseline.
+        return {"features": features, "blocks": count(state, block), "weight": 0.1 if features > 64 else 1.0}
 
-
-def _basicsr_edsr(state: State) -> Options:
-    features = state["conv_first.weight"].shape[0]
-    blocks = count(state, r"body\.(\d+)\.conv1\.weight")
-    return {"features": features, "blocks": blocks, "weight": 0.1 if features > 64 else 1.0}
+    return options
 
 
 def _basicsr_last(own: State, _: State, __: int) -> State:
@@ -32,30 +29,17 @@ def _basicsr_last(own: State, _: State, __: int) -> State:
     return {re.sub(r"^body\.last", f"body.{blocks}", k): v for k, v in own.items()}
 
 
-def _rdn(state: State) -> Options:
-    return {
-        "features": state["SFENet1.weight"].shape[0],
-        "growth": state["RDBs.0.convs.0.conv.0.weight"].shape[0],
-        "blocks": count(state, r"RDBs\.(\d+)\.LFF\.weight"),
-        "convs": count(state, r"RDBs\.0\.convs\.(\d+)\.conv\.0\.weight"),
-        "subtract_mean": False,
-    }
+def _rdn(first: str, grown: str, fused: str, conv: str) -> Callable[[State], Options]:
+    def options(state: State) -> Options:
+        sizes = {"features": state[first].shape[0], "growth": state[grown].shape[0], "blocks": count(state, fused)}
+        return {**sizes, "convs": count(state, conv), "subtract_mean": False}
 
-
-def _rdn_port(state: State) -> Options:
-    return {
-        "features": state["sfe1.weight"].shape[0],
-        "growth": state["rdbs.0.layers.0.conv.weight"].shape[0],
-        "blocks": count(state, r"rdbs\.(\d+)\.lff\.weight"),
-        "convs": count(state, r"rdbs\.0\.layers\.(\d+)\.conv\.weight"),
-        "subtract_mean": False,
-    }
+    return options
 
 
 def _rdn_unit_range(own: State, _: State, __: int) -> State:
     """The port works on [0, 1]."""
-    last = "up.1."
-    scaled = {k: v * _RANGE for k, v in own.items() if k.startswith(last)}
+    scaled = {k: v * _RANGE for k, v in own.items() if k.startswith("up.1.")}
     return {**own, "shallow1.weight": own["shallow1.weight"] / _RANGE, **scaled}
 
 
@@ -134,7 +118,7 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "edsr", "EDSR-PyTorch", ("head.0.weight", "body.0.body.0.weight", "tail.0.0.weight", "tail.1.weight"),
         {**_EDSR_UP, "body.{n}.body.0": "body.{n}.conv1", "body.{n}.body.2": "body.{n}.conv2", "body.{n}": "body.{n}"},
-        _edsr, _EDSR_SCALE, _MEAN_SHIFT, mean_range=_RANGE,
+        _edsr("head.0.weight", r"body\.(\d+)\.body\.0\.weight"), _EDSR_SCALE, _MEAN_SHIFT, mean_range=_RANGE,
     ),
     Layout(
         "edsr", "BasicSR", ("conv_first.weight", "body.0.conv1.weight", "conv_after_body.weight", "upsample.0.weight"),
@@ -142,7 +126,8 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
             "conv_first": "head", "body.{n}.{conv}": "body.{n}.{conv}", "conv_after_body": "body.last",
             "upsample.{n}": "tail.0.{n}", "conv_last": "tail.1",
         },
-        _basicsr_edsr, shuffle_scale("upsample.0.weight", "upsample.2.weight"), convert=_basicsr_last,
+        _edsr("conv_first.weight", r"body\.(\d+)\.conv1\.weight"),
+        shuffle_scale("upsample.0.weight", "upsample.2.weight"), convert=_basicsr_last,
     ),
     *(
         Layout(
@@ -151,7 +136,9 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
                 "SFENet1": "shallow1", "SFENet2": "shallow2", "RDBs.{n}.convs.{c}.conv.0": "blocks.{n}.convs.{c}",
                 "RDBs.{n}.LFF": "blocks.{n}.fuse", "GFF.{n}": "fuse.{n}", **ups, f"UPNet.{last}": "up.1",
             },
-            _rdn, shuffle_scale("UPNet.0.weight", "UPNet.4.weight"),
+            _rdn("SFENet1.weight", "RDBs.0.convs.0.conv.0.weight", r"RDBs\.(\d+)\.LFF\.weight",
+                 r"RDBs\.0\.convs\.(\d+)\.conv\.0\.weight"),
+            shuffle_scale("UPNet.0.weight", "UPNet.4.weight"),
         )
         for last, ups in ((4, {"UPNet.0": "up.0.0", "UPNet.2": "up.0.2"}), (2, {"UPNet.0": "up.0.0"}))
     ),
@@ -162,7 +149,9 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
             "sfe1": "shallow1", "sfe2": "shallow2", "rdbs.{n}.layers.{c}.conv": "blocks.{n}.convs.{c}",
             "rdbs.{n}.lff": "blocks.{n}.fuse", "gff.{n}": "fuse.{n}", "upscale.{n}": "up.0.{n}", "output": "up.1",
         },
-        _rdn_port, shuffle_scale("upscale.0.weight", "upscale.2.weight"), convert=_rdn_unit_range,
+        _rdn("sfe1.weight", "rdbs.0.layers.0.conv.weight", r"rdbs\.(\d+)\.lff\.weight",
+             r"rdbs\.0\.layers\.(\d+)\.conv\.weight"),
+        shuffle_scale("upscale.0.weight", "upscale.2.weight"), convert=_rdn_unit_range,
     ),
     Layout(
         "san", "daitao/SAN", ("head.0.weight", "RG.0.rcab.0.conv_first.0.weight", "non_local.non_local.theta.weight"),

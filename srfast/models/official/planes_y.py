@@ -58,8 +58,7 @@ def _fsrcnn(first: str, shrink: str, mapping: str) -> Callable[[State], Options]
 
 def _fsrcnn_expanded(own: State, theirs: State, scale: int) -> State:
     """Names the expanding layer, which comes after the mappings, however many there are."""
-    mappings = sum(bool(re.fullmatch(r"map\.\d+\.weight", k)) and v.ndim == 4 for k, v in theirs.items())
-    place = 4 + 2 * mappings
+    place = 4 + 2 * sum(bool(re.fullmatch(r"map\.\d+\.weight", k)) and v.ndim == 4 for k, v in theirs.items())
     own = {re.sub(r"^expand\.(\d)", lambda m: f"body.{place + int(m[1])}", k): v for k, v in own.items()}
     return _fsrcnn_moved(own, theirs, scale)
 
@@ -78,18 +77,14 @@ def _drrn_caffe(state: State) -> Options:
 
 
 def _drrn_port(own: State, _: State, __: int) -> State:
-    biases = {f"{k[:-6]}bias": v.new_zeros(len(v)) for k, v in own.items()}
-    return {**own, **biases}
+    return {**own, **{f"{k[:-6]}bias": v.new_zeros(len(v)) for k, v in own.items()}}
 
 
 def _drrn_from_caffe(own: State, _: State, __: int) -> State:
     """Transposes kernels, since Caffe sees images transposed, and adds the batch counters of PyTorch's
     normalisations."""
-    counts = {
-        k.replace("running_mean", "num_batches_tracked"): v.new_zeros(()).long()
-        for k, v in own.items()
-        if k.endswith("running_mean")
-    }
+    means = {k: v for k, v in own.items() if k.endswith("running_mean")}
+    counts = {k.replace("running_mean", "num_batches_tracked"): v.new_zeros(()).long() for k, v in means.items()}
     return {**_transposed(own), **counts}
 
 
@@ -97,13 +92,11 @@ def _srcnn(*names: str) -> Callable[[State], Options]:
     return lambda state: {"kernels": [state[f"{n}.weight"].shape[-1] for n in names]}
 
 
-_SRCNN_MAT = {f"conv{i}": f"conv{i}" for i in (1, 2, 3)}
-
 Y_LAYOUTS: tuple[Layout, ...] = (
     Layout(
         "srcnn", "srfast, yjn870/SRCNN-pytorch or the authors' MATLAB",
         ("conv1.weight", "conv2.weight", "conv3.weight"),
-        _SRCNN_MAT, _srcnn("conv1", "conv2", "conv3"),
+        {f"conv{i}": f"conv{i}" for i in (1, 2, 3)}, _srcnn("conv1", "conv2", "conv3"),
     ),
     Layout(
         "srcnn", "Lornatang/SRCNN-PyTorch", ("features.0.weight", "map.0.weight", "reconstruction.weight"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,7 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
     """
     theirs = _bare(state)
     for layout in LAYOUTS:
-        if not all(mark in theirs for mark in layout.marks):
-            continue
-        own = _renamed(theirs, layout)
+        own = _renamed(theirs, layout) if all(mark in theirs for mark in layout.marks) else None
         if own is None:
             continue
         try:
@@ -60,16 +57,17 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
         except (KeyError, IndexError, ZeroDivisionError):
             continue
         converted = _converted(layout, own, theirs, own_scale or 2, options, path)
-        if converted is not None and own_scale is None:
+        if converted is None:
+            continue
+        if own_scale is None:
             raise InputError(
                 f"scale: {path} holds the weights of {layout.model} ({layout.source}), which are alike at all scales",
                 hint=f"give the scale, or name the file by it, such as {path.stem}_x2{path.suffix}",
             )
-        if converted is not None:
-            said = scale_of(path)
-            if layout.scale is None and layout.model != "drrn" and said not in (None, own_scale):
-                raise InputError(f"scale: the name of {path} says x{said}, got {own_scale}")
-            return converted
+        said = scale_of(path)
+        if layout.scale is None and layout.model != "drrn" and said not in (None, own_scale):
+            raise InputError(f"scale: the name of {path} says x{said}, got {own_scale}")
+        return converted
     return None
 
 
@@ -98,26 +96,11 @@ def _bare(state: Mapping[str, Tensor]) -> State:
     return bare
 
 
-@cache
-def _patterns(layout_index: int) -> tuple[tuple[re.Pattern[str], str], ...]:
-    rules = []
-    for theirs, ours in LAYOUTS[layout_index].names.items():
-        parts = re.split(r"\{(\w+)\}", theirs)
-        text = "".join(_group(p) if i % 2 else re.escape(p) for i, p in enumerate(parts))
-        rules.append((re.compile(text), ours))
-    return tuple(rules)
-
-
-def _group(name: str) -> str:
-    return rf"(?P<{name}>\d+)" if len(name) == 1 else rf"(?P<{name}>[a-z]+\d*)"
-
-
 def _own_name(key: str, layout: Layout) -> str | None:
     """Our name of a tensor; empty if it is not used, None if it does not belong to the layout."""
     module, _, leaf = key.rpartition(".")
-    for pattern, ours in _patterns(LAYOUTS.index(layout)):
-        match = pattern.fullmatch(module)
-        if match:
+    for pattern, ours in layout.patterns:
+        if match := pattern.fullmatch(module):
             name = ours
             for group, value in match.groupdict().items():
                 name = name.replace(f"{{{group}}}", value)
@@ -128,21 +111,16 @@ def _own_name(key: str, layout: Layout) -> str | None:
 
 def _renamed(theirs: State, layout: Layout) -> State | None:
     """Tensors by our names; None if one does not belong to the layout."""
-    own: State = {}
-    for key, value in theirs.items():
-        name = _own_name(key, layout)
-        if name is None:
-            return None
-        if name:
-            own[name] = value.float() if value.is_floating_point() else value
-    return own
+    names = {key: _own_name(key, layout) for key in theirs}
+    if None in names.values():
+        return None
+    return {n: v.float() if v.is_floating_point() else v for k, v in theirs.items() if (n := names[k])}
 
 
 def scale_of(path: Path) -> int | None:
     """The scale in the name of a file or of its folder."""
     for name in (path.name, path.parent.name):
-        match = _SCALE_IN_NAME.search(name)
-        if match:
+        if match := _SCALE_IN_NAME.search(name):
             return int(match[1] or match[2])
     return None
 
@@ -190,10 +168,6 @@ def _mean_shift(layout: Layout, own: State, theirs: State) -> tuple[State, dict[
             rescaled = {k: own[k] / ratio for k in ("tail.1.weight", "tail.1.bias")}
             own = own | rescaled | {"head.weight": own["head.weight"] * ratio}
         return own, {}
-    moved = {
-        "before.weight": first * ratio,
-        "before.bias": shift,
-        "after.weight": last / ratio,
-        "after.bias": back / ratio,
-    }
+    moved = {"before.weight": first * ratio, "before.bias": shift}
+    moved |= {"after.weight": last / ratio, "after.bias": back / ratio}
     return own | {f"centred.{k}": v for k, v in moved.items()}, {"mean_shift": True}
