@@ -163,12 +163,12 @@ def compare(
     order = sorted(means, key=lambda n: means[n] if lower_is_better else -means[n])
     pairs = len(order) * (len(order) - 1) // 2
     best = order[0]
-    count = {n: len(of) for n, of in values.items()}
-    nan = math.nan
+    count, nan = {n: len(of) for n, of in values.items()}, math.nan
     rows = [Contestant(best, means[best], count[best], 0.0, nan, nan, nan, count[best], None, "best")]
     for name in order[1:]:
         shared = [s for s in values[name] if s and s in values[best]]
-        d = np.array([values[name][s] - values[best][s] for s in shared] or [_mean(values[name]) - _mean(values[best])])
+        own, other = ([of[s] for s in shared] or [np.mean(list(of.values()), 0)] for of in (values[name], values[best]))
+        d = np.subtract(own, other)
         bounds, raw = _tested(d, 1 - (1 - LEVEL) / pairs)
         p = min(1.0, pairs * raw)
         verdict = "not significantly different from the best"
@@ -181,15 +181,8 @@ def compare(
     return Contest(metric, len(images), left_out, {s: sets.count(s) for s in sorted(set(sets))}, tuple(rows))
 
 
-def _mean(values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Means over trainings [images]."""
-    mean: np.ndarray = np.mean(list(values.values()), 0)
-    return mean
-
-
 def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
     """The interval of differences [seeds, images], and their p-value; over images alone if there is one seed."""
-
     if len(difference) > 1:
         comparison = judge(difference)
         return comparison.at(level), comparison.p

@@ -48,11 +48,7 @@ class Entry:
             self.sets[name] = dataset
 
     def join(self, other: Entry) -> None:
-        """Adds the values of other trainings.
-
-        Raises:
-            InputError: both have a value of one image with the same seed.
-        """
+        """Adds the values of other trainings. Raises InputError if both have one image with the same seed."""
         if both := self.values.keys() & other.values.keys():
             seed, image = min(both)
             raise InputError(f"{other.source}: image {image!r} with seed {seed} occurs in {self.source} too")
@@ -96,8 +92,7 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
         raise InputError(f"{source}: {reason}", hint=hint) from None
     entry = Entry(str(source))
     rows, columns = _json(entry, text, metric) if text.lstrip().startswith(("{", "[")) else _csv(entry.source, text)
-    of = {column.strip().lower(): column for column in reversed(columns)}
-    if "image" not in of:
+    if "image" not in [column.strip().lower() for column in columns]:
         listed = ", ".join(map(repr, columns)) or "none"
         raise InputError(f"{source}: expected a column 'image', separated by commas from others, got {listed}")
     _add_rows(entry, rows, columns, metric, seed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from srfast.data.deep import read_at
 from srfast.data.hashing import of_pixels
@@ -21,7 +21,7 @@ from srfast.data.lowres import LowRes, check_apart
 from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError, inside
 from srfast.evaluation import metrics
-from srfast.evaluation.metrics import Protocol, Window, protocol_of, to_uint8
+from srfast.evaluation.metrics import Protocol, Window, protocol_of, rounded
 from srfast.evaluation.settings import EvaluateSettings
 from srfast.models import loading
 from srfast.models.descriptor import Descriptor
@@ -151,10 +151,10 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
         for file in files:
             hr = read_at(file.path, s.depth, colours=False)
             lr = read_at(pairs[file.name], s.depth, colours=False) if pairs else None
-            whole = hr
+            pixels = "" if draws is None else of_pixels(hr)
             hr = _crop(hr, lr, scale, file.path)
             if draws is not None:
-                lr = _degraded(draws, hr, scale, of_pixels(whole))
+                lr = _degraded(draws, hr, scale, pixels)
             elif lr is not None and protocol == "classic":
                 lr = _like(hr, lr, pairs[file.name])
             sr, hr = _reconstruct(network, hr, lr, scale, protocol, s.tile)
@@ -166,12 +166,10 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
                 values = {measure.name: measure(sr, hr, scale) for measure in opened}
             scores.append(ImageScore(file.name, psnr, ssim, values))
     crop = f"{scale} pixels at each side are left out"
-    about = {
-        m.name: {**m.about, "crop": crop, "mean": float(np.mean([i.measures[m.name] for i in scores]))} for m in opened
-    }
-    return Evaluation(
-        name, protocol, scale, s.window, scores, None if draws is None else draws.settings(), s.depth, about
-    )
+    means = {m.name: float(np.mean([i.measures[m.name] for i in scores])) for m in opened}
+    about = {m.name: {**m.about, "crop": crop, "mean": means[m.name]} for m in opened}
+    how = None if draws is None else draws.settings()
+    return Evaluation(name, protocol, scale, s.window, scores, how, s.depth, about)
 
 
 def _measures(s: EvaluateSettings, protocol: Protocol) -> list[Measure]:
@@ -207,14 +205,13 @@ def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.n
     """HR cropped to a multiple of the scale, or to the size of its LR file times the scale."""
     h, w = (n - n % scale for n in hr.shape[:2])
     if lr is not None:
-        size = (lr.shape[0] * scale, lr.shape[1] * scale)
-        less = scale if scale > 1 else 0
-        if size[0] > hr.shape[0] or size[1] > hr.shape[1] or max(h - size[0], w - size[1]) > less:
+        high, wide = lr.shape[0] * scale, lr.shape[1] * scale
+        if high > hr.shape[0] or wide > hr.shape[1] or max(h - high, w - wide) > (scale if scale > 1 else 0):
             raise InputError(
                 f"{path}: expected an LR file of {w // scale} x {h // scale} at scale {scale}, "
                 f"got {lr.shape[1]} x {lr.shape[0]}"
             )
-        h, w = size
+        h, w = high, wide
     if min(h, w) <= 2 * scale:
         raise InputError(
             f"{path}: expected more than {2 * scale} pixels at each side, got {hr.shape[1]} x {hr.shape[0]}"
@@ -241,12 +238,11 @@ def _reconstruct(
             y = to_y(hr, "classic")
             low = imresize(y / 255, 1 / scale) if lr is None else to_y(lr, "classic") / 255
             up = imresize(low, scale) if network is None else _run(network, low[..., None], tile)[..., 0]
-            bounds = _CLASSIC_RANGE if network is None else (0.0, 255.0)
-            return to_uint8(up, *bounds), y.astype(np.uint8)
+            return rounded(up, np.uint8, *(_CLASSIC_RANGE if network is None else ())), y.astype(np.uint8)
         low = imresize(_three(hr) / 255, 1 / scale) if lr is None else _three(lr) / 255
-        sr = to_uint8(_run(network, low, tile))
+        sr = rounded(_run(network, low, tile))
         if hr.ndim == 2:
-            return to_uint8(sr.mean(2) / 255), hr
+            return rounded(sr.mean(2) / 255), hr
         return to_y(sr, "classic").astype(np.uint8), to_y(hr, "classic").astype(np.uint8)
     hr = np.ascontiguousarray(_three(hr))
     most = np.iinfo(hr.dtype).max
@@ -254,17 +250,11 @@ def _reconstruct(
     if network is None:
         return imresize(small, scale), hr
     if network.color == "rgb":
-        return _rounded(_run(network, small / most, tile), hr.dtype), hr
+        return rounded(_run(network, small / most, tile), hr.dtype), hr
     ycc = to_ycbcr(small / most)
     up = imresize(ycc, scale)
     up[..., :1] = _run(network, ycc[..., :1], tile)
-    return _rounded(from_ycbcr(up), hr.dtype), hr
-
-
-def _rounded(x: np.ndarray, kind: np.dtype[Any]) -> np.ndarray:
-    """[0, 1] -> uint8 or uint16, clamped, rounded half up."""
-    most = np.iinfo(kind).max
-    return np.floor(np.clip(x * most, 0, most) + 0.5).astype(kind)
+    return rounded(from_ycbcr(up), hr.dtype), hr
 
 
 def _run(network: Descriptor, low: np.ndarray, tile: int | None) -> np.ndarray:
@@ -273,7 +263,7 @@ def _run(network: Descriptor, low: np.ndarray, tile: int | None) -> np.ndarray:
     device = parameter.device if parameter is not None else torch.device("cpu")
     x = torch.from_numpy(np.ascontiguousarray(low.transpose(2, 0, 1))).float()[None].to(device)
     with torch.inference_mode():
-        sr: Tensor = super_resolve(network, x, tile)
+        sr = super_resolve(network, x, tile)
     return sr[0].double().cpu().numpy().transpose(1, 2, 0)
 
 

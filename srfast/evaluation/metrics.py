@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
 Protocol = Literal["classic", "rgb"]
 Window = Literal["wang", "skimage"]
-
-PROTOCOLS = ("classic", "rgb")
-WINDOWS = ("wang", "skimage")
+PROTOCOLS, WINDOWS = get_args(Protocol), get_args(Window)
 
 
 def protocol_of(color: str) -> Protocol:
@@ -98,7 +96,7 @@ def ssim(sr: Any, hr: Any, *, shave: int, protocol: Protocol = "rgb", window: Wi
 
 
 def _ssim(a: np.ndarray, b: np.ndarray, window: str) -> float:
-    taps = _gaussian(11, 1.5) if window == "wang" else np.full(7, 1 / 7)
+    taps = _GAUSSIAN if window == "wang" else np.full(7, 1 / 7)
     if min(a.shape) < len(taps):
         raise InputError(
             f"sr: expected at least {len(taps)} x {len(taps)} pixels within the shaved border, "
@@ -148,13 +146,14 @@ def _batch(name: str, images: Any) -> np.ndarray:
     if images.dtype != np.uint8:
         if not np.isfinite(images).all():
             raise InputError(f"{name}: expected finite values")
-        images = to_uint8(images.astype(np.float64))
+        images = rounded(images.astype(np.float64))
     return images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
 
 
-def to_uint8(x: np.ndarray, low: float = 0.0, high: float = 255.0) -> np.ndarray:
-    """[0, 1] -> uint8, clamped to [low, high], rounded half up as MATLAB's uint8()."""
-    return np.floor(np.clip(x * 255, low, high) + 0.5).astype(np.uint8)
+def rounded(x: np.ndarray, kind: Any = np.uint8, low: float = 0.0, high: float | None = None) -> np.ndarray:
+    """[0, 1] -> uint8 or uint16, clamped to [low, high], by default to all values, rounded half up as by MATLAB."""
+    most = np.iinfo(kind).max
+    return np.floor(np.clip(x * most, low, most if high is None else high) + 0.5).astype(kind)
 
 
 def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[np.ndarray, np.ndarray]:
@@ -180,11 +179,9 @@ def _planes(sr: np.ndarray, hr: np.ndarray, shave: int, protocol: str) -> tuple[
     return to_y(sr[inner], protocol), to_y(hr[inner], protocol)  # type: ignore[arg-type]
 
 
-def _gaussian(size: int, sigma: float) -> np.ndarray:
-    """One dimension of MATLAB's fspecial('gaussian'), which is separable, with the sum 1."""
-    x = np.arange(size) - size // 2
-    taps = np.exp(-(x * x) / (2 * sigma * sigma))
-    return taps / taps.sum()
+_GAUSSIAN = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5 * 1.5))
+_GAUSSIAN /= _GAUSSIAN.sum()
+"""One dimension of MATLAB's fspecial('gaussian', 11, 1.5), which is separable, with the sum 1."""
 
 
 def _filter(image: np.ndarray, taps: np.ndarray) -> np.ndarray:
