@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 FLOP_PER_PIXEL = 2 * (81 * 64 + 64 * 32 + 25 * 32)
@@ -42,13 +41,6 @@ def sgemm() -> Callable[[], Any]:
 
 
 SGEMM_FLOP = 2 * 1024**3
-
-
-def copy(bytes_: int) -> Callable[[], Any]:
-    """A copy of ``bytes_`` bytes: moves twice as many."""
-    a = np.zeros(bytes_, np.uint8)
-    b = np.empty_like(a)
-    return lambda: np.copyto(b, a)
 
 
 def machine() -> dict[str, Any]:

@@ -26,11 +26,4 @@ SRFAST_HD int64_t border_index(int64_t i, int64_t n, int boundary) {
   return m < n ? m : period - 1 - m;
 }
 
-// BT.601 luma of 8-bit RGB as MATLAB's rgb2ycbcr gives it, rounded:
-// Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255), 16..235.
-// Weights times 2^22 / 255000, rounded; equal to the exact rational for all 2^24 colours (tests/test_luma.py).
-SRFAST_HD uint32_t luma(uint32_t r, uint32_t g, uint32_t b) {
-  return 16u + ((1077048u * r + 2114472u * g + 410647u * b + 2097161u) >> 22);
-}
-
 }  // namespace srfast

@@ -3,9 +3,10 @@
 #include <vector>
 
 #include "core/api.h"
+#include "core/luma.h"
 #include "cpu/clones.h"
-#include "cpu/luma.h"
 #include "cpu/threads.h"
+#include "cpu/windows.h"
 
 namespace srfast {
 
@@ -32,13 +33,8 @@ class Columns {
 
   // The windows whose corners lie at ys[0] <= ... <= ys[ny - 1].
   void run(const int32_t* ys, int64_t ny, float* out) {
-    int64_t open = 1;
-    for (int64_t i = 0, j = 0; i < ny; ++i) {
-      while (ys[i] - ys[j] >= size_) ++j;
-      open = std::max(open, i - j + 1);
-    }
     sums_.assign(static_cast<size_t>(3 * w_), 0);
-    tops_.assign(static_cast<size_t>(open), sums_);
+    tops_.assign(most_open(ys, ny, size_), sums_);
     for (auto& s : prefix_) s.assign(static_cast<size_t>(w_ + 1), 0);
     for (auto& line : lines_) line.assign(static_cast<size_t>(w_), 0);
     int64_t opened = 0, closed = 0;
@@ -46,11 +42,11 @@ class Columns {
       const uint8_t* line = row(y);
       // The difference to the row above belongs to the windows that are open already.
       if (y > ys[0]) add_differences(line, above_, w_, sums_.data() + (y % kGrid == 0 ? 2 : 1) * w_);
-      for (; opened < ny && ys[opened] == y; ++opened) tops_[static_cast<size_t>(opened % open)] = sums_;
+      for (; opened < ny && ys[opened] == y; ++opened) tops_[static_cast<size_t>(opened) % tops_.size()] = sums_;
       add_differences(line, line + 1, w_ - 1, sums_.data());
       above_ = line;
       for (; closed < ny && ys[closed] + size_ == y + 1; ++closed)
-        close(tops_[static_cast<size_t>(closed % open)].data(), y + 1 - size_, out + closed * nx_);
+        close(tops_[static_cast<size_t>(closed) % tops_.size()].data(), y + 1 - size_, out + closed * nx_);
     }
   }
 

@@ -4,15 +4,13 @@
 #include <cstdint>
 
 #include "core/api.h"
+#include "core/luma.h"
 
 namespace srfast {
 
 constexpr int64_t kTile = 8;
 constexpr int64_t kFeatures = kDefectFeatures;
 constexpr int64_t kChunk = 256;  // columns that are worked on together: what they need stays in the first cache
-
-// Luma of JPEG (JFIF), rounded: the plane that quantisation tables speak of.
-inline int jfif_luma(int r, int g, int b) { return (19595 * r + 38470 * g + 7471 * b + 32768) >> 16; }
 
 // Of one row of tiles of at most kChunk columns.
 struct TileRow {

@@ -45,7 +45,7 @@ struct Cut {
 
 struct Request {
   const Packed& k;
-  ScorePlane score_plane;
+  ScorePlane* score_plane;
   const Image& image;
   int boundary;
   bool wants[3];

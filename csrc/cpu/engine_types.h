@@ -75,14 +75,9 @@ struct Scratch {
   int64_t lr_stride, up_stride, h2_stride;
 };
 
-using ScorePlane = void (*)(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
+using ScorePlane = void(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
 
-void score_plane_baseline(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
-void score_plane_avx2(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
-void score_plane_avx512(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
-void score_plane_int_avx2(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
-void score_plane_int_avxvnni(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
-void score_plane_int_avx512(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
-void score_plane_int_dotprod(const Packed&, const Tables&, const Scratch&, const Image&, const Sink&, bool network);
+ScorePlane score_plane_baseline, score_plane_avx2, score_plane_avx512, score_plane_int_avx2, score_plane_int_avxvnni,
+    score_plane_int_avx512, score_plane_int_dotprod;
 
 }  // namespace srfast

@@ -1,6 +1,5 @@
 #include <atomic>
 #include <memory>
-#include <stdexcept>
 #ifdef SRFAST_X86
 #include <cpuid.h>
 #elif defined(SRFAST_DOTPROD) && defined(__linux__)
@@ -64,8 +63,6 @@ const char* integer_kernels(int isa) {
 
 Engine engine(const ScoreOptions& options) {
   const int isa = options.isa;
-  if (isa < 0 || isa > 31 || !(supported_isas() >> isa & 1))
-    throw std::invalid_argument("this machine does not run the requested instruction set");
   [[maybe_unused]] const bool integers = options.fast && *integer_kernels(isa);
   switch (isa) {
 #ifdef SRFAST_X86

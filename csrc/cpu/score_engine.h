@@ -299,3 +299,9 @@ SRFAST_INLINE void score_plane(const Packed& k, const Tables& t, const Scratch& 
 }  // namespace
 }  // namespace SRFAST_ENGINE
 }  // namespace srfast
+
+#define SRFAST_EXPORT_ENGINE(NAME)                                                                    \
+  void srfast::score_plane_##NAME(const Packed& k, const Tables& t, const Scratch& s, const Image& p, \
+                                  const Sink& sink, bool network) {                                   \
+    engine_##NAME::score_plane(k, t, s, p, sink, network);                                            \
+  }

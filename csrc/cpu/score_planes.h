@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "core/filter.h"
+#include "core/luma.h"
 #include "cpu/engine_types.h"
-#include "cpu/luma.h"
 
 namespace srfast {
 namespace SRFAST_ENGINE {

@@ -11,11 +11,11 @@
 namespace srfast {
 
 struct Engine {
-  ScorePlane score_plane;
+  ScorePlane* score_plane;
   const IntLayout* layout;  // null where it computes in float32
 };
 
-// The engine that the options name; throws where this machine does not run it.
+// The engine that the options name, one of supported_isas().
 Engine engine(const ScoreOptions& options);
 
 struct Scorer {

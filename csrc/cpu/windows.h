@@ -8,6 +8,16 @@
 
 namespace srfast {
 
+// Most windows of `size` rows, at ys[0] <= ... <= ys[ny - 1], that one row lies in.
+inline size_t most_open(const int32_t* ys, int64_t ny, int64_t size) {
+  int64_t most = 1;
+  for (int64_t i = 0, j = 0; i < ny; ++i) {
+    while (ys[i] - ys[j] >= size) ++j;
+    most = std::max(most, i - j + 1);
+  }
+  return static_cast<size_t>(most);
+}
+
 // Summed-area table in float64, of which only the rows that open or close a window are kept: memory is
 // O(w * open window rows), whatever the height of the map. Rows are added top to bottom, each from left to right, so
 // that the sums depend on nothing but the map.
@@ -15,13 +25,7 @@ class WindowMeans {
  public:
   WindowMeans(int64_t w, const Grid& windows, float* out)
       : at_(windows), out_(out), table_(static_cast<size_t>(w + 1), 0.0) {
-    const auto [xs, nx, ys, ny, size] = windows;
-    int64_t open = 1;
-    for (int64_t i = 0, j = 0; i < ny; ++i) {
-      while (ys[i] - ys[j] > size) ++j;
-      open = std::max(open, i - j + 1);
-    }
-    tops_.assign(static_cast<size_t>(open), table_);
+    tops_.assign(most_open(at_.ys, at_.ny, at_.size), table_);
     start();
   }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/filter.h"
+#include "core/luma.h"
 #include "cuda/device.cuh"
 
 namespace srfast {

@@ -103,7 +103,7 @@ std::vector<float> errors(const IntNetwork& z, int scale, int boundary, const st
 
 struct Named {
   const char* name;
-  ScorePlane score_plane;
+  ScorePlane* score_plane;
   const IntLayout* layout;
 };
 
@@ -144,7 +144,7 @@ void check(const IntNetwork& z, const PackedStorage& storage, int scale, int64_t
                       &target,
                       {true, false, false}};
       ScratchStorage scratch(k, h, w);
-      engine.score_plane(k, tables.tables, scratch.scratch, {y.data(), w, 1}, sink, true);
+      engine.score_plane(k, tables.tables, scratch.scratch, {y.data(), h, w, w, 1}, sink, true);
       expect(got == want, std::string(engine.name) + " differs from the definition at x" + std::to_string(scale) +
                               ", " + std::to_string(h) + " x " + std::to_string(w));
     }

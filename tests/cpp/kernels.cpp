@@ -4,7 +4,7 @@
 // after host_cuda.h, which stands in for the intrinsics
 #include "core/api.h"
 #include "cuda/degrade.cuh"
-#include "cuda/mse.cuh"
+#include "cuda/per_sample_mse.cuh"
 
 namespace srfast {
 namespace {

@@ -119,7 +119,7 @@ def test_a_build_sees_edited_kernels_and_the_toolkit_is_that_of_its_nvcc(tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
     cache = (folder / "CMakeCache.txt").read_text()
     assert Path(re.search(r"^CUDA_cudart_static_LIBRARY:\w+=(.*)$", cache, re.M)[1]).resolve().is_relative_to(toolkit)
-    kernel = source / "csrc" / "cuda" / "mse.cu"
+    kernel = source / "csrc" / "cuda" / "per_sample_mse.cu"
     kernel.write_text(kernel.read_text() + "\n#error this file was edited\n")
     command = ["cmake", "--build", str(folder), "--target", "srfast_cuda"]
     env = {**os.environ, "PATH": path_with_tools()}

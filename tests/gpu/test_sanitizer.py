@@ -51,7 +51,7 @@ def program(tmp_path_factory):
         pytest.skip("nvcc is not on PATH")
     major, minor = torch.cuda.get_device_capability()
     path = tmp_path_factory.mktemp("sanitize") / "sanitize"
-    sources = [ROOT / "tests/gpu/sanitize.cu", ROOT / "csrc/cuda/degrade.cu", ROOT / "csrc/cuda/mse.cu"]
+    sources = [ROOT / "tests/gpu/sanitize.cu", ROOT / "csrc/cuda/degrade.cu", ROOT / "csrc/cuda/per_sample_mse.cu"]
     flags = ["-std=c++17", "-O2", "-lineinfo", f"-arch=sm_{major}{minor}", f"-I{ROOT / 'csrc'}"]
     subprocess.run([nvcc, *flags, *map(str, sources), "-o", str(path)], check=True)
     return path

@@ -24,7 +24,7 @@ def exact(rgb: np.ndarray) -> np.ndarray:
 
 
 def test_the_kernels_formula_is_exact_for_all_colours() -> None:
-    source = "core/bicubic.h"
+    source = "core/luma.h"
     pixel = r"[\w\[\] *+]+?"
     form = rf"(\d+)u \+ \(\((\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u\) >> (\d+)\)"
     match = re.search(form, (CSRC / source).read_text())

@@ -1,8 +1,8 @@
 #include <climits>
 
 #include "cuda/launch.h"
-#include "cuda/mse.cuh"
 #include "cuda/numbers.cuh"
+#include "cuda/per_sample_mse.cuh"
 
 namespace srfast {
 namespace {
