@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 import srfast
 from bench.conftest import DATA
+from srfast.ops.color import WEIGHTS
 
 PATCH, CROP, BATCH, ITEMS = 96, 64, 16, 480
 POOLS = {"BSDS400": DATA / "BSDS400", "large": DATA.parents[1] / "pools" / "wild"}
@@ -42,6 +43,16 @@ def endless(dataset: Any, workers: int) -> Iterator[Any]:
         yield from loader
 
 
+def hardest(pool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> srfast.CoreSet:
+    """At most 4000 patches of a pool, for one thread and with a cache of its own."""
+    if not POOLS[pool].is_dir():
+        pytest.skip(f"the pool {pool} is not beside the project")
+    torch.set_num_threads(1)
+    monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
+    table = srfast.score(POOLS[pool], patch=PATCH, stride=PATCH, mode="dense", scorer="bicubic")
+    return srfast.select(table, keep=min(0.5, 4000 / len(table)))
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("pool", list(POOLS))
 def test_loading(
@@ -51,12 +62,7 @@ def test_loading(
 
     Theirs are float tensors after a division by 255, as their networks take them; ours are divided here too.
     """
-    if not POOLS[pool].is_dir():
-        pytest.skip(f"the pool {pool} is not beside the project")
-    torch.set_num_threads(1)
-    monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
-    table = srfast.score(POOLS[pool], patch=PATCH, stride=PATCH, mode="dense", scorer="bicubic")
-    coreset = srfast.select(table, keep=min(0.5, 4000 / len(table)))
+    coreset = hardest(pool, tmp_path, monkeypatch)
     for to in ("lmdb", "folder"):
         srfast.export(coreset, tmp_path / to, to=to, scale=2)
 
@@ -108,16 +114,11 @@ def test_data_wait(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Steps of its recipe: 8 crops of 32 LR pixels at x2, MSE on Y. Without workers the wait is process time, and so is
     the step; with workers both are of the clock, and the workers share the cores with the step.
     """
-    if not POOLS[pool].is_dir():
-        pytest.skip(f"the pool {pool} is not beside the project")
-    torch.set_num_threads(1)
-    monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
-    table = srfast.score(POOLS[pool], patch=PATCH, stride=PATCH, mode="dense", scorer="bicubic")
-    coreset = srfast.select(table, keep=min(0.5, 4000 / len(table)))
+    coreset = hardest(pool, tmp_path, monkeypatch)
     pairs = srfast.CorePatches(coreset, 2, crop=64, flip=True).prepare(False)
     net = srfast.models.create("fsrcnn", 2)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
-    weights = torch.tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1) / 255**2
+    weights = torch.from_numpy(WEIGHTS).view(1, 3, 1, 1) / 255
     loader = DataLoader(pairs, 8, shuffle=True, num_workers=workers, persistent_workers=workers > 0, drop_last=True)
     clock = time.perf_counter if workers else time.process_time
     waited = trained = 0.0

@@ -24,6 +24,8 @@ namespace {
 
 using Address = std::uintptr_t;
 
+const py::call_guard<py::gil_scoped_release> released;  // Python's other threads go on meanwhile
+
 template <class T>
 T* ptr(Address address) {
   return reinterpret_cast<T*>(address);
@@ -92,7 +94,7 @@ void bind_cuda(py::module_& m) {
                                         ptr<void>(up), ptr<double>(sums), ptr<CUstream_st>(stream)));
       },
       "pixels"_a, "offsets"_a, "row_strides"_a, "n"_a, "h"_a, "w"_a, "channels"_a, "scale"_a, "boundary"_a, "up_type"_a,
-      "y"_a, "lr"_a, "up"_a, "sums"_a, "device"_a, "stream"_a, py::call_guard<py::gil_scoped_release>());
+      "y"_a, "lr"_a, "up"_a, "sums"_a, "device"_a, "stream"_a, released);
   m.def("mse_scratch", &mse_scratch, "n"_a, "length"_a);
   m.def(
       "per_sample_mse_cuda",
@@ -102,8 +104,7 @@ void bind_cuda(py::module_& m) {
         check("per_sample_mse", launch_per_sample_mse(ptr<const void>(a), a_type, ptr<const void>(b), b_type, n, length,
                                                       ptr<double>(scratch), ptr<float>(out), ptr<CUstream_st>(stream)));
       },
-      "a"_a, "a_type"_a, "b"_a, "b_type"_a, "n"_a, "length"_a, "scratch"_a, "out"_a, "device"_a, "stream"_a,
-      py::call_guard<py::gil_scoped_release>());
+      "a"_a, "a_type"_a, "b"_a, "b_type"_a, "n"_a, "length"_a, "scratch"_a, "out"_a, "device"_a, "stream"_a, released);
 }
 
 #endif
@@ -117,7 +118,6 @@ void expect_taps(int taps, Address weights, const char* name) {
 }
 
 void bind_degrade(py::module_& m) {
-  const auto released = py::call_guard<py::gil_scoped_release>();
   m.def(
       "degrade_kernel",
       [](int kind, int size, double sigma_x, double sigma_y, double angle, double shape, Address out) {
@@ -242,8 +242,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_pointer(ptr<void>(src), 1, "src"), expect_pointer(ptr<void>(dst), 1, "dst");
         imresize_cpu(ptr<const void>(src), h, w, channels, scale, boundary, dtype, ptr<void>(dst));
       },
-      "src"_a, "h"_a, "w"_a, "channels"_a, "scale"_a, "boundary"_a, "dtype"_a, "dst"_a,
-      py::call_guard<py::gil_scoped_release>());
+      "src"_a, "h"_a, "w"_a, "channels"_a, "scale"_a, "boundary"_a, "dtype"_a, "dst"_a, released);
   m.def(
       "resample",
       [](const Planes& src, int scale, bool up, int boundary, int threads, Address dst) {
@@ -253,7 +252,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_pointer(ptr<void>(dst), src.n, "dst");
         resample_cpu(src, scale, up, boundary, threads, ptr<float>(dst));
       },
-      "src"_a, "scale"_a, "up"_a, "boundary"_a, "threads"_a, "dst"_a, py::call_guard<py::gil_scoped_release>());
+      "src"_a, "scale"_a, "up"_a, "boundary"_a, "threads"_a, "dst"_a, released);
   m.def(
       "per_sample_mse",
       [](Address a, Address b, int64_t n, int64_t length, int threads, Address out) {
@@ -262,7 +261,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
           expect_pointer(ptr<void>(pointer), n, name);
         per_sample_mse_cpu(ptr<const float>(a), ptr<const float>(b), n, length, threads, ptr<float>(out));
       },
-      "a"_a, "b"_a, "n"_a, "length"_a, "threads"_a, "out"_a, py::call_guard<py::gil_scoped_release>());
+      "a"_a, "b"_a, "n"_a, "length"_a, "threads"_a, "out"_a, released);
   m.def(
       "defects",
       [](const Image& image, const Grid& windows, Address weights, int threads, Address out) {
@@ -270,15 +269,15 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_pointer(ptr<void>(weights), 1, "weights"), expect_pointer(ptr<void>(out), 1, "out");
         defects_cpu(image, windows, ptr<const float>(weights), threads, ptr<float>(out));
       },
-      "image"_a, "windows"_a, "weights"_a, "threads"_a, "out"_a, py::call_guard<py::gil_scoped_release>());
+      "image"_a, "windows"_a, "weights"_a, "threads"_a, "out"_a, released);
   m.def(
       "defect_features",
       [](const Image& image, Address out) {
         expect_pointer(ptr<void>(out), (image.h / 8) * (image.w / 8), "out");
         defect_features_cpu(image, ptr<float>(out));
       },
-      "image"_a, "out"_a, py::call_guard<py::gil_scoped_release>());
-  m.def("jpeg_trace", &jpeg_trace_cpu, "image"_a, py::call_guard<py::gil_scoped_release>());
+      "image"_a, "out"_a, released);
+  m.def("jpeg_trace", &jpeg_trace_cpu, "image"_a, released);
 
   m.def("supported_isas", &supported_isas);
   m.def("integer_kernels", &integer_kernels, "isa"_a);
@@ -296,7 +295,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
                           ptr<float>(bicubic), ptr<float>(sobel));
       },
       "scorer"_a, "patch"_a, "offsets"_a, "n"_a, "boundary"_a, "isa"_a, "fast"_a, "threads"_a, "loss"_a, "bicubic"_a,
-      "sobel"_a, py::call_guard<py::gil_scoped_release>());
+      "sobel"_a, released);
   m.def(
       "score_dense",
       [](const ScorerHandle& scorer, const Image& image, const Grid& windows, int boundary, int isa, bool fast,
@@ -307,7 +306,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
                         ptr<float>(sobel));
       },
       "scorer"_a, "image"_a, "windows"_a, "boundary"_a, "isa"_a, "fast"_a, "threads"_a, "loss"_a, "bicubic"_a,
-      "sobel"_a, py::call_guard<py::gil_scoped_release>());
+      "sobel"_a, released);
   m.def(
       "suppress",
       [](Address image, Address x, Address y, Address size, int64_t n, double iou, Address keep, Address level) {
@@ -321,15 +320,14 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         suppress_cpu(ptr<const int32_t>(image), ptr<const int32_t>(x), ptr<const int32_t>(y), ptr<const int32_t>(size),
                      n, iou, ptr<uint8_t>(keep), ptr<const int32_t>(level));
       },
-      "image"_a, "x"_a, "y"_a, "size"_a, "n"_a, "iou"_a, "keep"_a, "level"_a = 0,
-      py::call_guard<py::gil_scoped_release>());
+      "image"_a, "x"_a, "y"_a, "size"_a, "n"_a, "iou"_a, "keep"_a, "level"_a = 0, released);
   m.def(
       "blockiness",
       [](const Image& image, const Grid& windows, int threads, Address out) {
         expect_inside(windows, image, 9, 1), expect_threads(threads), expect_pointer(ptr<void>(out), 1, "out");
         blockiness_cpu(image, windows, threads, ptr<float>(out));
       },
-      "image"_a, "windows"_a, "threads"_a, "out"_a, py::call_guard<py::gil_scoped_release>());
+      "image"_a, "windows"_a, "threads"_a, "out"_a, released);
 
   m.def(
       "unfilter",
@@ -339,7 +337,7 @@ PYBIND11_MODULE(_C, m, py::mod_gil_not_used()) {
         expect_pointer(ptr<void>(src), 1, "src"), expect_pointer(ptr<void>(dst), 1, "dst");
         return unfilter_cpu(ptr<const uint8_t>(src), h, w * channels, channels, ptr<uint8_t>(dst));
       },
-      "src"_a, "h"_a, "w"_a, "channels"_a, "dst"_a, py::call_guard<py::gil_scoped_release>());
+      "src"_a, "h"_a, "w"_a, "channels"_a, "dst"_a, released);
 
   bind_degrade(m);
 

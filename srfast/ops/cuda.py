@@ -13,6 +13,7 @@ from torch import Tensor
 
 from srfast.errors import InputError
 from srfast.ops import native, reference
+from srfast.ops.checks import check_boundary
 from srfast.ops.cpu import LIBRARY
 from srfast.settings import SCALE
 
@@ -86,7 +87,7 @@ def _launch(name: str, device: torch.device, *arguments: Any) -> None:
 
 
 def _check(
-    n: int, height: int, width: int, channels: int, scale: int, boundary: str, dtype: torch.dtype, pixels: Tensor
+    pixels: Tensor, height: int, width: int, channels: int, scale: int, boundary: str, dtype: torch.dtype
 ) -> None:
     """Checks everything that the kernel takes for granted, since the launcher sees only addresses."""
     if pixels.dtype != torch.uint8:
@@ -98,8 +99,7 @@ def _check(
         raise InputError(f"patches: expected sides that are positive multiples of {scale}, got {height} x {width}")
     if height * width * channels >= 2**31:
         raise InputError(f"patches: expected fewer than 2^31 bytes an image, got {height} x {width} x {channels}")
-    if boundary not in native.BOUNDARIES:
-        raise InputError(f"boundary: expected symmetric or replicate, got {boundary!r}")
+    check_boundary(boundary)
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise TypeError(f"dtype: expected float32, float16 or bfloat16, got {dtype}")
 
@@ -107,15 +107,11 @@ def _check(
 def _check_patches(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype) -> None:
     if patches.ndim != 4:
         raise InputError(f"patches: expected [N, H, W, 3 or 1], got {patches.ndim} axes")
-    n, height, width, channels = patches.shape
-    _check(n, height, width, channels, scale, boundary, dtype, patches)
+    _check(patches, *patches.shape[1:], scale, boundary, dtype)
 
 
-def _check_windows(
-    pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int, *rest: Any
-) -> None:
-    scale, boundary, dtype = rest
-    _check(len(offsets), height, width, channels, scale, boundary, dtype, pixels)
+def _check_windows(pixels: Tensor, offsets: Tensor, row_strides: Tensor, *size_and_settings: Any) -> None:
+    _check(pixels, *size_and_settings)
     if not pixels.is_contiguous():
         raise InputError("pixels: expected a contiguous buffer")
     for name, tensor in (("offsets", offsets), ("row_strides", row_strides)):
@@ -159,8 +155,7 @@ def _degrade_cuda(
     if not _runs(patches.device):
         return _degrade_plain(patches, scale, boundary, dtype, up, sums)
     _check_patches(patches, scale, boundary, dtype)
-    n, h, w, c = patches.shape
-    return _degrade(patches.contiguous(), None, None, n, h, w, c, scale, boundary, dtype, up, sums)
+    return _degrade(patches.contiguous(), None, None, *patches.shape, scale, boundary, dtype, up, sums)
 
 
 def _windows_cuda(
@@ -171,8 +166,7 @@ def _windows_cuda(
     if not _runs(pixels.device):
         return _windows_plain(pixels, *arguments, up, sums)
     _check_windows(pixels, *arguments)
-    n = len(offsets)
-    return _degrade(pixels, offsets, row_strides, n, height, width, channels, scale, boundary, dtype, up, sums)
+    return _degrade(pixels, offsets, row_strides, len(offsets), *arguments[2:], up, sums)
 
 
 def _degrade(

@@ -24,7 +24,6 @@ FAST = ("native", "triton")
 
 def unusable(backend: str, device: str, network: Network) -> str | None:
     """Why a backend cannot score with this network on this device; None when it can."""
-    compiled = network.kind in ("srcnn", "bicubic")
     if device == "cuda" and not sees_cuda():
         return "torch sees no CUDA device"
     if device == "cuda" and backend in ("native", "triton"):
@@ -32,9 +31,9 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
 
         if reason := unsupported():
             return reason
+    if backend in ("native", "triton") and network.kind not in ("srcnn", "bicubic"):
+        return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
     if backend == "native":
-        if not compiled:
-            return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
         if not native.available():
             return f"the compiled module is missing ({native.shadowed() or 'pip install . builds it'})"
         if device == "cuda" and not native.build_info()["cuda"]:
@@ -44,8 +43,6 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
 
             return refusal()
     elif backend == "triton":
-        if not compiled:
-            return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
         if not installed("triton"):
             return "triton is not installed (pip install 'srfast[triton]')"
         if device != "cuda":
