@@ -107,7 +107,8 @@ def _check(
 def _check_patches(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype) -> None:
     if patches.ndim != 4:
         raise InputError(f"patches: expected [N, H, W, 3 or 1], got {patches.ndim} axes")
-    _check(patches, *patches.shape[1:], scale, boundary, dtype)
+    _, height, width, channels = patches.shape
+    _check(patches, height, width, channels, scale, boundary, dtype)
 
 
 def _check_windows(pixels: Tensor, offsets: Tensor, row_strides: Tensor, *size_and_settings: Any) -> None:
@@ -155,7 +156,8 @@ def _degrade_cuda(
     if not _runs(patches.device):
         return _degrade_plain(patches, scale, boundary, dtype, up, sums)
     _check_patches(patches, scale, boundary, dtype)
-    return _degrade(patches.contiguous(), None, None, *patches.shape, scale, boundary, dtype, up, sums)
+    n, h, w, c = patches.shape
+    return _degrade(patches.contiguous(), None, None, n, h, w, c, scale, boundary, dtype, up, sums)
 
 
 def _windows_cuda(
