@@ -27,7 +27,7 @@ from scipy import stats
 
 import srfast
 from experiments.study_rows import markdown
-from srfast.coreset.methods.catalogue import targeted
+from srfast.coreset.methods.base import targeted
 from srfast.coreset.settings import SelectArguments
 from srfast.data.images import find_images
 from srfast.scoring.table import ScoreTable

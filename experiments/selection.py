@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 import srfast
 from srfast import CoreSet, ScoreTable
 from srfast.coreset.features import describe, spectrum
-from srfast.coreset.methods.catalogue import find
+from srfast.coreset.methods.base import find
 from srfast.coreset.settings import METHODS, TARGETED
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb

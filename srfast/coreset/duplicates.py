@@ -14,8 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.coreset.counting import running_count
-from srfast.coreset.features import SIDE, describe, spectrum
-from srfast.coreset.likeness import detail_likeness, halved, likeness, rough_likeness
+from srfast.coreset.features import SIDE, describe, detail_likeness, halved, likeness, rough_likeness, spectrum
 from srfast.coreset.limits import in_one_grid
 from srfast.data.encoding import encoding_of
 from srfast.data.grid import starts

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.crops import Crops, TableSettings, enlarged, plane_of
+from srfast.coreset.curvature import Crops, TableSettings, enlarged, plane_of
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.shrink import sizes_of

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from cachetools import LRUCache
 
-from srfast.coreset.described import check_selection
+from srfast.coreset.condition import check_selection
 from srfast.data.deep import read_at
 from srfast.data.grid import cropped
 from srfast.data.hashing import of_file, of_pixels

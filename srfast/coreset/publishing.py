@@ -33,7 +33,7 @@ from srfast.coreset.pairs import read_rows
 from srfast.coreset.rejects import read_rejects
 from srfast.coreset.selection import CoreSet
 from srfast.coreset.settings import ManifestArguments
-from srfast.coreset.source_hashes import JOURNAL, Hashed, Wanted, hash_images
+from srfast.coreset.source_search import JOURNAL, Hashed, Wanted, hash_images
 from srfast.data import hashing
 from srfast.data.atomic import atomic_path
 from srfast.data.files import check_input

@@ -22,8 +22,7 @@ from srfast.coreset.manifest import ManifestRows, read_manifest
 from srfast.coreset.publishing import SCORING
 from srfast.coreset.selection import CORESET_SCHEMA, CoreSet
 from srfast.coreset.settings import RebuildArguments
-from srfast.coreset.source_hashes import JOURNAL, Hashed
-from srfast.coreset.source_search import Problem, Search, each_once
+from srfast.coreset.source_search import JOURNAL, Hashed, Problem, Search, each_once
 from srfast.data.files import PARTS, check_output
 from srfast.data.images import ImageFile, find_images
 from srfast.data.run_folder import RunFolder

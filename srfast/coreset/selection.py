@@ -10,21 +10,17 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.condition import passing
+from srfast.coreset.condition import check_selection, passing
 from srfast.coreset.counting import counted, exact_sum, first_holding, goal_of, shares, short_of
-from srfast.coreset.described import check_selection
-from srfast.coreset.limits import Limits, with_floor
-from srfast.coreset.methods.base import Pool
-from srfast.coreset.methods.catalogue import find, targeted
+from srfast.coreset.limits import Limits, about_sizes, one_size, with_floor
+from srfast.coreset.methods.base import Pool, find, targeted
 from srfast.coreset.methods.sorting import check_finite
-from srfast.coreset.one_size import about_sizes, one_size
 from srfast.coreset.rejects import about_rejected, rejected
 from srfast.coreset.settings import METHODS, POSITIONAL, TARGETED, SelectArguments, share
 from srfast.data.files import check_output
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress, shown
-from srfast.scoring.orders import descending
-from srfast.scoring.rows import Rows, at
+from srfast.scoring.rows import Rows, at, descending
 from srfast.scoring.stored import Stored, large, opened_rows
 from srfast.scoring.table import (
     SCHEMA,

@@ -17,7 +17,7 @@ from PIL import ImageOps
 from srfast.data import tiff
 from srfast.data.images import decoded, opened, read_image, refusing
 from srfast.data.limits import regular_file
-from srfast.data.reduced import bits_of
+from srfast.data.tiff import bits_of
 from srfast.errors import InputError
 
 WIDENED = 257

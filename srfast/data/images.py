@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from srfast.data import hashing, jpeg, limits, png, tiff
-from srfast.data.reduced import left_out
+from srfast.data.tiff import left_out
 from srfast.data.workers import claim, decoding
 from srfast.errors import InputError
 

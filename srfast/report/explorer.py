@@ -16,7 +16,7 @@ from srfast.report.content import ColumnLabel
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first, ranked
 from srfast.runtime.plugins import added, is_file
 from srfast.scoring.defects.thresholds import DEFECTS
-from srfast.scoring.orders import descending
+from srfast.scoring.rows import descending
 from srfast.scoring.statistics import agreement
 
 SAMPLE, SAMPLE_BYTES = 40_000, 2_000_000

@@ -13,17 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.coreset.condition import passing
-from srfast.coreset.described import check_selection, not_repeated
+from srfast.coreset.condition import check_selection, not_repeated, passing
+from srfast.coreset.limits import one_size
 from srfast.coreset.methods.sorting import FAINT
-from srfast.coreset.one_size import one_size
 from srfast.coreset.rejects import rejected
 from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
 from srfast.report.reconstruction import Reconstruction
 from srfast.scoring.metadata import as_read
-from srfast.scoring.orders import descending, summed, within
-from srfast.scoring.rows import Rows, numbers
+from srfast.scoring.rows import Rows, descending, numbers, summed, within
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.stored import Stored
 from srfast.scoring.table import SCHEMA, check_columns, check_paths

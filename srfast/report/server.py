@@ -17,8 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from srfast.coreset.condition import passing
-from srfast.coreset.described import not_plain
+from srfast.coreset.condition import not_plain, passing
 from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.selection import choose
 from srfast.coreset.selection import source as source_rows
@@ -31,8 +30,7 @@ from srfast.report.pictures import patch, reduced, source
 from srfast.report.report import report
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first, ranked, read_scores
 from srfast.report.writing import assemble
-from srfast.scoring.orders import descending, summed
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, descending, summed
 from srfast.scoring.scored import ScoredImages
 
 TEXTURES = 20_000

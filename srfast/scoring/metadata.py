@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from srfast.data import provenance
 from srfast.data.hashing import is_hash
 from srfast.data.parquet import opened
-from srfast.data.reduced import ALPHA, DEEP, WORDS
+from srfast.data.tiff import ALPHA, DEEP, WORDS
 from srfast.errors import InputError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from srfast.data.shrink import shrunk
 from srfast.errors import InputError
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
 from srfast.scoring.backends.protocol import Engine, Scores, TakesSeveral, check_finite
-from srfast.scoring.image_size import choose
+from srfast.scoring.defects.thresholds import choose
 from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.settings import AUTO, ScoreSettings

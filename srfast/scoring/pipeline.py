@@ -6,10 +6,12 @@ import json
 import logging
 import math
 import os
+import time
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,25 +20,26 @@ import pyarrow as pa
 
 from srfast.data.atomic import scratch_folder
 from srfast.data.files import check_output
-from srfast.data.images import ImageFile, counted, find_images, header, shard_of
+from srfast.data.grid import Grid
+from srfast.data.images import ImageFile, counted, find_images, header, image_size, read_rgb, shard_of
 from srfast.data.limits import allowing
 from srfast.data.lowres import LowRes
+from srfast.data.shrink import side
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.ops.device import resolve_device
 from srfast.runtime.interrupts import finishing
 from srfast.runtime.locks import LOCK, Lock
-from srfast.runtime.progress import Progress, shown
+from srfast.runtime.progress import Progress, clock, shown
 from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
-from srfast.scoring.backends.protocol import TakesSeveral
-from srfast.scoring.estimate import WORTH_SAYING, estimate
+from srfast.scoring.backends.protocol import Engine, TakesSeveral
 from srfast.scoring.metadata import PASSED, VERSION, Outcome, read_meta, reduced
 from srfast.scoring.network import Network
 from srfast.scoring.parts import Parts, check_table_folder
 from srfast.scoring.per_image import Decoded, Job, Read, open_job, pipelined
 from srfast.scoring.rows import numbers
-from srfast.scoring.settings import RESUMED, ScoreArguments, ScoreSettings
+from srfast.scoring.settings import AUTO, RESUMED, ScoreArguments, ScoreSettings
 from srfast.scoring.table import ScoreTable
 from srfast.settings import documented, first_difference
 
@@ -310,3 +313,73 @@ def _nothing_scored(meta: Mapping[str, Any]) -> str:
         f"images: nothing to score: {len({e['image'] for e in small})} smaller than the patch "
         f"of {meta['patch']} pixels, {len(skipped)} unreadable (for one, {reason})"
     )
+
+
+OVERLAP = 8
+"""Times that patch mode computes a pixel, from which on the time is estimated."""
+WORTH_SAYING = 30.0
+"""Seconds that patch mode must take for dense mode to be proposed."""
+_FILES = 32
+"""Number of headers that are read to estimate the pixels of a dataset."""
+_WINDOWS = 64
+"""Number of patches that are timed."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds in both modes, without decoding, and the number of patches."""
+
+    patches: int
+    patch: float
+    dense: float
+
+    def sentence(self) -> str:
+        return (
+            f"patch mode computes {self.patches:,} overlapping patches one by one, about {clock(self.patch)}; "
+            f"`mode` dense takes about {clock(self.dense)} and ranks alike (docs/results/agreement.md)"
+        )
+
+
+def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings, workers: int) -> Estimate | None:
+    """The estimate; None if patches hardly overlap, or no image can be read."""
+    if settings.mode != "patch" or not files or (settings.patch / settings.step) ** 2 < OVERLAP:
+        return None
+    looked = files[:: max(1, len(files) // _FILES)]
+    pixels = windows = 0
+    for file in looked:
+        try:
+            width, height = image_size(file.path)
+        except Exception:  # the run itself says what is wrong with a file
+            continue
+        for factor in (1.0 if size == AUTO else float(Fraction(size)) for size in settings.shrink):
+            h, w = side(height, factor), side(width, factor)
+            if grid := settings.grid(h, w):
+                pixels += h * w
+                windows += len(grid)
+    sample = _sample(looked, settings)
+    if sample is None or not windows:
+        return None
+    image, grid = sample
+    few = Grid(grid.xs[:_WINDOWS], grid.ys[: max(1, _WINDOWS // len(grid.xs))], grid.size)
+    each = _seconds(lambda: engine.windows(image, few, 1)) / len(few)
+    whole = _seconds(lambda: engine.dense(image, grid, 1)) / (image.shape[0] * image.shape[1])
+    share = len(files) / len(looked) / (workers if engine.concurrent else 1)
+    return Estimate(round(windows * len(files) / len(looked)), each * windows * share, whole * pixels * share)
+
+
+def _sample(files: Sequence[ImageFile], settings: ScoreSettings) -> tuple[np.ndarray, Grid] | None:
+    """The first image that has patches, cropped to a megapixel, and its grid."""
+    for file in files:
+        try:
+            image = np.ascontiguousarray(read_rgb(file.path)[:1024, :1024])
+        except InputError:
+            continue
+        if grid := settings.grid(*image.shape[:2]):
+            return image, grid
+    return None
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

@@ -275,7 +275,7 @@ class ScoreSettings(Settings):
         """The metadata's entries for the rule of the sizes, if it chose them."""
         if self.shrink != (AUTO,):
             return {}
-        from srfast.scoring.image_size import RULE
+        from srfast.scoring.defects.thresholds import RULE
 
         return {"shrink": RULE["sizes"], "shrink_rule": RULE}
 

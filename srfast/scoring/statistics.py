@@ -11,8 +11,7 @@ import numpy as np
 
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
-from srfast.scoring.orders import descending, quantiles, summed, within
-from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, descending, quantiles, summed, within
 from srfast.scoring.stored import opened_rows
 from srfast.scoring.table import numeric_columns
 

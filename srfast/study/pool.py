@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from srfast.coreset.joining import join_columns, keys_of, read_table
-from srfast.coreset.methods.catalogue import targeted
+from srfast.coreset.methods.base import targeted
 from srfast.coreset.pairs import read_patches
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import SelectArguments

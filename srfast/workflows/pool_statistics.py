@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from srfast.errors import InputError
-from srfast.scoring.defects.thresholds import DEFECTS
-from srfast.scoring.image_size import is_soft
-from srfast.scoring.orders import summed
-from srfast.scoring.rows import Rows
+from srfast.scoring.defects.thresholds import DEFECTS, is_soft
+from srfast.scoring.rows import Rows, summed
 
 WORDS = {d.name: d.said for d in DEFECTS if d.said} | {"duplicate": "with a better copy", "leak": "of the test sets"}
 """Reason -> what the images are, after their number."""

@@ -16,9 +16,9 @@ from srfast.coreset.settings import Selection
 from srfast.data.atomic import checksum
 from srfast.data.files import output_file, output_folder
 from srfast.errors import InputError
-from srfast.exporting.configurations import FILES as FILES_OF
-from srfast.exporting.configurations import configurations
 from srfast.exporting.job import export
+from srfast.exporting.snippets import FILES as FILES_OF
+from srfast.exporting.snippets import configurations
 from srfast.report.verdict_page import audit_page
 from srfast.report.writing import write_page, write_report
 from srfast.scoring.metadata import read_meta

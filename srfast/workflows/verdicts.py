@@ -22,8 +22,7 @@ from srfast.data.images import ImageFile, read_rgb
 from srfast.data.shrink import shrunk, sizes_of
 from srfast.errors import InputError
 from srfast.scoring.defects.measure import measure
-from srfast.scoring.defects.thresholds import DEFECTS, THRESHOLDS, of_images, reasons
-from srfast.scoring.image_size import SOFT, choose
+from srfast.scoring.defects.thresholds import DEFECTS, SOFT, THRESHOLDS, choose, of_images, reasons
 from srfast.scoring.rows import coded
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import ScoreTable

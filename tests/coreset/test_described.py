@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from srfast.coreset.described import LONGEST, not_plain
+from srfast.coreset.condition import LONGEST, not_plain
 
 COLUMNS = ["image", "x", "y", "size", "loss", "bicubic", "sobel", "night shift", "select", "range", "e"]
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import srfast
 from srfast.coreset.duplicates import find_duplicates
-from srfast.coreset.likeness import halved, likeness, rough_likeness, turns
+from srfast.coreset.features import halved, likeness, rough_likeness, turns
 from srfast.coreset.selection import select
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
@@ -153,7 +153,7 @@ def test_the_same_table_gives_the_same_marks(dataset: tuple[Path, ScoreTable]) -
 
 def plain_likeness(a: np.ndarray, b: np.ndarray) -> float:
     """Largest concordance over turns and shifts, in float64 loops, of copies that are smooth already."""
-    from srfast.coreset.likeness import REACH, smoothed
+    from srfast.coreset.features import REACH, smoothed
 
     a, b = (smoothed(c[None])[0].astype(np.float64) for c in (a, b))
     inner = a.shape[0] - 2 * REACH

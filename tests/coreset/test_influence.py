@@ -16,7 +16,7 @@ from torch import Tensor
 
 import srfast
 from srfast.coreset import curvature, influence
-from srfast.coreset.crops import Crops, TableSettings
+from srfast.coreset.curvature import Crops, TableSettings
 from srfast.coreset.methods.nearest import similarity
 from srfast.errors import InputError, RunError
 from srfast.ops import reference

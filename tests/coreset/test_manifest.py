@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import srfast
-from srfast.coreset import source_hashes
+from srfast.coreset import source_search
 from srfast.coreset.manifest import DRAWS, PATCH_SCHEMA, PATCHES, SOURCE_SCHEMA, SOURCES, ManifestRows, read_manifest
 from srfast.coreset.publishing import ManifestArguments, _write
 from srfast.data.images import read_rgb
@@ -163,8 +163,8 @@ def test_an_interrupted_run_goes_on(coreset: srfast.CoreSet, tmp_path: Path, mon
         srfast.manifest(coreset, tmp_path / "m", progress=stop)
     assert not (tmp_path / "m").exists()
     decoded: list[Path] = []
-    real = source_hashes.read_hashed
-    monkeypatch.setattr(source_hashes, "read_hashed", lambda path: (decoded.append(path), real(path))[1])
+    real = source_search.read_hashed
+    monkeypatch.setattr(source_search, "read_hashed", lambda path: (decoded.append(path), real(path))[1])
     journal = tmp_path / "m.parts" / "hashed.jsonl"
     journal.write_text(journal.read_text() + '["half a li')
     srfast.manifest(coreset, tmp_path / "m")

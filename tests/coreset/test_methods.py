@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srfast.coreset.methods.catalogue import find
+from srfast.coreset.methods.base import find
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
 from srfast.errors import InputError
-from srfast.scoring.orders import descending
+from srfast.scoring.rows import descending
 from srfast.scoring.table import ScoreTable, concatenate
 
 MakeTable = Callable[..., ScoreTable]

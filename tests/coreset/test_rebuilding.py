@@ -168,15 +168,15 @@ def test_each_wrong_image_has_its_line(what: str, photo_folder: Path, tmp_path: 
 def test_decoders_that_read_other_pixels_are_named(
     published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from srfast.coreset import source_hashes
+    from srfast.coreset import source_search
 
-    real = source_hashes.read_hashed
+    real = source_search.read_hashed
 
     def other(path: Path) -> tuple[np.ndarray, str]:
         pixels, digest = real(path)
         return (pixels ^ 1 if path.suffix == ".jpg" else pixels), digest
 
-    monkeypatch.setattr(source_hashes, "read_hashed", other)
+    monkeypatch.setattr(source_search, "read_hashed", other)
     with pytest.raises(
         ImagesMismatch, match=r"chelsea.jpg is the same file, but this machine's decoders read other pixels"
     ):
@@ -215,7 +215,7 @@ def test_only_what_must_be_is_decoded(
 def test_an_interrupted_run_goes_on(
     published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from srfast.coreset import source_hashes
+    from srfast.coreset import source_search
 
     calls: list[tuple[int, int, int]] = []
 
@@ -229,8 +229,8 @@ def test_an_interrupted_run_goes_on(
         srfast.rebuild(published, photo_folder, output=output, progress=stop)
     assert not output.exists()
     decoded: list[Path] = []
-    real = source_hashes.read_hashed
-    monkeypatch.setattr(source_hashes, "read_hashed", lambda path: (decoded.append(path), real(path))[1])
+    real = source_search.read_hashed
+    monkeypatch.setattr(source_search, "read_hashed", lambda path: (decoded.append(path), real(path))[1])
     assert srfast.rebuild(published, photo_folder, output=output).images == 4
     assert len(decoded) == 2
     assert not list(tmp_path.glob("*.parts"))

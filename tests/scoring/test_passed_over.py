@@ -20,7 +20,7 @@ from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.scoring import pipeline
 from srfast.scoring.backends.protocol import Scores
-from srfast.scoring.estimate import Estimate, estimate
+from srfast.scoring.pipeline import Estimate, estimate
 from srfast.scoring.settings import ScoreSettings
 
 LINE = "srfast: images: passed over 3 files of other kinds, by their suffix: .heic 2, .exr 1\n"

@@ -14,7 +14,7 @@ from harness import STUDY, digest, of_file, of_prune, of_study, of_training, of_
 from PIL import Image
 from skimage import data
 
-import srfast.coreset.crops
+import srfast.coreset.curvature
 import srfast.coreset.influence
 from srfast.cli.demo import PHOTOGRAPHS
 
@@ -138,7 +138,7 @@ def prepare(inputs: Path, torch: bool) -> None:
     if torch:
         _draw_nothing()
         # The curvature is sketched from 10 crops instead of 4,096, the step is found on 2 instead of 128.
-        srfast.coreset.influence.PROBES, srfast.coreset.crops._SAMPLE = 10, 2
+        srfast.coreset.influence.PROBES, srfast.coreset.curvature._SAMPLE = 10, 2
     (inputs / "low").mkdir()
     for photo in (inputs / "photos").iterdir():
         with Image.open(photo) as image:

@@ -8,7 +8,7 @@ from srfast.coreset.counting import running_count
 from srfast.coreset.features import describe, spectrum, standardised
 from srfast.coreset.methods.base import Pool
 from srfast.runtime.optional import needing
-from srfast.scoring.orders import descending
+from srfast.scoring.rows import descending
 from srfast.scoring.scored import ScoredImages
 
 MANY = 100_000

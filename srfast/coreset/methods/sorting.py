@@ -8,8 +8,7 @@ import pyarrow as pa
 from srfast.coreset.counting import running_count
 from srfast.coreset.methods.base import Pool, SortKey
 from srfast.errors import InputError
-from srfast.scoring.orders import descending
-from srfast.scoring.rows import Rows, at, numbers
+from srfast.scoring.rows import Rows, at, descending, numbers
 
 
 def column(name: str, table: Rows) -> np.ndarray:

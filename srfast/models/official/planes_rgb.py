@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from srfast.models.official.layout import Layout, Options, State, count, shuffle_scale
+from srfast.models.official.readers import Layout, Options, State, count, shuffle_scale
 
 _RANGE = 255.0
 

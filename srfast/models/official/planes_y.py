@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from srfast.models.official.layout import Layout, Options, State, count
+from srfast.models.official.readers import Layout, Options, State, count
 
 
 def _moved(weight: Tensor, shift: int) -> Tensor:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from srfast.errors import InputError
 from srfast.models import layers, registry
-from srfast.models.official.layout import Layout, State
 from srfast.models.official.planes_rgb import RGB_LAYOUTS
 from srfast.models.official.planes_y import Y_LAYOUTS
+from srfast.models.official.readers import Layout, State
 
 LAYOUTS = (*Y_LAYOUTS, *RGB_LAYOUTS)
 _WRAPPERS = ("module.", "model.")  # what DataParallel and trainers put before every name
