@@ -3,7 +3,8 @@
 For an image x (up-sampled, [0, 1]) and its Y y, the loss is L = 255^2 / n sum_p (f_p(x; w) - y_p)^2 over its n pixels.
 With J the Jacobian of f by the weights w, the Gauss-Newton matrix of L is 2 * 255^2 / n J^T J. A vector s of random
 signs has E[s s^T] = I, so the row g = 255 sqrt(2 / n) J^T s has E[g g^T] equal to that matrix, and the mean of g g^T
-over crops of a pool is an unbiased estimate of the pool's (Hutchinson 1990; the sketch of Martens 2010, Section 4). ``Crops`` are degraded as the pool's table was scored.
+over crops of a pool is an unbiased estimate of the pool's (Hutchinson 1990; the sketch of Martens 2010, Section 4).
+``Crops`` are degraded as the pool's table was scored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Limits on a selection: one size of an image, a number per image, their spread, overlap, and a share of the easiest."""
+"""Limits on a selection: one size of an image, a number per image, their spread, overlap, a share of the easiest."""
 
 from __future__ import annotations
 

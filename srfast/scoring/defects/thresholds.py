@@ -5,8 +5,8 @@ They were chosen on photographs of BSDS400, reduced and as they are, and of T91,
 them; docs/defects.md says on which evidence, how many clean photographs they leave out, and how many degraded ones they
 keep. Columns without measured figures (banding, clipped, border, blockiness, colour) have no threshold.
 
-An image at a size is soft if the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold. With ``shrink``
-auto, an image is scored at every size at which it is not soft: a patch is then taken where it is hard, at whichever size
+An image at a size is soft if the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold. An image is
+scored at every size at which it is not soft: a patch is then taken where it is hard, at whichever size
 (docs/results/sizes.md). One that is soft at full size is larger than its detail.
 """
 
