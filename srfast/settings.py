@@ -217,29 +217,35 @@ def _listed(value: Any) -> Any:
     return [_listed(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def one_of(*choices: Any, added: Callable[[], Iterable[str]] = tuple) -> Kind:
-    """Takes one of a few words or numbers, or of the words that installed packages add."""
+def fitting(fits: Callable[[Any], object], plain: Callable[[Any], Any] = lambda value: value) -> Callable[[Any], Any]:
+    """The conversion of a ``Kind`` that takes the values for which a test holds."""
 
     def convert(value: Any) -> Any:
-        if isinstance(value, (bool, float)) or not isinstance(value, (str, Integral)):
+        if not fits(value):
             raise ValueError
-        if value not in choices and value not in list(added()):
-            raise ValueError
-        return type(choices[0])(value)
+        return plain(value)
 
+    return convert
+
+
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def one_of(*choices: Any, added: Callable[[], Iterable[str]] = tuple) -> Kind:
+    """Takes one of a few words or numbers, or of the words that installed packages add."""
+    own = type(choices[0])
+    plain = fitting(lambda v: _is(v, (str, Integral)) and (v in choices or v in list(added())), own)
     listed = ", ".join(map(str, choices[:-1])) + f" or {choices[-1]}"
-    return Kind(listed, convert, "whole" if isinstance(choices[0], int) else "text", choices)
+    return Kind(listed, plain, "whole" if own is int else "text", choices)
 
 
 def scale_of(choices: Sequence[int]) -> Kind:
     """Takes a scale, also as a float or a number of NumPy."""
-
-    def convert(value: Any) -> int:
-        if isinstance(value, (bool, str, bytes)) or getattr(value, "ndim", False) or value not in choices:
-            raise ValueError
-        return int(value)
-
-    return dataclasses.replace(one_of(*choices), convert=convert)
+    return dataclasses.replace(
+        one_of(*choices),
+        convert=fitting(lambda v: not (isinstance(v, (bool, str)) or getattr(v, "ndim", False)) and v in choices, int),
+    )
 
 
 SCALES = (2, 3, 4)
@@ -258,27 +264,14 @@ def check_same_size(scale: int, given: bool, ways: str) -> None:
 
 def whole(least: int = 0, most: int | None = None) -> Kind:
     """Takes a whole number of at least ``least``, and of at most ``most`` if it is given."""
-
-    def convert(value: Any) -> int:
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ValueError
-        if most is not None and int(value) > most:
-            raise ValueError
-        return int(value)
-
     upper = "" if most is None else f" and at most {most}"
-    return Kind(f"a whole number of at least {least}{upper}", convert, "whole")
+    inside = fitting(lambda v: _is(v, Integral) and v >= least and (most is None or int(v) <= most), int)
+    return Kind(f"a whole number of at least {least}{upper}", inside, "whole")
 
 
 def number(expected: str, holds: Callable[[Any], bool]) -> Kind:
     """Takes a number for which a condition holds."""
-
-    def convert(value: Any) -> float:
-        if not isinstance(value, Real) or isinstance(value, bool) or not holds(value):
-            raise ValueError
-        return float(value)
-
-    return Kind(expected, convert, "number")
+    return Kind(expected, fitting(lambda v: _is(v, Real) and holds(v), float), "number")
 
 
 def fraction(name: str, *, zero: bool = True, one: bool = False) -> Kind:
@@ -287,24 +280,12 @@ def fraction(name: str, *, zero: bool = True, one: bool = False) -> Kind:
     return number(f"a fraction with {ends}", lambda v: 0 <= v <= 1 and (zero or v > 0) and (one or v < 1))
 
 
-def _switched(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-SWITCH = Kind("True or False", _switched, "flag")
+SWITCH = Kind("True or False", fitting(lambda value: isinstance(value, bool)), "flag")
 
 
 def text(expected: str) -> Kind:
     """Takes a string that is not empty."""
-
-    def convert(value: Any) -> str:
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError
-        return value
-
-    return Kind(expected, convert)
+    return Kind(expected, fitting(lambda value: isinstance(value, str) and value.strip()))
 
 
 def texts(expected: str) -> Kind:

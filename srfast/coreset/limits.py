@@ -13,7 +13,7 @@ from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.ops.checks import check_int32
 from srfast.ops.native import compiled
-from srfast.scoring.defects.thresholds import SOFT
+from srfast.scoring.defects.thresholds import SOFT, image_means
 from srfast.scoring.rows import Rows, at, groups
 
 _PIECE = 1 << 20
@@ -178,18 +178,11 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
 
 def _soft(table: Rows, rows: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
     if {t.column for t in SOFT} <= set(table.columns):
-        return np.any([t.beyond(_means(table.column(t.column)[rows], member, n), t.image) for t in SOFT], axis=0)
+        return np.any([t.beyond(image_means(table.column(t.column)[rows], member), t.image) for t in SOFT], axis=0)
     scale = table.meta.get("scale")
     if scale not in LEFT:
         raise InputError("one_size: expected the columns blur and upscaled, or a scale of 2, 3 or 4 in the metadata")
     return _medians(table.column("bicubic")[rows], member, n) < LEFT[scale]
-
-
-def _means(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
-    """The mean of each of n groups of values; missing ones do not count, and an empty group has the mean 0."""
-    values = np.asarray(values, np.float64)
-    known = ~np.isnan(values)
-    return np.bincount(member[known], values[known], n) / np.maximum(np.bincount(member[known], minlength=n), 1)
 
 
 def _medians(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:

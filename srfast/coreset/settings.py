@@ -16,6 +16,7 @@ from srfast.settings import (
     Kind,
     Settings,
     did_you_mean,
+    fitting,
     fraction,
     images_root,
     numbers,
@@ -126,12 +127,7 @@ def _listed(choices: dict[str, str]) -> str:
 
 
 _METHODS = _listed({name: method.help for name, method in METHODS.items()})
-
-
-def _method(value: Any) -> Any:
-    if not (callable(value) or hasattr(value, "ordering") or (isinstance(value, str) and value)):
-        raise ValueError
-    return value
+_METHOD = fitting(lambda value: callable(value) or hasattr(value, "ordering") or (isinstance(value, str) and value))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +161,7 @@ class Selection(Settings):
         "loss",
         f"Score to sort the patches by, or way to draw them. {_METHODS}; COLUMN: any numeric "
         "column of the table; FILE.py:NAME: a function of your own (docs/extending.md).",
-        Kind("a method's name, a column or a function", _method),
+        Kind("a method's name, a column or a function", _METHOD),
         words=tuple(METHODS),
         metavar="|".join([*METHODS, "COLUMN", "FILE.py:NAME"]),
         more="In Python it may also be the function itself. docs/selection.md has the sources.",

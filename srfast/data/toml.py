@@ -12,7 +12,7 @@ from typing import Any
 from srfast.data.files import check_input
 from srfast.errors import InputError
 from srfast.runtime.optional import needing
-from srfast.settings import Kind, did_you_mean
+from srfast.settings import Kind, did_you_mean, fitting
 
 LARGEST = 1 << 16
 """Largest size of a file in bytes; the parser's time grows with the square of the dots of a key."""
@@ -28,13 +28,7 @@ class Key:
 
 def key(expected: str, fits: Callable[[Any], bool], default: Any = MISSING) -> Key:
     """A key whose values, as they are, are those for which a test holds."""
-
-    def convert(value: Any) -> Any:
-        if not fits(value):
-            raise ValueError
-        return value
-
-    return Key(Kind(expected, convert), default)
+    return Key(Kind(expected, fitting(fits)), default)
 
 
 def parse(path: Path, what: str = "a study") -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
@@ -16,6 +16,7 @@ from srfast.settings import (
     Kind,
     PathLike,
     Settings,
+    fitting,
     images_root,
     one_of,
     path,
@@ -25,12 +26,7 @@ from srfast.settings import (
 )
 
 ENCODINGS = ("png", "webp")
-
-
-def _yes(value: Any) -> bool:
-    if value not in (True, False, "yes", "no"):
-        raise ValueError
-    return value in (True, "yes")
+_YES = fitting(lambda value: value in (True, False, "yes", "no"), lambda value: value in (True, "yes"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +54,7 @@ class ExportSettings(Settings):
         True,
         "Whether LR patches are written too. They are cropped from the LR version of the whole image: the one that "
         "was scored, or that of MATLAB's imresize.",
-        Kind("True or False (yes or no)", _yes, "text", ("yes", "no")),
+        Kind("True or False (yes or no)", _YES, "text", ("yes", "no")),
         typed="yes",
     )
     degradation: PathLike | None = degradation(

@@ -12,7 +12,7 @@ from srfast.errors import InputError, RunError
 from srfast.ops.color import rounded_y
 from srfast.scoring.backends.protocol import Scores, TakesSeveral
 from srfast.scoring.metadata import Outcome
-from srfast.scoring.per_image import more_columns, pipelined, scored_rows
+from srfast.scoring.per_image import image_rows, more_columns, pipelined
 from srfast.scoring.settings import ScoreSettings
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], t
                     yield Outcome(file, small=(image.shape[0], image.shape[1]))
                     continue
                 more = more_columns(settings, file, image.cpu().numpy(), grid, threads) if wanted else None
-                yield Outcome(file, scored_rows(file, grid, next(scores), more))
+                yield Outcome(file, image_rows(file, grid, next(scores), more))
 
         return wait
 

@@ -20,11 +20,13 @@ from srfast.data.images import ImageFile
 from srfast.data.lowres import LowRes
 from srfast.data.parquet import TableWriter
 from srfast.data.run_folder import OtherSettings, RunFolder, check_folder, check_folder_name, check_same, made_of
+from srfast.data.shrink import COLUMN
 from srfast.errors import InputError, RunError
+from srfast.scoring.defects.thresholds import names
 from srfast.scoring.metadata import NOTED, PASSED, Outcome, file_metadata, of_records, records_of
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import RESUMED
-from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, repeated, schema_of, write_parquet
+from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, repeated, schema_with, write_parquet
 
 ROWS = 1 << 16
 """Number of rows after which a part is written, about 1 MiB."""
@@ -114,7 +116,9 @@ class Parts:
     @property
     def schema(self) -> pa.Schema:
         """The columns of the table."""
-        return schema_of(self.settings)
+        known = self.settings.get
+        more = names(bool(known("lr"))) if known("defects") else ["blockiness"] * bool(known("blockiness"))
+        return schema_with(more, bool(known(COLUMN)))
 
     def __enter__(self) -> Parts:
         return self
@@ -130,32 +134,24 @@ class Parts:
             table, meta = read_parquet(path)
             check_columns(path, table, SCHEMA)
             records, run = (meta["records"], meta["run"]) if "records" in meta else (records_of(meta), None)
+            if "selection" in meta:
+                raise InputError("expected a score table, got a core-set")
+            check_same(path, meta, self.settings, RESUMED, done="scored", way=_WAY)
+            check_columns(path, table, self.schema)
+            if extra := [name for name in table.column_names if name not in self.schema.names]:
+                raise InputError(f"scoring would lose its column {extra[0]!r}", hint="use another output")
+            # The rows are counted before their names are built: a few bytes may claim any number.
+            known = sum(r.get("rows", table.num_rows + 1) for r in records) == table.num_rows
+            if not known or not table.column("image").equals(_names(records)):
+                raise InputError("rows were taken out or put in another order since it was scored")
+        except OtherSettings:
+            raise
         except (InputError, KeyError) as error:
             if own:
                 return  # a part that a crash left unreadable or whose bytes have changed: its images are scored again
-            raise InputError(f"{path}: cannot be resumed ({str(error).removeprefix(f'{path}: ')})") from None
-        if "selection" in meta:
-            raise InputError(f"{path}: cannot be resumed: expected a score table, got a core-set")
-        check_same(path, meta, self.settings, RESUMED, done="scored", way=_WAY)
-        try:
-            check_columns(path, table, self.schema)
-        except InputError as error:
-            if own:
-                return
-            raise InputError(f"{path}: cannot be resumed ({str(error).removeprefix(f'{path}: ')})") from None
-        extra = next((name for name in table.column_names if name not in self.schema.names), None)
-        if extra is not None:
-            raise InputError(
-                f"{path}: cannot be resumed: scoring would lose its column {extra!r}", hint="use another output"
-            )
-        # The rows are counted before their names are built: a few bytes may claim any number.
-        known = sum(r.get("rows", table.num_rows + 1) for r in records) == table.num_rows
-        if not known or not table.column("image").equals(_names(records)):
-            if own:
-                return
-            raise InputError(
-                f"{path}: cannot be resumed: rows were taken out or put in another order since it was scored"
-            )
+            reason = str(getattr(error, "message", error)).removeprefix(f"{path}: ")
+            hint = getattr(error, "hint", None)
+            raise InputError(f"{path}: cannot be resumed: {reason}", hint=hint) from None
         offset = 0
         for record in records:
             # A part that comes later holds the newer score of an image.

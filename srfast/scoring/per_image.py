@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +22,7 @@ from srfast.scoring.defects.thresholds import choose
 from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.settings import AUTO, ScoreSettings
-from srfast.scoring.table import image_rows
+from srfast.scoring.table import arrow, nullable, repeated, schema_with
 
 LARGE = 1 << 23
 """Pixels from which on all workers score one image together instead of each its own. The memory for it is that of one
@@ -169,7 +169,7 @@ class Job:
 
     def _scored(self, file: ImageFile, sized: Sized, scores: Scores) -> pa.Table:
         shrink = float(Fraction(sized.size)) if self.settings.several_sizes else None
-        return scored_rows(file, sized.grid, scores, sized.more, shrink)
+        return image_rows(file, sized.grid, scores, sized.more, shrink)
 
     def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
         if not self.settings.several_sizes:
@@ -209,9 +209,21 @@ def more_columns(
     return None
 
 
-def scored_rows(
-    file: ImageFile, grid: Grid, scores: Scores, more: dict[str, np.ndarray] | None, shrink: float | None = None
+def image_rows(
+    file: ImageFile, grid: Grid, scores: Scores, more: Mapping[str, np.ndarray] | None, shrink: float | None = None
 ) -> pa.Table:
-    """The rows of an image at one size. Raises RunError if a loss is not finite."""
+    """The rows of an image at one size; ``more`` holds ``blockiness``, or the columns of the defects, by name. Raises
+    RunError if a loss is not finite."""
     check_finite(scores.loss, str(file.path))
-    return image_rows(file.name, grid, scores, more, shrink)
+    more, n = more or {}, len(grid)
+    columns = [
+        repeated(file.name, n),
+        arrow(np.tile(grid.xs, len(grid.ys)), np.int32),
+        arrow(np.repeat(grid.ys, len(grid.xs)), np.int32),
+        arrow(np.full(n, grid.size), np.int32),
+        *(arrow(column, np.float32) for column in (scores.loss, scores.bicubic, scores.sobel)),
+        *map(nullable, more.values()),
+    ]
+    if shrink is not None:
+        columns.insert(4, arrow(np.full(n, shrink), np.float32))
+    return pa.Table.from_arrays(columns, schema=schema_with(more, shrink is not None))

@@ -112,11 +112,6 @@ class Summary:
 
 def write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
     """Scores like ``score``, for tables that need not fit in memory: writes ``output`` and returns a summary."""
-    with allowing(settings.max_pixels):
-        return _write_scores(images, output, settings)
-
-
-def _write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
     passed: Counter[str] = Counter()
     all_files = find_images(images, passed)
     if passed:
@@ -130,7 +125,7 @@ def _write_scores(images: Images, output: str | os.PathLike[str], settings: Scor
         check_table_folder(target, [f.path for f in all_files])
     else:
         check_output(target, "score table", [f.path for f in all_files])
-    with shown(settings.progress, "scoring", "patches") as progress:
+    with allowing(settings.max_pixels), shown(settings.progress, "scoring", "patches") as progress:
         files = shard_of(all_files, settings.shard)
         with _source(settings, files) as source:
             summary = _write(source, settings, str(all_files[0].root), files, target, folder, passed, progress)

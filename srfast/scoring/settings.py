@@ -252,6 +252,11 @@ class ScoreSettings(Settings):
 
     def recorded(self, root: str, network: Network, backend: str, precision: str) -> dict[str, Any]:
         """The settings as a table's metadata record them; ``backend`` and ``precision`` are those that scored."""
+        rule: dict[str, Any] = {}
+        if self.shrink == (AUTO,):
+            from srfast.scoring.defects.thresholds import RULE
+
+            rule = {"shrink": RULE["sizes"], "shrink_rule": RULE}
         return {
             "root": root,
             "scale": self.scale,
@@ -266,18 +271,10 @@ class ScoreSettings(Settings):
             **({"lr": self.lr_images, "lr_template": self.lr_template} if self.lr_images is not None else {}),
             **({"blockiness": True} if self.blockiness else {}),
             **({"shrink": list(self.shrink)} if self.several_sizes else {}),
-            **self._rule(),
+            **rule,
             **({"defects": True} if self.defects else {}),
             **({"tile_overlap": self.tile_overlap} if self.tile_overlap != TILE_OVERLAP else {}),
         }
-
-    def _rule(self) -> dict[str, Any]:
-        """The metadata's entries for the rule of the sizes, if it chose them."""
-        if self.shrink != (AUTO,):
-            return {}
-        from srfast.scoring.defects.thresholds import RULE
-
-        return {"shrink": RULE["sizes"], "shrink_rule": RULE}
 
 
 @dataclass(frozen=True, kw_only=True)

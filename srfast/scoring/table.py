@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +16,18 @@ from srfast.data.images import stays_inside
 from srfast.data.parquet import TableWriter, check_names, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
-from srfast.scoring.defects.thresholds import names
 from srfast.scoring.metadata import about_images, file_metadata, parse_meta
 from srfast.scoring.rows import Rows, is_frame, numbers, of_frame
 from srfast.scoring.shards import check_together, checked_shards, in_order, joined_meta, part_files
 
 if TYPE_CHECKING:
-    from srfast.data.grid import Grid
-    from srfast.scoring.backends.protocol import Scores
+    pass
 
 SCHEMA = pa.schema(
     [pa.field("image", pa.string(), nullable=False)]
     + [pa.field(name, pa.int32(), nullable=False) for name in ("x", "y", "size")]
     + [pa.field(name, pa.float32(), nullable=False) for name in ("loss", "bicubic", "sobel")]
 )
-BLOCKINESS = SCHEMA.append(pa.field("blockiness", pa.float32(), nullable=False))
-"""The column of a run with the setting ``blockiness``."""
 SHRINK = pa.field(COLUMN, pa.float32(), nullable=False)
 """The column of images that were scored at several sizes; 1 is the whole image."""
 
@@ -40,11 +35,6 @@ SHRINK = pa.field(COLUMN, pa.float32(), nullable=False)
 def with_shrink(schema: pa.Schema) -> pa.Schema:
     """The schema with the column ``shrink`` after ``size``."""
     return schema.insert(schema.get_field_index("size") + 1, SHRINK)
-
-
-def defect_field(name: str) -> pa.Field:
-    """A column of ``score --defects``; null where it cannot be known."""
-    return pa.field(name, pa.float32())
 
 
 FARTHEST = 1 << 30
@@ -317,34 +307,12 @@ def concatenate(
     return ScoreTable(table, checked_shards(metas, allow_missing_shards))
 
 
-def schema_of(settings: Mapping[str, Any]) -> pa.Schema:
-    """The columns of a run with these settings, as the schema of a table."""
-    if settings.get("defects"):
-        schema = reduce(pa.Schema.append, map(defect_field, names(bool(settings.get("lr")))), SCHEMA)
-    else:
-        schema = BLOCKINESS if settings.get("blockiness") else SCHEMA
-    return with_shrink(schema) if settings.get(COLUMN) else schema
-
-
-def image_rows(
-    name: str, grid: Grid, scores: Scores, more: Mapping[str, np.ndarray] | None = None, shrink: float | None = None
-) -> pa.Table:
-    """The rows of one image at one size; ``more`` holds ``blockiness``, or the columns of the defects, by name."""
-    more = more or {}
-    n = len(grid)
-    columns = [
-        repeated(name, n),
-        arrow(np.tile(grid.xs, len(grid.ys)), np.int32),
-        arrow(np.repeat(grid.ys, len(grid.xs)), np.int32),
-        arrow(np.full(n, grid.size), np.int32),
-        *(arrow(column, np.float32) for column in (scores.loss, scores.bicubic, scores.sobel)),
-        *map(nullable, more.values()),
-    ]
-    schema = BLOCKINESS if list(more) == ["blockiness"] else reduce(pa.Schema.append, map(defect_field, more), SCHEMA)
-    if shrink is not None:
-        columns.insert(4, arrow(np.full(n, shrink), np.float32))
-        schema = with_shrink(schema)
-    return pa.Table.from_arrays(columns, schema=schema)
+def schema_with(more: Iterable[str], several_sizes: bool) -> pa.Schema:
+    """The columns of a run, with ``blockiness`` alone or those of the defects, which are null where they cannot be
+    known."""
+    names = list(more)
+    schema = pa.schema([*SCHEMA, *(pa.field(n, pa.float32(), nullable=names != ["blockiness"]) for n in names)])
+    return with_shrink(schema) if several_sizes else schema
 
 
 def repeated(text: str, n: int) -> pa.Array:

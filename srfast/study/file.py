@@ -7,7 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from srfast.coreset.settings import ARGUMENTS
 from srfast.data.toml import Key
 from srfast.errors import InputError
 from srfast.scoring.settings import ScoreArguments
-from srfast.settings import SCALES, Kind, Settings, fraction, number, one_of, several, text, whole
+from srfast.settings import SCALES, Kind, Settings, fitting, fraction, number, one_of, several, text, whole
 from srfast.training.recipes import Recipe
 from srfast.training.settings import TrainSettings
 
@@ -36,21 +36,14 @@ def _of(settings: type[Settings], *names: str, **defaults: Any) -> Keys:
     return {n: Key(fields[n].metadata["kind"], defaults.get(n, fields[n].default)) for n in (*names, *defaults)}
 
 
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError
-    return value
+_TABLE = Kind("a table", fitting(lambda value: isinstance(value, dict)))
+_TABLES = Kind("[[claim]] tables", fitting(lambda value: isinstance(value, list)))
+_NAME = fitting(lambda value: isinstance(value, str) and re.fullmatch(r"[\w.]+", value))
 
 
 def _options(value: Any) -> dict[str, Any]:
     json.dumps(value)  # dates, which models do not take either, cannot be kept beside the results
-    return {model: _table(sizes) for model, sizes in _table(value).items()}
-
-
-def _tables(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError
-    return value
+    return {model: _TABLE.convert(sizes) for model, sizes in _TABLE.convert(value).items()}
 
 
 def _seeds(value: Any) -> tuple[int, ...]:
@@ -66,15 +59,8 @@ def _budget(value: Any) -> str | float:
     return str(one_of(*BUDGETS).convert(value)) if isinstance(value, str) else float(_PART.convert(value))
 
 
-def _name(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch(r"[\w.]+", value):
-        raise ValueError
-    return value
-
-
 _PART = number("a number above 0", lambda v: 0 < v <= sys.float_info.max)
 _UPDATES = whole(1, (1 << 31) - 1)
-_TABLE = Kind("a table", _table)
 
 
 def _fractions(name: str) -> Kind:
@@ -93,9 +79,9 @@ TOP: Keys = {
     "title": Key(text("a line of text"), ""),
     "data": Key(_TABLE, {}),
     "scoring": Key(_TABLE, {}),
-    "training": Key(Kind(f"a table {_SUCH}", _table), MISSING),
-    "arm": Key(Kind(f"at least one [[arm]] {_SUCH}", _tables), MISSING),
-    "claim": Key(Kind("[[claim]] tables", _tables), []),
+    "training": Key(replace(_TABLE, expected=f"a table {_SUCH}"), MISSING),
+    "arm": Key(replace(_TABLES, expected=f"at least one [[arm]] {_SUCH}"), MISSING),
+    "claim": Key(_TABLES, []),
 }
 DATA: Keys = {
     "train": Key(several(text("a folder of images")), ()),
@@ -131,7 +117,7 @@ CLAIM: Keys = {
     "scale": Key(one_of(*SCALES), 0),
 }
 ARM: Keys = {
-    "name": Key(Kind("letters, digits, . and _", _name), MISSING),
+    "name": Key(Kind("letters, digits, . and _", _NAME), MISSING),
     "keep": Key(_fractions("keep"), None),
     "keep_loss": Key(_fractions("keep_loss"), None),
     "budget": Key(several(Kind("'epochs', 'updates' or a fraction of the updates", _budget)), ("epochs",)),

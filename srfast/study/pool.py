@@ -11,7 +11,6 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable
 from srfast.study.cells import Cell
 from srfast.study.description import DEGRADED, Arm, Study
-from srfast.study.results import images_as_text, read_json
+from srfast.study.results import images_as_text, read_json, while_same
 from srfast.training.loop import train
 from srfast.training.plan import Plan
 from srfast.training.recipes import recipe
@@ -235,19 +234,19 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
         study.recipe_of(cell.arm, cell.model, cell.scale).quantise,
     )
     drawn = (study.degradation, cell.seed) if study.degradation else None
-    whole, numbers = _store_of_pool(_state(scored), cell.scale, color, quantise, study.cache_mb << 20, drawn)
+    whole, numbers = _store_of_pool(scored, cell.scale, color, quantise, study.cache_mb << 20, drawn)
     p = read_patches(coreset)
     places = zip(p.image, p.factor.tolist(), strict=True)
     columns = zip(places, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     return whole.over([Region(numbers[image], x, y, size, size) for image, x, y, size in columns], p.loss)
 
 
-@lru_cache(maxsize=1)
+@while_same(1)
 def _store_of_pool(
-    scored: _State, scale: int, color: str, quantise: bool, cache_bytes: int, drawn: tuple[str, int] | None
+    scored: str, scale: int, color: str, quantise: bool, cache_bytes: int, drawn: tuple[str, int] | None
 ) -> tuple[PairStore, dict[tuple[str, float], int]]:
     """A store over the whole pool, and the index of each image in it, at each of its sizes."""
-    p = read_patches(scored[0])
+    p = read_patches(scored)
     if drawn is not None:
         p = dataclasses.replace(p, draws=Draws(Degradation.read(drawn[0]), drawn[1]))
     places, number = p.places()
@@ -261,31 +260,14 @@ def _store_of_pool(
     return store, numbers
 
 
-def loss_quantiles(path: Path) -> list[float]:
+@while_same(2)
+def loss_quantiles(path: str) -> list[float]:
     """The hundredths of the losses of a score table."""
-    return _loss_quantiles(_state(path))
-
-
-@lru_cache(maxsize=2)
-def _loss_quantiles(state: _State) -> list[float]:
-    quantiles = np.quantile(_scores(state).column("loss"), np.linspace(0, 1, 101))
+    quantiles = np.quantile(scores(path).column("loss"), np.linspace(0, 1, 101))
     return [float(f"{q:.6g}") for q in quantiles]
 
 
-def scores(path: Path) -> ScoreTable:
+@while_same(2)
+def scores(path: str) -> ScoreTable:
     """A score table, read once per process while the file is the same."""
-    return _scores(_state(path))
-
-
-@lru_cache(maxsize=2)
-def _scores(state: _State) -> ScoreTable:
-    return ScoreTable.read(state[0])
-
-
-_State = tuple[str, int, int, int]
-"""A file, and what changes when another one takes its place."""
-
-
-def _state(path: Path) -> _State:
-    now = os.stat(path)
-    return str(path), now.st_ino, now.st_size, now.st_mtime_ns
+    return ScoreTable.read(path)

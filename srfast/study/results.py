@@ -7,11 +7,11 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -25,6 +25,7 @@ from srfast.settings import first_difference
 from srfast.study.cells import Cell
 from srfast.study.description import Arm, Claim, Study
 
+T = TypeVar("T")
 RESULTS, STRATA, LOG = "results.parquet", "strata.parquet", "log.parquet"
 CELLS = "cells"
 SETTINGS = "cell.json"
@@ -123,8 +124,8 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         **{name: getattr(cell, name) for name in ("model", "scale", "updates", "seed", "keep", "pool")},
         "scorer": Path(scorer).name,
         "scorer_updates": study.scorer_updates if scorer.startswith("srcnn:") else None,
-        "scorer_weights": _file_as_text(scorer) if Path(scorer).suffix else None,
-        "join": _file_as_text(study.join) if study.join else None,
+        "scorer_weights": _checksum(scorer)[:16] if Path(scorer).suffix else None,
+        "join": _checksum(study.join)[:16] if study.join else None,
         "arm": _arm(cell),
         "recipe": dataclasses.asdict(study.recipe_of(cell.arm, cell.model, cell.scale)),
         "options": study.options.get(cell.model, {}),
@@ -134,7 +135,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         "test": {name: images_as_text(files) for name, files in test.items()},
     }
     if cell.model in study.own:
-        known["model_file"] = _file_as_text(study.own[cell.model].rpartition(":")[0])
+        known["model_file"] = _checksum(study.own[cell.model].rpartition(":")[0])[:16]
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
 
@@ -147,28 +148,30 @@ def _arm(cell: Cell) -> dict[str, Any]:
     return known
 
 
-def _file_as_text(path: str) -> str:
-    state = os.stat(path)
-    return _checksum(path, state.st_size, state.st_mtime_ns)[:16]
+def while_same(size: int | None) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Caches a function of a file, and of more, while the file is the same."""
+
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        cached = lru_cache(size)(lambda path, state, *more: function(path, *more))
+
+        @wraps(function)
+        def call(path: str | os.PathLike[str], *more: Any) -> T:
+            now = os.stat(path)
+            return cached(str(path), (now.st_ino, now.st_size, now.st_mtime_ns), *more)
+
+        return call
+
+    return decorate
 
 
-@lru_cache(maxsize=64)
-def _checksum(path: str, _size: int, _time: int) -> str:
-    return checksum(path)
+_checksum = while_same(None)(checksum)
 
 
 def images_as_text(files: Sequence[str]) -> str:
     """The number of images, and a checksum of their names and contents."""
-    states = [os.stat(f) for f in files]
-    return _images_as_text(tuple((f, s.st_size, s.st_mtime_ns) for f, s in zip(files, states, strict=True)))
-
-
-@lru_cache(maxsize=64)
-def _images_as_text(files: tuple[tuple[str, int, int], ...]) -> str:
-    """``images_as_text``, computed once for all cells of a process while no file changes."""
     total = hashlib.sha256()
-    for name, _, _ in files:
-        total.update(f"{Path(name).name}\0{checksum(name)}\0".encode("utf-8", "surrogateescape"))
+    for name in files:
+        total.update(f"{Path(name).name}\0{_checksum(name)}\0".encode("utf-8", "surrogateescape"))
     return f"{len(files)} images, sha256 {total.hexdigest()[:16]}"
 
 
