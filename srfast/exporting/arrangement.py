@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -19,7 +19,9 @@ import pyarrow as pa
 from srfast.coreset.pairs import Patches, place, read_rows, scale_of
 from srfast.data.lowres import LowRes
 from srfast.data.shrink import factors, fractions
+from srfast.degradation.operations import Step
 from srfast.degradation.plan import Draws
+from srfast.degradation.rows import rows
 from srfast.errors import InputError
 from srfast.scoring.metadata import encode_meta
 from srfast.scoring.rows import coded
@@ -125,6 +127,14 @@ class Arrangement:
     def _zeroth(self) -> list[int]:
         rows = np.flatnonzero(self.patches.draw == 0)
         return [int(rows[i]) for i in self._places()]
+
+    def noting(self, row: int) -> Callable[[str, str, list[Step]], None]:
+        """Notes in ``drawn`` what ``read_pair`` drew for the image of a row, the first of its image."""
+
+        def note(pixels: str, size: str, steps: list[Step]) -> None:
+            self.drawn[row] = rows(self.patches.image[row], pixels, size, self.patches.draw_of(row), steps)
+
+        return note
 
     @property
     def lr_folder(self) -> str:

@@ -40,14 +40,16 @@ def check_export(folder: Path, plan: Arrangement, read: Reader, workers: int, *,
             if row is None:
                 raise RunError(f"{folder}: holds {name}, which is not in the core-set or occurs twice")
             size = int(plan.patches.size[row])
-            _check_shape(folder, name, "HR", hr, size)
-            if lr is not None:
-                _check_shape(folder, name, "LR", lr, size // plan.scale)
-            if row in sample:
-                low, high = (planes.transpose(1, 2, 0) for planes in source.arrays(row))
-                _check_pixels(folder, name, "HR", hr, high)
-                if lr is not None and compare_lr:
-                    _check_pixels(folder, name, "LR", lr, low)
+            for kind, got, side in (("HR", hr, size), ("LR", lr, size // plan.scale)):
+                if got is not None and got.shape != (side, side, 3):
+                    raise RunError(
+                        f"{folder}: {name}: expected an {kind} patch of {side} x {side}, got {got.shape[1]} x "
+                        f"{got.shape[0]}"
+                    )
+                if got is not None and row in sample and (kind == "HR" or compare_lr):
+                    expected = source.arrays(row)[kind == "HR"].transpose(1, 2, 0)
+                    if not np.array_equal(got, expected):
+                        raise RunError(f"{folder}: {name}: the {kind} patch differs from its source")
     if left:
         raise RunError(f"{folder}: {len(left)} of {len(plan)} patches are missing, such as {next(iter(left))}")
     return len(sample)
@@ -79,15 +81,3 @@ def _decoded(folder: Path, name: str, data: bytes, plan: Arrangement) -> np.ndar
             return np.asarray(image.convert("RGB"))
     except Exception as error:  # whatever a damaged file makes the decoder raise
         raise RunError(f"{folder}: {name} cannot be decoded ({error})") from None
-
-
-def _check_shape(folder: Path, name: str, kind: str, patch: np.ndarray, side: int) -> None:
-    if patch.shape != (side, side, 3):
-        raise RunError(
-            f"{folder}: {name}: expected an {kind} patch of {side} x {side}, got {patch.shape[1]} x {patch.shape[0]}"
-        )
-
-
-def _check_pixels(folder: Path, name: str, kind: str, got: np.ndarray, expected: np.ndarray) -> None:
-    if not np.array_equal(got, expected):
-        raise RunError(f"{folder}: {name}: the {kind} patch differs from its source")

@@ -10,22 +10,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from srfast.errors import InputError
-
 Encoder = Callable[[np.ndarray], list[bytes]]
 """[N, H, W, 3] RGB or [N, H, W, 1] gray, uint8 or (PNG only) uint16 -> the files' bytes."""
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _AVERAGE = 3
 """The PNG filter of every row."""
-
-
-def encoder(name: str) -> Encoder:
-    """The encoder of a format. Raises InputError if the format is neither png nor webp."""
-    encoders = {"png": encode_png, "webp": encode_webp}
-    if name not in encoders:
-        raise InputError(f"format: expected one of {', '.join(encoders)}, got {name!r}")
-    return encoders[name]
 
 
 def encode_png(patches: np.ndarray) -> list[bytes]:
@@ -88,3 +78,7 @@ def _deflate() -> Callable[[np.ndarray], bytes]:
 def _zlib_runs(data: np.ndarray) -> bytes:
     stream = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
     return stream.compress(data.data) + stream.flush()
+
+
+ENCODERS: dict[str, Encoder] = {"png": encode_png, "webp": encode_webp}
+"""By the suffix of the files."""

@@ -14,7 +14,7 @@ from srfast.data.shrink import factors
 from srfast.errors import InputError, RunError
 from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.folder import link
-from srfast.exporting.writer import INDEX, is_one_line, shape_of, sides, write_lines
+from srfast.exporting.writer import INDEX, is_one_line, sides, write_lines, write_meta_info
 from srfast.scoring.table import read_parquet
 
 WRITTEN = ("PNG", "WEBP")
@@ -159,16 +159,14 @@ def _folders(to: str, folder: Path, plan: Arrangement, existing: list[Path]) -> 
                 f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space or a line break",
                 hint="use `to` basicsr",
             )
-        lines = (f"{path} {shape_of(plan, row, lr=False)}" for row, path in enumerate(paths))
-        write_lines(folder / "meta_info.txt", lines)
+        write_meta_info(folder, plan, paths)
         return plan
     for side, (name, _) in zip(files, sides(plan), strict=True):
         (folder / name).mkdir(exist_ok=True)
         for row, file in enumerate(side):
             _link(file, folder / name / f"{plan.names[row]}.{plan.suffix}")
     if to == "basicsr":
-        lines = (f"{name}.{plan.suffix} {shape_of(plan, row, lr=False)}" for row, name in enumerate(plan.names))
-        write_lines(folder / "meta_info.txt", lines)
+        write_meta_info(folder, plan)
     return plan
 
 

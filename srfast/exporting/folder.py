@@ -10,7 +10,7 @@ from srfast.data.shrink import COLUMN, fractions
 from srfast.errors import InputError
 from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.stream import EncodedPair
-from srfast.exporting.writer import count_complete, is_one_line, shape_of, sides, write_lines
+from srfast.exporting.writer import count_complete, is_one_line, sides, write_lines, write_meta_info
 
 
 class Folder:
@@ -47,14 +47,8 @@ class Folder:
 class BasicSR(Folder):
     """The two folders with meta_info.txt, which saves BasicSR the search through the folders."""
 
-    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
-        super().__init__(folder, plan, written)
-        self.meta_info = folder / "meta_info.txt"
-
     def finish(self) -> None:
-        plan = self.plan
-        lines = (f"{name}.{plan.suffix} {shape_of(plan, row, lr=False)}" for row, name in enumerate(plan.names))
-        write_lines(self.meta_info, lines)
+        write_meta_info(self.hr.parent, self.plan)
 
 
 class List(Folder):

@@ -25,10 +25,6 @@ class ImageFolder(Folder):
     """An "imagefolder": hr_file_name and lr_file_name become the columns hr and lr, followed by the core-set's
     columns."""
 
-    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
-        super().__init__(folder, plan, written)
-        self.metadata = folder / "metadata.parquet"
-
     def finish(self) -> None:
         plan = self.plan
         columns = {"hr_file_name": pa.array(f"HR/{n}.{plan.suffix}" for n in plan.names)}
@@ -36,7 +32,7 @@ class ImageFolder(Folder):
             columns["lr_file_name"] = pa.array(f"{plan.lr_folder}/{n}.{plan.suffix}" for n in plan.names)
         columns |= {name: plan.table[name] for name in plan.table.column_names}
         table = pa.table(columns)
-        with TableWriter(self.metadata, table.schema, **CHECKED) as writer:
+        with TableWriter(self.hr.parent / "metadata.parquet", table.schema, **CHECKED) as writer:
             writer.write_table(table)
 
 

@@ -5,27 +5,25 @@ from __future__ import annotations
 import os
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
 from srfast.coreset.pairs import read_pair
+from srfast.data.run_folder import RunFolder
 from srfast.degradation import rows
-from srfast.degradation.operations import Step
 from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
 from srfast.exporting.arrangement import Arrangement, make_plan
 from srfast.exporting.check import check_export
-from srfast.exporting.encode import encoder
 from srfast.exporting.existing import subset
 from srfast.exporting.folder import write_list
 from srfast.exporting.formats import Format, find
 from srfast.exporting.settings import ExportArguments
 from srfast.exporting.snippets import snippets
 from srfast.exporting.stream import encoded
-from srfast.exporting.workplace import Workplace, workplace
+from srfast.exporting.workplace import workplace
 from srfast.exporting.writer import INDEX, Writer, shard_rows
 from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import default_threads
@@ -82,7 +80,6 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         RunError: the disk is full, a package is missing, or the check failed.
     """
     s = ExportArguments.of(positional(given, ("to", "scale"), options))
-    encoder(s.format)
     layout = "hf-embedded" if s.embed else s.to
     how = find(layout)
     sources = [Path(path) for path in (s.existing, s.existing_lr if s.lr else None) if path]
@@ -117,34 +114,34 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
     threads = s.threads or default_threads()
     names = plan.names if how.files else ()
     with (
-        workplace(Path(output), same, s.resume, names, how.paths) as place,
+        workplace(Path(output), same, s.resume, names, how.paths) as (folder, run),
         shown(s.progress, "exporting", "patches") as progress,
     ):
         if sources:
-            plan, done.linked = _subset(s.to, place, plan, sources)
-        elif not place.finished:
-            done.linked = _write(how, place, plan, threads, progress)
+            plan, done.linked = _subset(s.to, folder, run is None, plan, sources)
+        elif run is not None:
+            done.linked = _write(how, run, plan, threads, progress)
         final = Path(os.path.realpath(output))
         listed = sources if s.to == "list" else []
-        done.snippets = snippets(how, final, plan, listed or None, tars=place.folder)
-        if not place.finished:
+        done.snippets = snippets(how, final, plan, listed or None, tars=folder)
+        if run is not None:
             for name, text in done.snippets.items():
-                (place.folder / name).write_text(text, encoding="utf-8")
+                (folder / name).write_text(text, encoding="utf-8")
             if degradation is not None:
                 hidden = "." if s.to == "hf" else ""
-                _write_draws(place.folder / f"{hidden}{rows.NAME}", plan, degradation, s.draws)
+                _write_draws(folder / f"{hidden}{rows.NAME}", plan, degradation, s.draws)
             if how.index:
                 named = plan.table.append_column("name", pa.array(plan.names))
-                write_parquet(place.folder / INDEX, [named], named.schema, plan.patches.meta)
+                write_parquet(folder / INDEX, [named], named.schema, plan.patches.meta)
         if s.check and read is not None:
-            done.compared = check_export(place.folder, plan, read, threads, compare_lr=not sources)
+            done.compared = check_export(folder, plan, read, threads, compare_lr=not sources)
     return done
 
 
-def _write(how: Format, place: Workplace, plan: Arrangement, threads: int, progress: Progress) -> int:
+def _write(how: Format, run: RunFolder, plan: Arrangement, threads: int, progress: Progress) -> int:
     """Writes what is not finished yet, and returns the number of links."""
     total = len(plan.images)
-    writer: Writer = how.part("writer")(place.folder, plan, place.written)
+    writer: Writer = how.part("writer")(run.path, plan, run.rows)
     with closing(writer):
         before = writer.written
         images = sum(last <= before for _, last in plan.images)
@@ -152,7 +149,7 @@ def _write(how: Format, place: Workplace, plan: Arrangement, threads: int, progr
             with closing(encoded(plan, before, threads)) as batches:
                 for pairs in batches:
                     writer.add(pairs)
-                    place.note(writer.written)
+                    run.rows = writer.written
                     while images < total and plan.images[images][1] <= pairs[-1].row + 1:
                         images += 1
                     progress(images, total, pairs[-1].row + 1 - before)
@@ -160,12 +157,12 @@ def _write(how: Format, place: Workplace, plan: Arrangement, threads: int, progr
     return int(getattr(writer, "linked", 0))
 
 
-def _subset(to: str, place: Workplace, plan: Arrangement, sources: list[Path]) -> tuple[Arrangement, int]:
+def _subset(to: str, folder: Path, finished: bool, plan: Arrangement, sources: list[Path]) -> tuple[Arrangement, int]:
     """Links and lists existing patches; returns the plan with their names, and the number of links."""
     hr, *lr = sources
-    if to == "list" and not place.finished:
-        write_list(place.folder, plan)
-    plan = subset(to, place.folder, plan, hr, lr[0] if lr else None)
+    if to == "list" and not finished:
+        write_list(folder, plan)
+    plan = subset(to, folder, plan, hr, lr[0] if lr else None)
     return plan, {"list": 0, "lmdb": len(sources)}.get(to, len(plan))
 
 
@@ -176,11 +173,6 @@ def _write_draws(path: Path, plan: Arrangement, degradation: Draws, draws: int) 
     for first, _ in plan.images:
         if first not in plan.drawn:
             pair = p.source(p.image[first], float(p.factor[first]))
-            made = partial(rows.rows, p.image[first])
-
-            def note(pixels: str, size: str, steps: list[Step], row: int = first, made: Any = made) -> None:
-                plan.drawn[row] = made(pixels, size, p.draw_of(row), steps)
-
-            read_pair(pair, plan.scale, draw=p.draw_of(first), note=note)
+            read_pair(pair, plan.scale, draw=p.draw_of(first), note=plan.noting(first))
     table = rows.table([row for first, _ in plan.images for row in plan.drawn[first]])
     write_parquet(path, [table], rows.SCHEMA, {**rows.metadata(degradation, plan.scale), "draws": draws})

@@ -15,11 +15,9 @@ from srfast.coreset.pairs import cut, read_pair
 from srfast.data.images import FORMATS
 from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
-from srfast.degradation.operations import Step
-from srfast.degradation.rows import rows
 from srfast.errors import InputError
 from srfast.exporting.arrangement import Arrangement
-from srfast.exporting.encode import Encoder, encoder
+from srfast.exporting.encode import ENCODERS, Encoder
 from srfast.scoring.scored import check_inside
 
 _BATCH_PIXELS = 1 << 18
@@ -56,7 +54,7 @@ class _Opened:
 def encoded(plan: Arrangement, first: int, workers: int) -> Generator[list[EncodedPair], None, None]:
     """Yields the pairs from row ``first`` on, in the order of the plan, a few at a time. Raises InputError if an image
     cannot be read, has changed since it was scored, or is too small for its patches."""
-    encode = encoder(plan.suffix)
+    encode = ENCODERS[plan.suffix]
     groups = [(max(a, first), b) for a, b in plan.images if b > first]
 
     def batches(opened: Iterator[tuple[tuple[int, int], _Opened]]) -> Iterator[tuple[_Opened, range]]:
@@ -74,12 +72,7 @@ def _open(plan: Arrangement, first: int, last: int) -> _Opened:
     p = plan.patches
     image, factor = p.image[first], float(p.factor[first])
     if plan.lr:
-        draw = p.draw_of(first)
-
-        def note(pixels: str, size: str, steps: list[Step]) -> None:
-            plan.drawn[first] = rows(image, pixels, size, draw, steps)
-
-        how: dict[str, Any] = {} if p.draws is None else {"draw": draw, "note": note}
+        how: dict[str, Any] = {} if p.draws is None else {"draw": p.draw_of(first), "note": plan.noting(first)}
         lr, hr = read_pair(p.source(image, factor), plan.scale, **how)
     else:
         lr, hr = None, read_shrunk(p.root / image, factor, p.depth).transpose(2, 0, 1)

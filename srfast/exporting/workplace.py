@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,36 +27,16 @@ _OURS = "|".join([
 _PAIRS = re.compile(r"(HR|LRx[1-4])/([^/]+)\.[a-z]+")
 
 
-@dataclass
-class Workplace:
-    folder: Path
-    """Folder to write to."""
-    _run: RunFolder | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether the export is complete already."""
-        return self._run is None
-
-    @property
-    def written(self) -> int:
-        """Number of rows that an interrupted run has finished."""
-        return self._run.rows if self._run else 0
-
-    def note(self, written: int) -> None:
-        """Records the number of finished rows."""
-        if self._run:
-            self._run.rows = written
-
-
 @contextmanager
 def workplace(
     output: Path, settings: dict[str, Any], resume: bool, names: Iterable[str] = (), paths: str = ""
-) -> Iterator[Workplace]:
-    """Yields the folder OUTPUT.parts; on success it becomes OUTPUT, new or empty, otherwise it stays for ``resume``.
+) -> Iterator[tuple[Path, RunFolder | None]]:
+    """Yields the folder OUTPUT.parts, with its run; on success it becomes OUTPUT, new or empty, otherwise it stays for
+    ``resume``.
 
-    A finished export with the same settings (JSON values) is yielded itself. ``names`` are those of the files in HR and
-    LRx2, without suffix, and ``paths`` is a regular expression of those that a format of an installed package writes.
+    A finished export with the same settings (JSON values) is yielded itself, without a run. ``names`` are those of the
+    files in HR and LRx2, without suffix, and ``paths`` is a regular expression of those that a format of an installed
+    package writes.
     Raises InputError if OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other
     settings, and RunError if the disk is full, or another run writes there now.
     """
@@ -70,7 +49,7 @@ def workplace(
         if (final / LOCK).exists():
             Lock.take(final / LOCK, output).release()
         tidy(final)
-        yield Workplace(final)
+        yield final, None
         return
     with growing(output, KIND, _ours_in(final.with_name(final.name + PARTS), paths)) as run:
         known = made_of(run.path) if resume else None
@@ -81,7 +60,7 @@ def workplace(
             run.mark(settings)
         else:
             _check_same(output, known, settings)
-        yield Workplace(run.path, run)
+        yield run.path, run
 
 
 def _ours_in(parts: Path, paths: str) -> Callable[[str], bool]:

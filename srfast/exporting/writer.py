@@ -64,6 +64,13 @@ def write_lines(path: Path, lines: Iterator[str]) -> None:
         file.writelines(f"{line}\n" for line in lines)
 
 
+def write_meta_info(folder: Path, plan: Arrangement, files: Sequence[str] | None = None) -> None:
+    """Writes BasicSR's list of HR files, those of the plan's names or others."""
+    files = files or [f"{name}.{plan.suffix}" for name in plan.names]
+    lines = (f"{file} {shape_of(plan, row, lr=False)}" for row, file in enumerate(files))
+    write_lines(folder / "meta_info.txt", lines)
+
+
 def count_complete(folder: Path, names: Sequence[str]) -> int:
     """The number of these files, from the first on, that exist in a folder and are not empty."""
     with os.scandir(folder) as entries:

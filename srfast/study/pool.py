@@ -8,11 +8,12 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -40,13 +41,14 @@ from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable
 from srfast.study.cells import Cell
 from srfast.study.description import DEGRADED, Arm, Study
-from srfast.study.results import images_as_text, read_json, while_same
+from srfast.study.results import images_as_text, read_json
 from srfast.training.loop import train
 from srfast.training.plan import Plan
 from srfast.training.recipes import recipe
 from srfast.training.sources import open_store
 from srfast.training.store import PairStore, Region
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 _YOUNGER = {"shrink": ("1",), "defects": False}
 """Settings that older score tables do not record, and the values they had then."""
@@ -241,7 +243,23 @@ def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairSt
     return whole.over([Region(numbers[image], x, y, size, size) for image, x, y, size in columns], p.loss)
 
 
-@while_same(1)
+def _while_same(size: int | None) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Caches a function of a file, and of more, while the file is the same."""
+
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        cached = lru_cache(size)(lambda path, state, *more: function(path, *more))
+
+        @wraps(function)
+        def call(path: str | os.PathLike[str], *more: Any) -> T:
+            now = os.stat(path)
+            return cached(str(path), (now.st_ino, now.st_size, now.st_mtime_ns), *more)
+
+        return call
+
+    return decorate
+
+
+@_while_same(1)
 def _store_of_pool(
     scored: str, scale: int, color: str, quantise: bool, cache_bytes: int, drawn: tuple[str, int] | None
 ) -> tuple[PairStore, dict[tuple[str, float], int]]:
@@ -260,14 +278,14 @@ def _store_of_pool(
     return store, numbers
 
 
-@while_same(2)
+@_while_same(2)
 def loss_quantiles(path: str) -> list[float]:
     """The hundredths of the losses of a score table."""
     quantiles = np.quantile(scores(path).column("loss"), np.linspace(0, 1, 101))
     return [float(f"{q:.6g}") for q in quantiles]
 
 
-@while_same(2)
+@_while_same(2)
 def scores(path: str) -> ScoreTable:
     """A score table, read once per process while the file is the same."""
     return ScoreTable.read(path)

@@ -7,15 +7,15 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 
-from srfast.data.atomic import atomic_path, checksum
+from srfast.data.atomic import atomic_path
+from srfast.data.hashing import of_file
 from srfast.data.images import find_images
 from srfast.degradation.plan import Degradation
 from srfast.errors import InputError
@@ -25,7 +25,6 @@ from srfast.settings import first_difference
 from srfast.study.cells import Cell
 from srfast.study.description import Arm, Claim, Study
 
-T = TypeVar("T")
 RESULTS, STRATA, LOG = "results.parquet", "strata.parquet", "log.parquet"
 CELLS = "cells"
 SETTINGS = "cell.json"
@@ -124,8 +123,8 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         **{name: getattr(cell, name) for name in ("model", "scale", "updates", "seed", "keep", "pool")},
         "scorer": Path(scorer).name,
         "scorer_updates": study.scorer_updates if scorer.startswith("srcnn:") else None,
-        "scorer_weights": _checksum(scorer)[:16] if Path(scorer).suffix else None,
-        "join": _checksum(study.join)[:16] if study.join else None,
+        "scorer_weights": of_file(scorer)[:16] if Path(scorer).suffix else None,
+        "join": of_file(study.join)[:16] if study.join else None,
         "arm": _arm(cell),
         "recipe": dataclasses.asdict(study.recipe_of(cell.arm, cell.model, cell.scale)),
         "options": study.options.get(cell.model, {}),
@@ -135,7 +134,7 @@ def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[st
         "test": {name: images_as_text(files) for name, files in test.items()},
     }
     if cell.model in study.own:
-        known["model_file"] = _checksum(study.own[cell.model].rpartition(":")[0])[:16]
+        known["model_file"] = of_file(study.own[cell.model].rpartition(":")[0])[:16]
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
 
@@ -148,30 +147,11 @@ def _arm(cell: Cell) -> dict[str, Any]:
     return known
 
 
-def while_same(size: int | None) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Caches a function of a file, and of more, while the file is the same."""
-
-    def decorate(function: Callable[..., T]) -> Callable[..., T]:
-        cached = lru_cache(size)(lambda path, state, *more: function(path, *more))
-
-        @wraps(function)
-        def call(path: str | os.PathLike[str], *more: Any) -> T:
-            now = os.stat(path)
-            return cached(str(path), (now.st_ino, now.st_size, now.st_mtime_ns), *more)
-
-        return call
-
-    return decorate
-
-
-_checksum = while_same(None)(checksum)
-
-
 def images_as_text(files: Sequence[str]) -> str:
     """The number of images, and a checksum of their names and contents."""
     total = hashlib.sha256()
     for name in files:
-        total.update(f"{Path(name).name}\0{_checksum(name)}\0".encode("utf-8", "surrogateescape"))
+        total.update(f"{Path(name).name}\0{of_file(name)}\0".encode("utf-8", "surrogateescape"))
     return f"{len(files)} images, sha256 {total.hexdigest()[:16]}"
 
 

@@ -204,8 +204,3 @@ def test_webp_is_lossless(h: int, w: int) -> None:
     patches = contents(h, w)
     for patch, file in zip(patches, encode.encode_webp(patches), strict=True):
         assert np.array_equal(cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_COLOR)[..., ::-1], patch)
-
-
-def test_unknown_format() -> None:
-    with pytest.raises(InputError, match=r"format: expected one of png, webp, got 'jpg'"):
-        encode.encoder("jpg")
