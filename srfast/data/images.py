@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import re
 from collections import Counter
@@ -23,6 +24,7 @@ from srfast.data.tiff import left_out
 from srfast.data.workers import claim, decoding
 from srfast.errors import InputError
 
+log = logging.getLogger(__name__)
 _AVIF = find_spec("PIL._avif") is not None
 """Whether the installed Pillow reads AVIF."""
 SUFFIXES = frozenset(
@@ -292,7 +294,8 @@ def opened(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
         raise
     if image.format == "MPO":  # a JPEG file with further pictures behind the first, as telephones write
         image.format = "JPEG"
-    limits.check_pixels(*image.size)
+    if image.width * image.height > (most := limits.most_pixels()):
+        raise limits.refusal(f"{image.width} x {image.height}", most)
     _forget_xmp(image)
     return image
 
@@ -309,7 +312,9 @@ def decoded(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
         pixels = image.width * image.height
         kind = image.format
         held = 0 if kind == "JPEG" else 4 if kind == "PNG" and _FAST_PNG else _HELD.get(str(kind), 4)
-        limits.announce(path, pixels, len(data) + (3 + held) * pixels)
+        if pixels > limits.PIXELS:
+            size = (len(data) + (3 + held) * pixels) / 1e9
+            log.warning("%s: has %d million pixels; decoding it takes about %.1f GB", path, pixels // 10**6, size)
         claim(len(data) + 3 * pixels)
         if kind == "JPEG":
             array = jpeg.pixels_of(data, image, image.getexif().get(_ORIENTATION, 1))
@@ -332,7 +337,8 @@ def decoded(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
         if image.getexif().get(_ORIENTATION, 1) != 1:
             image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I;16"):
-            return tiff.eight_bits(image, shift, inverted)
+            values = (np.asarray(image) >> shift).astype(np.uint8)
+            return ~values if inverted else values
         if pixels <= _STRIP:
             return _array(image, kind)
         w, h = image.size

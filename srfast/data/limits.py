@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -14,7 +13,6 @@ from PIL import Image
 from srfast.errors import InputError
 from srfast.settings import whole
 
-log = logging.getLogger(__name__)
 PIXELS = 178_956_970
 """Default for the pixels of the largest image that is read, as in Pillow."""
 LARGEST_FILE = 2 << 30
@@ -53,24 +51,12 @@ def prepare() -> None:
         Image.MAX_IMAGE_PIXELS = (most + 1) // 2
 
 
-def check_pixels(width: int, height: int) -> None:
-    """Refuses an image by its header. Raises InputError if it has more pixels than are read."""
-    if width * height > (most := most_pixels()):
-        raise refusal(f"{width} x {height}", most)
-
-
 def refusal(size: str, most: int) -> InputError:
     """The error of an image with too many pixels."""
     return InputError(
         f"refused, the header claims too many pixels: expected at most {most:,}, got {size}",
         hint=f"allow more by `max_pixels` N or {VARIABLE}=N",
     )
-
-
-def announce(path: str | os.PathLike[str], pixels: int, held: int) -> None:
-    """Logs the memory that decoding an image beyond the usual limit takes, ``held`` bytes, before it is decoded."""
-    if pixels > PIXELS:
-        log.warning("%s: has %d million pixels; decoding it takes about %.1f GB", path, pixels // 10**6, held / 1e9)
 
 
 def regular_file(path: str | os.PathLike[str]) -> BinaryIO:

@@ -30,12 +30,6 @@ def high_bits(image: Image.Image) -> tuple[int, bool]:
     return int(bits[0] if isinstance(bits, tuple) else bits) - 8, tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
-def eight_bits(image: Image.Image, shift: int, inverted: bool) -> np.ndarray:
-    """Gray values as uint8 [H, W], by what ``high_bits`` says."""
-    values = (np.asarray(image) >> shift).astype(np.uint8)
-    return ~values if inverted else values
-
-
 def deep(file: BinaryIO) -> str | None:
     """The type of a file's pixels in words, if it is a TIFF file of numbers that are not an image; else None."""
     file.seek(0)

@@ -24,7 +24,7 @@ from srfast.scoring.metadata import as_read
 from srfast.scoring.rows import Rows, descending, numbers, summed, within
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.stored import Stored
-from srfast.scoring.table import SCHEMA, check_columns, check_paths
+from srfast.scoring.table import SCHEMA, check_columns, checked
 
 log = logging.getLogger(__name__)
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
@@ -180,8 +180,7 @@ def read_scores(
 ) -> ReportScores:
     """Checks both tables and turns them into arrays; the arguments are those of ``srfast.report.write_report``."""
     table, meta = table.held(), as_read("score table", table.meta)
-    check_columns("score table", table.table, SCHEMA)
-    check_paths("score table", table.table)
+    checked("score table", table.table, meta)
     if not len(table):
         raise InputError("score table: expected at least one patch, got none")
     sizes, at = sizes_of(table.table, meta, "score table")
@@ -202,7 +201,7 @@ def read_scores(
         selection, decision = own["selection"] or {}, own.get("decision")
         if not isinstance(coreset, Stored):
             check_columns("core-set", coreset.table, SCHEMA)
-        status = _status(_Places(images, code, x, y, sizes, at), coreset)
+        status = _status(coreset, images, code, x, y, len(sizes), at)
         if dropped := int(selection.get("dropped_hardest") or 0):
             rows = _passing(table, selection)
             hardest = rows[hardest_first(loss[rows])[:dropped]]
@@ -272,24 +271,12 @@ def _checked(table: Rows, name: str) -> np.ndarray:
     return values
 
 
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """Positions of the patches of a table."""
-
-    images: list[str]
-    code: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    sizes: list[Any]
-    """Sizes of the images."""
-    at: np.ndarray
-    """Index of each row's size."""
-
-
-def _status(places: _Places, coreset: Rows) -> np.ndarray:
-    """KEPT or LEFT_OUT for each patch [N], uint8."""
-    wide, tall, deep = int(places.x.max()) + 1, int(places.y.max()) + 1, len(places.sizes)
-    if wide * tall * deep * len(places.images) >= 2**63:
+def _status(
+    coreset: Rows, images: list[str], of: np.ndarray, left: np.ndarray, top: np.ndarray, deep: int, size: np.ndarray
+) -> np.ndarray:
+    """KEPT or LEFT_OUT for each patch [N], uint8, by its image, place and which of ``deep`` sizes its image has."""
+    wide, tall = int(left.max()) + 1, int(top.max()) + 1
+    if wide * tall * deep * len(images) >= 2**63:
         raise InputError(f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image")
 
     def keys(code: np.ndarray, at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -299,9 +286,9 @@ def _status(places: _Places, coreset: Rows) -> np.ndarray:
             found += part
         return found
 
-    key = keys(places.code, places.at, places.x, places.y)
+    key = keys(of, size, left, top)
     by_key = None if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
-    number = {name: i for i, name in enumerate(places.images)}
+    number = {name: i for i, name in enumerate(images)}
     names, own = coreset.coded()
     code = np.array([number.get(name, -1) for name in names], np.int32)[own]
     x, y = coreset.column("x"), coreset.column("y")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from importlib import import_module
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -212,22 +213,16 @@ class ScoreSettings(Settings):
             )
         for name in ("patch", "stride"):
             object.__setattr__(self, name, int(getattr(self, name)))
-        if self.blockiness:
-            from srfast.ops.blockiness import SMALLEST
-
-            if self.patch < SMALLEST:
-                raise InputError(f"blockiness: expected a patch of at least {SMALLEST} pixels, got {self.patch}")
+        for name in [n for n in ("blockiness", "defects") if getattr(self, n)]:
+            least = import_module(f"srfast.ops.{name}").SMALLEST
+            if self.patch < least:
+                raise InputError(f"{name}: expected a patch of at least {least} pixels, got {self.patch}")
         if self.shrink == (AUTO,) and not self.defects:
             raise InputError("shrink: auto chooses the sizes of an image by its defects, and needs `defects`")
         if self.several_sizes and self.lr_images is not None:
             raise InputError("shrink: expected 1 with `lr_images`, which exist only for whole images")
         if self.several_sizes and self.loader != "srfast":
             raise InputError(f"shrink: expected 1 with `loader` {self.loader}, which decodes images at full size only")
-        if self.defects:
-            from srfast.ops.defects import SMALLEST as LEAST
-
-            if self.patch < LEAST:
-                raise InputError(f"defects: expected a patch of at least {LEAST} pixels, got {self.patch}")
         if self.lr_images is not None:
             from srfast.data.lowres import LowRes
 

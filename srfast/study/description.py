@@ -163,7 +163,7 @@ def read_study(
     folder = path.resolve().parent
     joined = joining.added(folder / scoring["join"]) if scoring["join"] else []
     arms = _arms(path, content["arm"], (*SCORES, *joined))
-    tests = {k: str(folder / v) for k, v in _tests(path, data["test"]).items()}
+    tests = {k: str(folder / text("a folder").check(f"{path}: data.test.{k}", v)) for k, v in data["test"].items()}
     if images:
         data["train"] = [str(Path(p).resolve()) for p in images]
         tests = {}
@@ -370,9 +370,3 @@ def _claims(
     if len(primary := [c for c in claims if not c.stratum]) > MOST_CLAIMS:
         raise InputError(f"{path}: claim: expected at most {MOST_CLAIMS} without a stratum, got {len(primary)}")
     return tuple(claims)
-
-
-def _tests(path: Path, tests: Any) -> dict[str, str]:
-    for name, folder in tests.items():
-        text("a folder").check(f"{path}: data.test.{name}", folder)
-    return dict(tests)

@@ -80,19 +80,16 @@ class Scored:
 def find_data(study: Study) -> Data:
     """Lists the images; without test sets, every n-th training image is held out for testing."""
     files = [str(f.path) for f in find_images(study.train)]
-    if study.test:
-        tests = {name: [str(f.path) for f in find_images(folder)] for name, folder in study.test.items()}
-        return Data(files, _with_degraded(study, tests))
-    if len(files) < 2:
+    tests = {name: [str(f.path) for f in find_images(folder)] for name, folder in study.test.items()}
+    if not tests and len(files) < 2:
         raise InputError(f"data.train: expected at least 2 images, one of them for testing, got {len(files)}")
-    count = max(1, int(study.holdout * len(files) + 0.5))
-    kept = {int((i + 0.5) * len(files) / count) for i in range(count)}
-    held = {"holdout": [f for i, f in enumerate(files) if i in kept]}
-    return Data([f for i, f in enumerate(files) if i not in kept], _with_degraded(study, held))
-
-
-def _with_degraded(study: Study, tests: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {**tests, **{f"{t}{DEGRADED}": files for t, files in tests.items() if study.degradation}}
+    if not tests:
+        count = max(1, int(study.holdout * len(files) + 0.5))
+        kept = {int((i + 0.5) * len(files) / count) for i in range(count)}
+        tests = {"holdout": [f for i, f in enumerate(files) if i in kept]}
+        files = [f for i, f in enumerate(files) if i not in kept]
+    degraded = {f"{t}{DEGRADED}": of for t, of in tests.items() if study.degradation}
+    return Data(files, {**tests, **degraded})
 
 
 def scores_file(out: Path, number: int, scale: int) -> Path:
@@ -105,9 +102,9 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
     table = scores_file(out, number, scale)
     about = table.with_suffix(".json")
     with Lock.wait(table.with_suffix(".lock"), table):
+        if (before := check_scored(study, data, out, number, scale)) is not None:
+            return before
         recorded = _table_settings(study, data, number, scale)
-        if about.exists() and table.exists():
-            return _scored_before(data, table, study.scorers[number], recorded)
         began = time.perf_counter()
         scorer = _scorer(study, data, out, number, scale)
         settings = ScoreArguments(
@@ -126,19 +123,18 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
         return Scored(table, study.scorers[number], summary.patches, seconds, targets)
 
 
-def check_scored(study: Study, data: Data, out: Path, number: int, scale: Scale) -> None:
-    """Refuses a pool that is not the one that was scored; nothing is scored."""
+def check_scored(study: Study, data: Data, out: Path, number: int, scale: Scale) -> Scored | None:
+    """The scores of the pool, if there are any. Raises InputError if they are of another pool or of other settings;
+    nothing is scored."""
     table = scores_file(out, number, scale)
-    if table.with_suffix(".json").exists() and table.exists():
-        _scored_before(data, table, study.scorers[number], _table_settings(study, data, number, scale))
-
-
-def _scored_before(data: Data, table: Path, scorer: str, settings: dict[str, Any]) -> Scored:
-    known = read_json(table.with_suffix(".json"))
+    about = table.with_suffix(".json")
+    if not (about.exists() and table.exists()):
+        return None
+    known, settings = read_json(about), _table_settings(study, data, number, scale)
     way = "run the study into another folder"
     check_same(table, {**_YOUNGER, **known["asked"]}, settings, done="scored", way=way, sums={"images": "other images"})
     _check_unchanged(table, data.train)
-    return Scored(table, scorer, known["patches"], known["seconds"], known.get("targets", {}))
+    return Scored(table, study.scorers[number], known["patches"], known["seconds"], known.get("targets", {}))
 
 
 def _targets(study: Study) -> dict[str, Arm]:

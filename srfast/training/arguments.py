@@ -113,7 +113,8 @@ def gather(
     if "clip" in values:
         values.setdefault("clip_by_rate", False)
     how = recipe(describe(model), values["scale"], values.get("recipe", "default"))
-    if not {"lr_patch", "grow"} & values.keys() and (side := _side(files)) is not None:
+    side = _meta(files).get("patch")
+    if not {"lr_patch", "grow"} & values.keys() and type(side) is int and side > 0:
         # The recipe's crops may be larger than the patches of a core-set, which then limit them.
         most = side // values["scale"]
         if 2 * how.loss_border < most < how.lr_patch:
@@ -150,12 +151,6 @@ def _of_run(folder: Path, name: str) -> str:
         raise InputError(
             f"model: {folder} trains {name!r}, a network of your own", hint="pass it again in Python"
         ) from None
-
-
-def _side(data: tuple[Any, ...]) -> int | None:
-    """The side of the patches of a table in HR pixels; None for images."""
-    patch = _meta(data).get("patch")
-    return patch if type(patch) is int and patch > 0 else None
 
 
 def _meta(data: tuple[Any, ...]) -> dict[str, Any]:

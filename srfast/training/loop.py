@@ -83,7 +83,6 @@ def train(
     disk is full, or another process trains into ``out``, and KeyboardInterrupt if SIGINT, SIGTERM or SIGHUP came; the
     step was then finished and a checkpoint written.
     """
-    plan.check()
     out = Path(out)
     world = join(device)
     if world.device.type == "cpu":

@@ -43,15 +43,6 @@ class Plan:
         """Name of the model."""
         return describe(self.model).name
 
-    def check(self) -> None:
-        """Raises InputError for the first setting that is out of range."""
-        if self.precision not in ("fp32", "bf16", "fp16"):
-            raise InputError(f"precision: expected fp32, bf16 or fp16, got {self.precision!r}")
-        if self.steps < 1:
-            raise InputError(f"steps: expected a whole number of at least 1, got {self.steps}")
-        if not 0 < self.redraw <= 1:
-            raise InputError(f"redraw: expected a fraction with 0 < redraw <= 1, got {self.redraw}")
-
     def settings(self, store: PairStore) -> dict[str, Any]:
         """All settings in one flat dict, as plain values, with the fingerprint of the data."""
         own = {"model": self.name, "options": dict(self.options), "scale": self.scale, "steps": self.steps}

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from srfast.data.atomic import scratch_folder
-from srfast.data.files import output_folder
+from srfast.data.files import output_folder, table_files
 from srfast.data.provenance import kind_of
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.errors import InputError
@@ -106,7 +106,11 @@ def _columns(inputs: list[Any], arguments: AuditArguments) -> ScoreTable:
     if settings.several_sizes:
         raise InputError("shrink: audit judges images as they are", hint="leave it out")
     tables = [
-        given for given in inputs if is_rows(given) or kind_of(given) in ("score table", "core-set") or _parts(given)
+        given
+        for given in inputs
+        if is_rows(given)
+        or kind_of(given) in ("score table", "core-set")
+        or (os.path.isdir(given) and table_files(given))
     ]
     if not tables:
         return _measured(inputs, settings)
@@ -129,7 +133,10 @@ def _columns(inputs: list[Any], arguments: AuditArguments) -> ScoreTable:
             )
     root, meta = Path(table.meta["root"]), table.meta
     if judged:
-        _check_images(ScoredImages.of(meta, name=names))
+        scored = ScoredImages.of(meta, name=names)
+        if missing := [name for name in meta["images"] if not (root / name).exists()]:
+            raise InputError(f"{root / missing[0]}: is missing since it was scored", hint="score the images again")
+        scored.check_all(meta["images"])
         return table
     images = [root / name for name in meta["images"]]
     given = {"lr_images": meta["lr"], "lr_template": meta["lr_template"]} if meta["scale"] == 1 else {}
@@ -148,21 +155,9 @@ def _columns(inputs: list[Any], arguments: AuditArguments) -> ScoreTable:
     return ScoreTable(measured.table.set_column(0, measured.table.schema.field("image"), names), about)
 
 
-def _check_images(images: ScoredImages) -> None:
-    """Refuses images that are not as they were scored."""
-    for name in images.meta["images"]:
-        if not (images.root / name).exists():
-            raise InputError(f"{images.root / name}: is missing since it was scored", hint="score the images again")
-    images.check_all(images.meta["images"])
-
-
 def _measured(images: list[Any], settings: ScoreArguments) -> ScoreTable:
     with scratch_folder(None, "audit") as folder:
         return ScoreTable.read(write_scores(images, folder / "scores.parquet", settings).path)
-
-
-def _parts(path: Any) -> bool:
-    return os.path.isdir(path) and any(Path(path).glob("part-*.parquet"))
 
 
 def _repeats(verdicts: dict[str, Verdict], table: ScoreTable, against: Sequence[str | os.PathLike[str]]) -> None:

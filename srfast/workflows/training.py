@@ -59,7 +59,6 @@ def train(
     s, report = a.settings, say or (lambda line: None)
     threads = _take_threads(s.threads, report)
     plan = a.plan(s.steps or 1)
-    plan.check()
     recipe = plan.recipe
     store, left_out = open_store(
         a.data,

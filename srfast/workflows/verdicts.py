@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -216,7 +216,8 @@ def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -
     csv.writer(rejects, lineterminator="\n").writerows(list_of(verdicts, table))
     data = rejects.getvalue().encode("utf-8")
     mark, ours = folder / MARKED, of_ours(folder)
-    place = next(p for p in _places(folder) if not p.exists() or checksum(p) in ours)
+    names = itertools.chain(("rejects.csv", "rejects.new.csv"), (f"rejects.new-{n}.csv" for n in itertools.count(2)))
+    place = next(p for p in (folder / name for name in names) if not p.exists() or checksum(p) in ours)
     known = {checksum(p) for p in folder.glob("rejects*.csv")} & ours
     # Written before the list: one that no mark names was edited.
     marked = "\n".join(["# srfast rejects", *sorted({*known, hashlib.sha256(data).hexdigest()})]).encode()
@@ -238,12 +239,6 @@ def of_ours(folder: Path) -> set[str]:
     """The SHA-256 of the lists that were written into a folder by ``write_lists``."""
     mark = folder / MARKED
     return set(mark.read_text(encoding="utf-8").split()[3:]) if mark.exists() else set()
-
-
-def _places(folder: Path) -> Iterator[Path]:
-    yield folder / "rejects.csv"
-    yield folder / "rejects.new.csv"
-    yield from (folder / f"rejects.new-{number}.csv" for number in itertools.count(2))
 
 
 def _short(value: float) -> str:
