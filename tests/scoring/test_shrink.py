@@ -120,7 +120,7 @@ def test_resume_shards_and_folders(photos: Path, table: ScoreTable, tmp_path: Pa
     went_on = srfast.score(copy, shrink=SIZES, output=out, resume=True, **OPTIONS)
     assert went_on.table.equals(table.table)
     assert went_on.meta["small"] == table.meta["small"]
-    with pytest.raises(InputError, match=r"shrink was \['1', '3/4', '1/2', '1/3'\] and is None now"):
+    with pytest.raises(InputError, match=r"shrink: .* was scored with \['1', '3/4', '1/2', '1/3'\], got None"):
         srfast.score(copy, output=out, resume=True, **OPTIONS)
     srfast.score(photos, shrink=SIZES, output=out, resume=False, **{**OPTIONS, "threads": 3})
     assert out.read_bytes() == whole
