@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import emit, json_option, quiet, result, settings
-from srfast.report.text import count
+from srfast.report.content import count
 from srfast.workflows.settings import AuditArguments
 
 _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "tile_overlap", "precision", "shrink")

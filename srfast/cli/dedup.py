@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import emit, json_option, one_line, result, root_option, shards_option
-from srfast.report.text import count
+from srfast.report.content import count
 
 _SHOWN = 20
 

@@ -8,7 +8,7 @@ import click
 
 from srfast.cli.options import emit, json_option, quiet, result, settings
 from srfast.degradation.settings import DegradeArguments
-from srfast.report.text import count
+from srfast.report.content import count
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 
 from srfast.cli.options import emit, flag_of, json_option, quiet, result, say, settings
 from srfast.coreset.settings import ManifestArguments
-from srfast.report.text import count
+from srfast.report.content import count
 
 
 @click.command()

@@ -8,7 +8,7 @@ import click
 
 from srfast.cli.options import emit, json_option, one_line, quiet, result, say, settings
 from srfast.coreset.settings import RebuildArguments
-from srfast.report.text import count
+from srfast.report.content import count
 
 if TYPE_CHECKING:
     from srfast.coreset.rebuilding import Rebuilt

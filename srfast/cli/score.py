@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
-from srfast.report.text import count
+from srfast.report.content import count
 from srfast.scoring.settings import ScoreArguments
 
 GROUPS = {

@@ -11,12 +11,11 @@ import pyarrow as pa
 
 from srfast.coreset.selection import CoreSet, select
 from srfast.errors import InputError
-from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup
-from srfast.report.explorer import spread
+from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup, count, percent
+from srfast.report.explorer import LABELS, spread
 from srfast.report.pictures import cut
 from srfast.report.report import checksum, lede, shot
 from srfast.report.scores import ReportScores, read_scores
-from srfast.report.text import count, percent
 from srfast.scoring.rows import Rows
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import SCHEMA, ScoreTable
@@ -53,14 +52,9 @@ def _of_selections(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], 
     table = pa.concat_tables([a.table.select(SCHEMA.names), b.table.select(SCHEMA.names).take(pa.array(others))])
     scores = _scores(ScoreTable(table, a.meta), root)
     in_a = np.arange(len(scores)) < len(a)
-    in_b = np.zeros(len(scores), bool)
+    in_b = ~in_a
     in_b[matched[matched >= 0]] = True
-    in_b[len(a) :] = True
-    columns = {
-        "loss": ColumnLabel("Loss", "mse"),
-        "bicubic": ColumnLabel("Bicubic", "mse"),
-        "sobel": ColumnLabel("Sobel"),
-    }
+    columns = {"loss": LABELS["loss"], "bicubic": LABELS["bicubic"], "sobel": ColumnLabel("Sobel")}
     values = {"loss": scores.loss, "bicubic": scores.bicubic, "sobel": scores.sobel}
     return _content(scores, in_a, in_b, names, columns, values, "keeps")
 
@@ -69,15 +63,10 @@ def _of_scorers(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], roo
     scores = _scores(a, root)
     other = np.empty(len(b), np.float32)
     other[matched] = b.column("loss")
-    numbered = [
-        ScoreTable(t.table.append_column("srfast row", pa.array(rows)), t.meta)
-        for t, rows in ((a, np.arange(len(a))), (b, matched))
-    ]
-    kept = []
-    for table in numbered:
-        inside = np.zeros(len(a), bool)
-        inside[select(table, engine="memory").column("srfast row")] = True
-        kept.append(inside)
+    kept = np.zeros((2, len(a)), bool)
+    for inside, t, rows in zip(kept, (a, b), (np.arange(len(a)), matched), strict=True):
+        numbered = ScoreTable(t.table.append_column("srfast row", pa.array(rows)), t.meta)
+        inside[select(numbered, engine="memory").column("srfast row")] = True
     columns = {"a": ColumnLabel(f"Loss, {names[0]}", "mse"), "b": ColumnLabel(f"Loss, {names[1]}", "mse")}
     return _content(scores, kept[0], kept[1], names, columns, {"a": scores.loss, "b": other}, "has in its hardest half")
 
@@ -107,21 +96,11 @@ def _content(
     pictures = cut(scores, [row for rows in zip_longest(*picked) for row in rows if row is not None])
     rows = list(pictures.patches)
     place = {row: i for i, row in enumerate(rows)}
-    galleries = [
-        Gallery(
-            id,
-            f"{title}: {count(int(inside.sum()), 'patch')}",
-            [
-                ShotGroup(
-                    "A sample spread evenly from the hardest to the easiest.", [place[r] for r in some if r in place]
-                )
-            ]
-            if len(some)
-            else [],
-            reason="by hand",
-        )
-        for (id, title, inside), some in zip(parts, picked, strict=True)
-    ]
+    galleries = []
+    for (id, title, inside), some in zip(parts, picked, strict=True):
+        caption = "A sample spread evenly from the hardest to the easiest."
+        groups = [ShotGroup(caption, [place[r] for r in some if r in place])] if some else []
+        galleries.append(Gallery(id, f"{title}: {count(int(inside.sum()), 'patch')}", groups, reason="by hand"))
     shared, either = int((in_a & in_b).sum()), int((in_a | in_b).sum())
     apart = scores.loss[in_a ^ in_b].sum(dtype=np.float64) / (scores.loss.sum(dtype=np.float64) or 1.0)
     facts = [

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from srfast.data.shrink import shrunk
-from srfast.report.content import Part, Picture
-from srfast.report.pictures import encoded, reduced, source
+from srfast.report.content import Part, Picture, number
+from srfast.report.pictures import encoded, patch, reduced, source
 from srfast.report.scores import KEPT, ReportScores
-from srfast.report.text import number
 
 PARTS = {"left_out": "Left out", "sizes": "Sizes", "ratio": "How much"}
 """Part of a recommendation -> its heading."""
@@ -54,13 +53,10 @@ def kind(out: Mapping[str, Any], sizes: Mapping[str, Any], ratio: Mapping[str, A
 
     The bounds lie between those of the studied pools; they were chosen afterwards, to name a kind.
     """
-    left_out, smaller, patches = (
-        _count_or_zero(out.get("left_out")),
-        _count_or_zero(sizes.get("taken_smaller")),
-        ratio.get("patches"),
-    )
-    n = max(1, _count_or_zero(out.get("images")))
-    large = _count_or_zero(patches) >= 400 * n
+    given = (out, "left_out"), (sizes, "taken_smaller"), (ratio, "patches"), (out, "images")
+    left_out, smaller, patches, images = (_count_or_zero(figures.get(name)) for figures, name in given)
+    n = max(1, images)
+    large = patches >= 400 * n
     if 3 * smaller >= n:
         return "large" if large else "degraded"
     if 4 * left_out >= n:
@@ -128,17 +124,14 @@ def _border(scores: ReportScores) -> list[Picture]:
     kept = scores.order[scores.status[scores.order] == KEPT]
     if not len(kept):
         return []
-    ranks = scores.rank
     others = scores.order[scores.status[scores.order] != KEPT]
-    after = others[ranks[others] > ranks[kept[-1]]]
+    after = others[scores.rank[others] > scores.rank[kept[-1]]]
     pictures = []
     for caption, rows in (("hardest kept", kept[:2]), ("last kept", kept[-2:]), ("first not kept", after[:2])):
         for row in rows.tolist():
             pixels = source(scores, int(scores.code[row]))[0]
-            if pixels is None:
-                continue
-            side, x, y = int(scores.size[row]), int(scores.x[row]), int(scores.y[row])
-            seen = shrunk(pixels, float(scores.factor[row]))[y : y + side, x : x + side]
-            if seen.shape[:2] == (side, side):
-                pictures.append(Picture(encoded(seen), f"{caption}, loss {number(float(scores.loss[row]))}"))
+            if pixels is not None:
+                seen, _ = patch(shrunk(pixels, float(scores.factor[row])), scores, row, alone=True)
+                said = f"{caption}, loss {number(float(scores.loss[row]))}"
+                pictures += [Picture(hr, said) for hr in seen.values()]
     return pictures

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
@@ -56,9 +55,8 @@ class Page:
     rows: list[Row] = field(default_factory=list)
     tables: list[PageTable] = field(default_factory=list)
 
-    def check(self) -> None:
-        """Refuses a file that must not be replaced, before the work begins."""
-        check_output(self.path, KIND, self.inputs)
+    def __post_init__(self) -> None:
+        check_output(self.path, KIND, self.inputs)  # before the work begins
 
     def add(self, name: str, hr: np.ndarray, drawn: Iterable[tuple[np.ndarray, Sequence[Step]]]) -> None:
         """Adds an HR image uint8 [H, W, 3] and its LR images with what was drawn for each."""
@@ -70,18 +68,15 @@ class Page:
             if not figures:
                 cut = hr[y * scale : (y + height) * scale, x * scale : (x + width) * scale]
                 figures.append(Figure("HR", uri(encoded(cut))))
-            figures.append(
-                Figure(f"draw {k}", uri(encoded(lr[y : y + height, x : x + width])), tuple(map(in_words, steps)))
-            )
+            seen = uri(encoded(lr[y : y + height, x : x + width]))
+            figures.append(Figure(f"draw {k}", seen, tuple(map(in_words, steps))))
         self.rows.append(Row(name, tuple(figures)))
 
     def write(self) -> None:
         template = (Path(__file__).with_name("page") / "sheet.html").read_text(encoding="utf-8")
         page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
-        about: dict[str, Any] = {"version": VERSION, "title": self.title, "lede": self.lede}
         with output_file(self.path, KIND, self.inputs) as temporary:
-            text = page.render(rows=self.rows, tables=self.tables, **about)
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(page.render(vars(self), version=VERSION), encoding="utf-8")
 
 
 def sheet(path: str | os.PathLike[str], draws: Draws, scale: int, inputs: Sequence[Path]) -> Page:
@@ -93,9 +88,7 @@ def sheet(path: str | os.PathLike[str], draws: Draws, scale: int, inputs: Sequen
     ]
     if d.source:
         lede.append(f"The settings are those of {d.source}.")
-    page = Page(Path(path), f"Degradation: {d.title or d.name}", lede, inputs)
-    page.check()
-    return page
+    return Page(Path(path), f"Degradation: {d.title or d.name}", lede, inputs)
 
 
 def _middle(w: int, h: int, side: int) -> tuple[int, int, int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -90,7 +90,7 @@ def explorer(
 
 def packed(values: np.ndarray, kind: str) -> dict[str, str]:
     """An array in the format that the page reads: u8, u16, u32, i32 or f32, little-endian, in base64."""
-    dtype = {"u8": "u1", "u16": "<u2", "u32": "<u4", "i32": "<i4", "f32": "<f4"}[kind]
+    dtype = np.dtype(f"<{kind[0]}{int(kind[1:]) // 8}")
     return {"kind": kind, "data": base64.b64encode(values.astype(dtype).tobytes()).decode("ascii")}
 
 
@@ -145,26 +145,16 @@ def _rows(scores: ReportScores, rows: np.ndarray, ranks: dict[str, np.ndarray], 
 
     taken = list(ranks) if everything else [name for name in ("loss", "bicubic", "sobel") if name in ranks]
     made: dict[str, Any] = {
-        "image": least(scores.code[rows]),
-        "x": least(scores.x[rows]),
-        "y": least(scores.y[rows]),
+        **{name: least(column[rows]) for name, column in (("image", scores.code), ("x", scores.x), ("y", scores.y))},
         "size": int(scores.size[0]) if (scores.size == scores.size[0]).all() else least(scores.size[rows]),
         "shrink": None if (scores.factor == 1).all() else packed(scores.factor[rows], "f32"),
         "ranks": {name: packed(ranks[name], "u32") for name in taken},
         "given": None if scores.status is None else packed(scores.status[rows], "u8"),
-        "values": {},
-        "words": {},
     }
-    if everything:
-        made["values"] = {
-            name: packed(values[rows], "f32")
-            for name, values in (scores.scores | scores.extra | {"bicubic": scores.bicubic}).items()
-        }
-        made["words"] = {
-            name: {"words": words, "code": packed(code[rows], "i32")} for name, (words, code) in scores.words.items()
-        }
-    else:
-        made["values"] = {"loss": packed(scores.loss[rows], "f32")}
+    values = scores.scores | scores.extra | {"bicubic": scores.bicubic} if everything else {"loss": scores.loss}
+    words = scores.words if everything else {}
+    made["values"] = {name: packed(column[rows], "f32") for name, column in values.items()}
+    made["words"] = {name: {"words": w, "code": packed(code[rows], "i32")} for name, (w, code) in words.items()}
     return made
 
 
@@ -186,14 +176,8 @@ def _coreset_shares(scores: ReportScores, source: Sequence[str]) -> dict[str, An
     selection = {k: scores.selection.get(k, f.default) for k, f in Selection.__dataclass_fields__.items()}
     if scores.decision is not None and selection["reject"] == REJECTS:
         selection["reject"] = os.path.join(os.path.dirname(source[0]), REJECTS)
-    options = _options(scores, selection)
-    return {
-        "held": held,
-        "along": packed(along, "f32"),
-        "asked": selection,
-        "cut": scores.cut_by_loss,
-        "options": options,
-    }
+    known = {"asked": selection, "cut": scores.cut_by_loss, "options": _options(scores, selection)}
+    return {"held": held, "along": packed(along, "f32"), **known}
 
 
 def _options(scores: ReportScores, selection: dict[str, Any]) -> list[str] | None:
@@ -244,18 +228,13 @@ def wanted(scores: ReportScores) -> list[int]:
 
 def _one_per_image(scores: ReportScores, rows: np.ndarray, many: int) -> list[int]:
     """The first rows from different images, followed by rows that overlap none of them."""
-    seen: set[int] = set()
-    picked: list[int] = []
-    for row in rows[:_LOOKED_AT].tolist():
-        if int(scores.code[row]) not in seen:
-            seen.add(int(scores.code[row]))
-            picked.append(row)
-            if len(picked) == many:
-                return picked
-    for row in rows[:_LOOKED_AT].tolist():
+    rows = rows[:_LOOKED_AT]
+    _, first = np.unique(scores.code[rows], return_index=True)
+    picked: list[int] = rows[np.sort(first)[:many]].tolist()
+    for row in rows.tolist():
         if len(picked) == many:
             break
-        if not _overlaps(scores, row, picked):
+        if not any(_overlap(scores, row, other) for other in picked):
             picked.append(row)
     return picked
 
@@ -265,14 +244,8 @@ def spread(rows: np.ndarray, many: int) -> list[int]:
     return [int(row) for row in rows[np.unique(np.rint(np.linspace(0, len(rows) - 1, many)).astype(np.int64))]]
 
 
-def _overlaps(scores: ReportScores, row: int, others: Iterable[int]) -> bool:
-    for other in others:
-        reach = max(scores.size[row], scores.size[other])
-        if (
-            scores.code[row] == scores.code[other]
-            and scores.factor[row] == scores.factor[other]
-            and abs(scores.x[row] - scores.x[other]) < reach
-            and abs(scores.y[row] - scores.y[other]) < reach
-        ):
-            return True
-    return False
+def _overlap(scores: ReportScores, row: int, other: int) -> bool:
+    if scores.code[row] != scores.code[other] or scores.factor[row] != scores.factor[other]:
+        return False
+    apart = max(abs(scores.x[row] - scores.x[other]), abs(scores.y[row] - scores.y[other]))
+    return bool(apart < max(scores.size[row], scores.size[other]))

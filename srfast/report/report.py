@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from srfast.report.content import Content, Fact, Listing, Shot, Value
+from srfast.report.content import Content, Fact, Listing, Shot, Value, count, number, percent, psnr
 from srfast.report.decision import decided, known
 from srfast.report.explorer import columns, explorer, wanted
 from srfast.report.pictures import Cut, cut
 from srfast.report.scores import DROPPED, KEPT, ReportScores
-from srfast.report.text import count, number, percent, psnr
 from srfast.scoring.metadata import PASSED, encode_meta, reduced
 from srfast.scoring.shards import missing_shards
 
@@ -73,9 +72,7 @@ def shot(scores: ReportScores, row: int, pictures: Cut, values: Mapping[str, np.
     """One row with its pictures, and its values in these columns."""
     return Shot(
         scores.images[scores.code[row]],
-        int(scores.x[row]),
-        int(scores.y[row]),
-        int(scores.size[row]),
+        *(int(column[row]) for column in (scores.x, scores.y, scores.size)),
         values={name: float(column[row]) for name, column in (values or {}).items()},
         pictures=pictures.patches[row],
         note=pictures.notes.get(row, ""),
@@ -110,11 +107,8 @@ def _facts(scores: ReportScores) -> list[Fact]:
     ]
     if scores.status is None:
         spread = f"{number(scores.ranked[-1])} to {number(scores.ranked[0])}"
-        return [
-            Fact("Images", f"{len(scores.images):,}"),
-            *facts,
-            Fact("Range of the loss", spread, "easiest to hardest"),
-        ]
+        images = Fact("Images", f"{len(scores.images):,}")
+        return [images, *facts, Fact("Range of the loss", spread, "easiest to hardest")]
     held = []
     for status, term in ((KEPT, "Kept"), (DROPPED, "Dropped as the hardest")):
         if status == KEPT or scores.count(status):

@@ -100,21 +100,6 @@ class ReportScores:
         return ranked(self.order)
 
     @cached_property
-    def runs(self) -> list[tuple[int, int, int]]:
-        """(first rank, end rank, status) of each stretch of equal status in loss order.
-
-        It is empty without a core-set, and for more than five stretches, since such a selection does not cut by loss.
-        """
-        if self.status is None:
-            return []
-        ranked = self.status[self.order]
-        edges = np.flatnonzero(np.diff(ranked)) + 1
-        if len(edges) > 4:
-            return []
-        starts = [0, *edges.tolist()]
-        return [(a, b, int(ranked[a])) for a, b in zip(starts, [*starts[1:], len(self)], strict=True)]
-
-    @cached_property
     def by_bicubic(self) -> bool:
         """Whether the loss is that of bicubic up-sampling, which needs no second column."""
         return bool(np.array_equal(self.loss, self.bicubic))
@@ -123,20 +108,19 @@ class ReportScores:
     def scores(self) -> dict[str, np.ndarray]:
         """The columns [N] by which ``select --method`` can sort, the loss first; all their values are finite."""
         columns = {"loss": self.loss}
-        if not self.by_bicubic:
+        if self.by_bicubic:
+            columns["sobel"] = self.sobel
+        else:
             gain = self.bicubic - self.loss
             faint = self.bicubic < FAINT
             part = np.where(faint, np.float32(0), gain / np.where(faint, np.float32(1), self.bicubic))
             columns |= {"bicubic": self.bicubic, "sobel": self.sobel, "reducible": gain, "relative": part}
-        else:
-            columns["sobel"] = self.sobel
-        known = {k: v for k, v in self.extra.items() if k not in self.flags and np.isfinite(v).all()}
-        return columns | known
+        return columns | {k: v for k, v in self.extra.items() if k not in self.flags and np.isfinite(v).all()}
 
-    @property
+    @cached_property
     def cut_by_loss(self) -> bool:
-        """Whether the selection is a few stretches of the loss order, whose cuts can be drawn."""
-        return bool(self.runs)
+        """Whether the selection is a few stretches of the loss order, at most five, whose cuts can be drawn."""
+        return self.status is not None and bool(np.count_nonzero(np.diff(self.status[self.order])) <= 4)
 
     def count(self, status: int) -> int:
         return 0 if self.status is None else int(np.count_nonzero(self.status == status))
@@ -201,7 +185,7 @@ def read_scores(
         selection, decision = own["selection"] or {}, own.get("decision")
         if not isinstance(coreset, Stored):
             check_columns("core-set", coreset.table, SCHEMA)
-        status = _status(coreset, images, code, x, y, len(sizes), at)
+        status = _status(coreset, images, code, (at, y, x), len(sizes))
         if dropped := int(selection.get("dropped_hardest") or 0):
             rows = _passing(table, selection)
             hardest = rows[hardest_first(loss[rows])[:dropped]]
@@ -272,28 +256,29 @@ def _checked(table: Rows, name: str) -> np.ndarray:
 
 
 def _status(
-    coreset: Rows, images: list[str], of: np.ndarray, left: np.ndarray, top: np.ndarray, deep: int, size: np.ndarray
+    coreset: Rows, images: list[str], code: np.ndarray, places: tuple[np.ndarray, np.ndarray, np.ndarray], deep: int
 ) -> np.ndarray:
-    """KEPT or LEFT_OUT for each patch [N], uint8, by its image, place and which of ``deep`` sizes its image has."""
-    wide, tall = int(left.max()) + 1, int(top.max()) + 1
+    """KEPT or LEFT_OUT for each patch [N], uint8, of a table whose ``places`` are the numbers of the images' sizes, of
+    which there are ``deep``, y and x."""
+    tall, wide = (int(part.max()) + 1 for part in places[1:])
     if wide * tall * deep * len(images) >= 2**63:
         raise InputError(f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image")
 
-    def keys(code: np.ndarray, at: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def keys(code: np.ndarray, *places: np.ndarray) -> np.ndarray:
         found = code.astype(np.int64)
-        for many, part in ((deep, at), (tall, y), (wide, x)):
+        for many, part in zip((deep, tall, wide), places, strict=True):
             found *= many
             found += part
         return found
 
-    key = keys(of, size, left, top)
+    key = keys(code, *places)
     by_key = None if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
     number = {name: i for i, name in enumerate(images)}
     names, own = coreset.coded()
     code = np.array([number.get(name, -1) for name in names], np.int32)[own]
     x, y = coreset.column("x"), coreset.column("y")
     inside = (code >= 0) & (x >= 0) & (x < wide) & (y >= 0) & (y < tall)
-    wanted = keys(code, coreset.sizes()[1], x, y)[inside]
+    wanted = keys(code, coreset.sizes()[1], y, x)[inside]
     at = np.minimum(np.searchsorted(key, wanted, sorter=by_key), len(key) - 1)
     at = at if by_key is None else by_key[at]
     strangers = len(coreset) - int(np.count_nonzero(key[at] == wanted))

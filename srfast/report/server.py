@@ -85,26 +85,20 @@ class View:
         share, error = _number(settings, "keep", 0.5), settings.get("error") == "1"
         where = settings.get("where", "").strip() or None
         theirs = self.scores.selection.get("where")
-        if where is not None and theirs is not None and where == str(theirs).strip():
-            if (odd := not_plain(where, self.table.columns)) is not None:
-                raise InputError(
-                    f"where: the condition of the core-set is not run, since it {odd}", hint="write your own"
-                )
+        odd = not_plain(where, self.table.columns) if where and where == str(theirs or "").strip() else None
+        if odd is not None:
+            raise InputError(f"where: the condition of the core-set is not run, since it {odd}", hint="write your own")
         by = settings.get("by", "loss")
         if by not in self.ranks:  # `select` would take a file of functions too, and run it
             raise InputError(f"by: expected one of {', '.join(self.ranks)}, got {by!r}")
         arguments = SelectArguments.of(
             {
-                "keep": None if error else share,
-                "keep_loss": share if error else None,
+                "keep": None, "keep_loss" if error else "keep": share, "method": by, "where": where,
                 "order": settings.get("order", "des"),  # checked there
-                "method": by,
                 "drop_hardest": _number(settings, "drop", 0.0),
-                "window": None if (low, high) == (0.0, 1.0) else (low, high),
-                "where": where,
-                "allow_missing_shards": True,
+                "window": None if (low, high) == (0.0, 1.0) else (low, high), "allow_missing_shards": True,
             }
-        )
+        )  # fmt: skip
         kept, about = choose(source_rows(self.table, arguments), arguments)
         status = np.full(len(self.scores), LEFT_OUT, np.uint8)
         dropped = int(about["dropped_hardest"])
@@ -120,15 +114,11 @@ class View:
 
     def _held(self, status: np.ndarray) -> dict[str, Any]:
         total = float(self.scores.loss.sum(dtype=np.float64)) or 1.0
-        held: dict[str, Any] = {
-            word: {
-                "patches": int(np.count_nonzero(status == s)),
-                "error": float(self.scores.loss[status == s].sum(dtype=np.float64) / total),
-            }
-            for s, word in STATUS.items()
-        }
-        kept = summed(self.scores.code[status == KEPT], len(self.scores.images))
-        return held | {"perImage": kept.tolist()}
+        held: dict[str, Any] = {}
+        for s, word in STATUS.items():
+            losses = self.scores.loss[status == s]
+            held[word] = {"patches": len(losses), "error": float(losses.sum(dtype=np.float64) / total)}
+        return held | {"perImage": summed(self.scores.code[status == KEPT], len(self.scores.images)).tolist()}
 
     def rows(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The number of rows that a gallery requests, and the first of them in its order."""
@@ -137,16 +127,13 @@ class View:
         by = query.get("by", "loss")
         rank = self.ranks["loss" if query.get("given") == "1" else by if by in self.ranks else "loss"]
         rows = np.arange(len(scores))
-        words = query.get("name", "").lower()
-        if words:
-            named = np.array([words in image.lower() for image in scores.images])
-            rows = rows[named[scores.code]]
+        if words := query.get("name", "").lower():
+            rows = rows[np.array([words in image.lower() for image in scores.images])[scores.code]]
         if "image" in query:
             rows = rows[scores.code[rows] == int(query["image"])]
         show = query.get("show", "all")
-        if show in ("kept", "left", "dropped"):
-            wanted = next(s for s, word in STATUS.items() if word == show)
-            rows = rows[status[rows] == wanted]
+        if show in STATUS.values():
+            rows = rows[status[rows] == next(s for s, word in STATUS.items() if word == show)]
         if show == "brush" and query.get("brush"):
             a, b, c, d = (float(v) for v in query["brush"].split(","))
             x, y = self._values(query.get("across", "loss"))[rows], self._values(query.get("up", "loss"))[rows]
@@ -156,7 +143,9 @@ class View:
         if show == "like":
             rows = self._like(int(query.get("like", "0")), rows)
         elif show in ("at", "border"):
-            goals = np.array([float(query.get("at", "0")) * len(scores)] if show == "at" else self._edges(status, rank))
+            kept = rank[status == KEPT]
+            edges = [kept.min(), kept.max() + 1] if len(kept) else [0]
+            goals = np.array([float(query.get("at", "0")) * len(scores)] if show == "at" else edges)
             far = np.abs(rank[rows][:, None] + 0.5 - goals).min(1)
             rows = rows[np.argsort(far, kind="stable")[:_PAGE]]
             rows = rows[np.argsort(rank[rows], kind="stable")]
@@ -184,18 +173,11 @@ class View:
             "behind": behind[first_row : first_row + len(rows)].tolist(),
         }
 
-    def _edges(self, status: np.ndarray, rank: np.ndarray) -> np.ndarray:
-        kept = rank[status == KEPT]
-        return np.array([kept.min(), kept.max() + 1] if len(kept) else [0])
-
     def _values(self, name: str) -> np.ndarray:
-        scores = self.scores
-        if name == "bicubic":
-            return scores.bicubic
-        for known in (scores.scores, scores.extra):
-            if name in known:
-                return known[name]
-        raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
+        known = self.scores.extra | self.scores.scores | {"bicubic": self.scores.bicubic}
+        if name not in known:
+            raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
+        return known[name]
 
     def _shot(self, row: int, status: np.ndarray, rank: np.ndarray, query: Mapping[str, str]) -> dict[str, Any]:
         scores = self.scores
@@ -234,15 +216,12 @@ class View:
         rows = np.flatnonzero(scores.code == image)
         status, _ = self.chosen(query)
         pixels, _ = self._image(image)
+        columns = {"x": scores.x, "y": scores.y, "edge": scores.size, "shrink": scores.factor, "loss": scores.loss}
+        columns["rank"] = self.ranks["loss"]
         return {
             "size": None if pixels is None else [pixels.shape[1], pixels.shape[0]],
             "row": rows.tolist(),
-            "x": scores.x[rows].tolist(),
-            "y": scores.y[rows].tolist(),
-            "edge": scores.size[rows].tolist(),
-            "shrink": scores.factor[rows].tolist(),
-            "loss": scores.loss[rows].tolist(),
-            "rank": self.ranks["loss"][rows].tolist(),
+            **{name: column[rows].tolist() for name, column in columns.items()},
             "status": [STATUS[s] for s in status[rows].tolist()],
         }
 
@@ -332,7 +311,7 @@ def application(view: View, token: str) -> Starlette:
                 return Response(status_code=404)
             try:
                 with view.budget.task():
-                    response: Response = answer(request)
+                    response = answer(request)
             except (InputError, RunError, ValueError, KeyError, IndexError) as error:
                 # A question that cannot be answered is an answer too; a browser would call another status a failure.
                 return JSONResponse({"error": str(error)}, status_code=404 if "what" in request.path_params else 200)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +19,16 @@ from srfast.data.images import read_rgb
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.data.shrink import factors, shrunk
 from srfast.errors import InputError, RunError
-from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, Shot, ShotGroup
+from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, Shot, ShotGroup, count
 from srfast.report.explorer import LABELS
 from srfast.report.pictures import encoded, reduced
 from srfast.report.report import passed_over
-from srfast.report.text import count
 from srfast.scoring.defects.thresholds import DEFECTS, THRESHOLDS, Threshold
 from srfast.scoring.rows import coded
 from srfast.scoring.table import SCHEMA, ScoreTable
+
+if TYPE_CHECKING:
+    from srfast.workflows.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -48,24 +50,8 @@ PICTURED = 500
 """Largest number of images that are shown with pictures."""
 
 
-class AuditVerdict(Protocol):
-    """The attributes of ``srfast.workflows.verdicts.Verdict``."""
-
-    image: str
-    verdict: str
-    reasons: list[str]
-    keep_instead: str
-    said: str
-    values: dict[str, float]
-    patches: dict[str, list[int]]
-    size: str
-
-    @property
-    def taken(self) -> bool: ...
-
-
 def audit_page(
-    verdicts: Mapping[str, AuditVerdict], table: ScoreTable, root: Path, listed: Sequence[Sequence[Any]] = ()
+    verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path, listed: Sequence[Sequence[Any]] = ()
 ) -> Content:
     """The content of the page, with the rows of the list of rejects, the columns first. Every image that it shows is
     read once more."""
@@ -88,14 +74,10 @@ def audit_page(
     small = [(v.image, v.said) for v in verdicts.values() if "small" in v.reasons]
     counts = {kind: sum(v.verdict == kind for v in verdicts.values()) for kind in KINDS}
     listings = [
-        Listing(title, text, entries)
-        for title, text, entries in (
-            ("Unreadable", "Files that cannot be decoded.", unreadable),
-            ("Small", f"Smaller than a patch of {table.meta.get('patch')} pixels.", small),
-        )
-        if entries
+        Listing("Unreadable", "Files that cannot be decoded.", unreadable),
+        Listing("Small", f"Smaller than a patch of {table.meta.get('patch')} pixels.", small),
     ]
-    listings += passed_over(table.meta)
+    listings = [listing for listing in listings if listing.entries] + passed_over(table.meta)
     return Content(
         kind="audit",
         title=f"Audit of {root.name or root}",
@@ -130,7 +112,7 @@ def audit_page(
     )  # fmt: skip
 
 
-def _judged(shot: int, verdict: AuditVerdict) -> dict[str, Any]:
+def _judged(shot: int, verdict: Verdict) -> dict[str, Any]:
     """The fields of a verdict for the page's script; ``shot`` is the number of the image's pictures."""
     return {
         "shot": shot, "verdict": verdict.verdict, "size": verdict.size if verdict.verdict == "shrink" else "1/2",
@@ -153,14 +135,14 @@ def _joined(table: ScoreTable) -> list[str]:
     return [f.name for f in table.table.schema if f.name not in known and pa.types.is_floating(f.type)]
 
 
-def _worst(limit: Threshold | None, verdict: AuditVerdict) -> Any:
+def _worst(limit: Threshold | None, verdict: Verdict) -> Any:
     if limit is None:
         return verdict.image
     value = verdict.values.get(limit.column, math.nan)
     return value if limit.low else -value
 
 
-def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, AuditVerdict]) -> float:
+def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, Verdict]) -> float:
     row = part[0]
     if limit is None:
         return float(row)
@@ -176,14 +158,13 @@ def _rows(table: ScoreTable) -> dict[str, tuple[int, int]]:
 
 
 def _shots(
-    wanted: list[tuple[str, str, list[tuple[str, int | None]]]], verdicts: Mapping[str, AuditVerdict],
+    wanted: list[tuple[str, str, list[tuple[str, int | None]]]], verdicts: Mapping[str, Verdict],
     table: ScoreTable, root: Path, rows: dict[str, tuple[int, int]], limits: dict[str, Threshold],
 ) -> tuple[list[Shot], list[Gallery]]:  # fmt: skip
     places = {n: table.column(n) for n in ("x", "y", "size")}
     values = {c.name: table.table.column(c.name) for c in DEFECTS if c.name in table.columns}
     joined = {name: table.table.column(name) for name in _joined(table)}
     jobs: dict[str, list[tuple[int, int | None]]] = {}  # by image: number of the shot, row to show
-    shots: list[Shot | None] = []
     groups: dict[str, list[ShotGroup]] = {}
     about: list[tuple[str, str, int | None, int | None]] = []
     for reason, caption, entries in wanted:
@@ -195,7 +176,7 @@ def _shots(
             about.append((reason, image, row, shown))
         if caption:
             groups.setdefault(reason, []).append(ShotGroup(caption, numbers))
-    shots = [None] * len(about)
+    shots: dict[int, Shot] = {}
     whole = sum(row is None for _, _, row, _ in about)
     blank: list[str] = []
     factor = factors(table.table, table.meta)
@@ -219,20 +200,12 @@ def _shots(
             first: dict[str, Any] = {reason: of[reason]} if reason in of else {}
             if verdict.keep_instead and row is None:
                 first["keep_instead"] = verdict.keep_instead
-            pictures = (
-                {}
-                if pixels is None
-                else {"hr": _cut(pixels, 0, 0, SIDE)}
-                if shown is None
-                else {
-                    "hr": _cut(
-                        shrunk(pixels, float(factor[shown])), *(int(places[n][shown]) for n in ("x", "y", "size"))
-                    )
-                }
-            )
-            place: dict[str, Any] = {} if row is None else {n: int(places[n][row]) for n in ("x", "y", "size")}
-            if pixels is not None and row is None:
-                pictures["whole"] = reduced(pixels, THUMBNAIL)
+            pictures = {}
+            if pixels is not None:
+                cut = pixels if shown is None else shrunk(pixels, float(factor[shown]))
+                at = [0, 0, SIDE] if shown is None else [int(column[shown]) for column in places.values()]
+                pictures = {"hr": _cut(cut, *at), **({"whole": reduced(pixels, THUMBNAIL)} if row is None else {})}
+            place: dict[str, Any] = {} if row is None else {n: int(column[row]) for n, column in places.items()}
             why = f"{'; '.join(verdict.reasons)}" if row is None else reason
             shots[number] = Shot(
                 image, **place, values={**first, **of}, pictures=pictures, status="dropped", why=f"Left out: {why}."
@@ -240,7 +213,7 @@ def _shots(
     if blank:
         log.warning("pictures cannot be shown of %d images: %s", len(blank), blank[0])
     galleries = [Gallery(reason, TITLES[reason], made, reason) for reason, made in groups.items()]
-    return [s for s in shots if s is not None], galleries
+    return [shots[number] for number in range(len(about))], galleries
 
 
 def _farthest(values: dict[str, Any], span: tuple[int, int] | None, limit: Threshold | None) -> int | None:
@@ -249,9 +222,8 @@ def _farthest(values: dict[str, Any], span: tuple[int, int] | None, limit: Thres
         return None
     if limit is None or limit.column not in values:
         return (span[0] + span[1]) // 2
-    numbers = [
-        v if v is not None else math.nan for v in values[limit.column].slice(span[0], span[1] - span[0]).to_pylist()
-    ]
+    measured = values[limit.column].slice(span[0], span[1] - span[0]).to_pylist()
+    numbers = [math.nan if v is None else v for v in measured]
     if np.isnan(numbers).all():
         return span[0]
     return span[0] + int(np.nanargmin(numbers) if limit.low else np.nanargmax(numbers))

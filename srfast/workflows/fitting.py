@@ -123,8 +123,6 @@ def fit_degradation(
     inputs = [f.path for f in (*low, *high)]
     check_output(output, KIND, inputs)
     page = None if s.show is None else Page(Path(s.show), "A degradation like your LR images", [], inputs)
-    if page is not None:
-        page.check()
     threads = s.threads or default_threads()
     with shown(s.progress, "fitting", "images", "rounds") as progress:
         each = _each(lambda f: measures(read_rgb(f.path), f.path), low, threads)

@@ -16,7 +16,7 @@ import numpy as np
 
 from srfast.coreset.counting import exact_sum, first_holding
 from srfast.coreset.rejects import known_defects, marked
-from srfast.report.text import count, percent
+from srfast.report.content import count, percent
 from srfast.scoring.rows import Rows
 from srfast.scoring.stored import opened_rows
 from srfast.workflows.pool_statistics import WORDS, Statistics, statistics

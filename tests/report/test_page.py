@@ -191,7 +191,7 @@ def test_status_of_each_patch(synthetic: Make) -> None:
     scores = read_scores(table, select(table, keep=0.4, drop_hardest=0.1))
     expected = np.where(loss == 9, DROPPED, np.where(loss > 4, KEPT, LEFT_OUT))
     np.testing.assert_array_equal(scores.status, expected)
-    assert scores.runs == [(0, 1, DROPPED), (1, 5, KEPT), (5, 10, LEFT_OUT)]
+    assert scores.cut_by_loss
     assert scores.per_image.kept.tolist() == [1, 0, 1, 1, 1]
     assert scores.per_image.mean.tolist() == [3.0, 6.0, 4.5, 6.0, 3.0]
 
