@@ -6,16 +6,15 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
 
 from srfast.coreset.settings import GROUP, METHODS, Method
 from srfast.errors import InputError
 from srfast.runtime import plugins
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from srfast.scoring.rows import Rows
+from srfast.scoring.rows import Rows, at, descending, numbers
 
 
 @dataclass(frozen=True)
@@ -42,14 +41,12 @@ class Pool:
 
     def of(self, values: np.ndarray) -> np.ndarray:
         """The numbers of the pool's patches [n], from those of all rows of the table [N]."""
-        from srfast.scoring.rows import at
-
         return values if len(self) == len(values) else at(values, self.rows)
 
 
-SortKey = Callable[["Rows"], "np.ndarray"]
+SortKey = Callable[[Rows], np.ndarray]
 """A number for each row of a table [N]; the order "des" keeps the highest first."""
-Ordering = Callable[[Pool], "np.ndarray"]
+Ordering = Callable[[Pool], np.ndarray]
 """Positions in the pool [n], the first to keep first. Ties break by position, and randomness comes from the pool's
 generator only."""
 
@@ -61,6 +58,19 @@ class Ready(NamedTuple):
     key: SortKey
     ordering: Ordering
     counts: bool
+
+
+def column(name: str, table: Rows) -> np.ndarray:
+    """A numeric column as it is; missing integers are 0, so that the others stay exact."""
+    if not pa.types.is_integer(table.schema.field(name).type):
+        return table.column(name)
+    values = table.arrow(name)
+    return numbers(values.fill_null(0)) if values.null_count else table.column(name)
+
+
+def by_key(key: SortKey, pool: Pool) -> np.ndarray:
+    """The order of a method that sorts."""
+    return descending(pool.of(key(pool.table)), pool.order)
 
 
 def find(method: Any, columns: tuple[str, ...] = ()) -> Ready:
@@ -93,8 +103,6 @@ def targeted(table: Any, settings: Any) -> Any:
 
 
 def _ready(method: Method) -> Ready:
-    from srfast.coreset.methods.sorting import by_key, column
-
     named = isinstance(method.key, str) and ":" not in method.key
     key = partial(column, str(method.key)) if named else plugins.named("srfast.coreset", method.key)
     return Ready(
@@ -104,8 +112,6 @@ def _ready(method: Method) -> Ready:
 
 def _number_of(function: Any, table: Any) -> np.ndarray:
     """The numbers that a function returns for the rows of a table, one finite number for each."""
-    import numpy as np
-
     name = getattr(function, "__name__", "method")
     values = np.asarray(function(table.whole()))
     if values.shape != (len(table),) or values.dtype.kind not in "fiub":

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
 from srfast.coreset.counting import running_count
-from srfast.coreset.methods.base import Pool, SortKey
+from srfast.coreset.methods.base import Pool
 from srfast.errors import InputError
-from srfast.scoring.rows import Rows, at, descending, numbers
-
-
-def column(name: str, table: Rows) -> np.ndarray:
-    """A numeric column as it is; missing integers are 0, so that the others stay exact."""
-    if not pa.types.is_integer(table.schema.field(name).type):
-        return table.column(name)
-    values = table.arrow(name)
-    return numbers(values.fill_null(0)) if values.null_count else table.column(name)
+from srfast.scoring.rows import Rows, at
 
 
 def check_finite(name: str, table: Rows, rows: np.ndarray) -> None:
@@ -44,11 +35,6 @@ def relative(table: Rows) -> np.ndarray:
     bicubic, loss = table.column("bicubic"), table.column("loss")
     faint = bicubic < FAINT
     return np.where(faint, np.float32(0), (bicubic - loss) / np.where(faint, np.float32(1), bicubic))
-
-
-def by_key(key: SortKey, pool: Pool) -> np.ndarray:
-    """The order of a method that sorts."""
-    return descending(pool.of(key(pool.table)), pool.order)
 
 
 STRATA = 20
