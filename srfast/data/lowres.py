@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from srfast.data.deep import read_at
-from srfast.data.images import SUFFIXES
+from srfast.data.images import SUFFIXES, ImageFile
 from srfast.errors import InputError
 
 
@@ -93,15 +93,16 @@ class LowRes:
             return stem.with_name(near[0])
         raise InputError(f"{stem}{hr.suffix}: no LR image of {name} (with this or another suffix of an image)")
 
-    def states(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Bytes and modification time of each LR image, by HR image; HR images without an LR image are left out. Raises
-        InputError if ``check_apart`` refuses the pairs."""
+    def beside(self, files: Iterable[ImageFile]) -> list[ImageFile]:
+        """The files with the state of their LR images, where these exist. Raises InputError if ``check_apart`` refuses
+        the pairs."""
         paths = {}
-        for name in names:
+        for file in (files := list(files)):
             with suppress(InputError):
-                paths[name] = self.find(name)
+                paths[file.name] = self.find(file.name)
         check_apart(paths.items())
-        return {name: (state.st_size, state.st_mtime_ns) for name, path in paths.items() for state in [path.stat()]}
+        states = {name: (state.st_size, state.st_mtime_ns) for name, p in paths.items() for state in [p.stat()]}
+        return [replace(file, lr=states.get(file.name)) for file in files]
 
 
 _ENDINGS = re.compile(r"[_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234])$", re.IGNORECASE)

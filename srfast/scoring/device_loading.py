@@ -27,21 +27,13 @@ COMPARED_EVERY = 64
 """Number of files between two whose pixels are compared with those of srfast's decoder."""
 
 
-def check_loader(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile]) -> None:
-    """Refuses what DALI cannot do, or would not do faster."""
-    if not isinstance(engine, TakesSeveral):
-        raise InputError(f"loader: dali decodes for `device` cuda with triton or native, but {engine.name} scores here")
-    if settings.skip_bad:
-        raise InputError("loader: dali stops at a file that it cannot read", hint="leave `skip_bad` out")
-    for file in files:
-        if file.path.suffix.lower() not in (".jpg", ".jpeg"):
-            raise InputError(f"loader: dali is for JPEG files, since it decodes others on the CPU: {file.path}")
-
-
 def decoder(engine: Any) -> dict[str, Any]:
-    """The decoder as a table's metadata name it, and how far its pixels may be from those of srfast's decoder."""
+    """The decoder as a table's metadata name it, and how far its pixels may be from those of srfast's decoder. Raises
+    InputError if DALI cannot decode for this engine."""
     from importlib.metadata import distributions
 
+    if not isinstance(engine, TakesSeveral):
+        raise InputError(f"loader: dali decodes for `device` cuda with triton or native, but {engine.name} scores here")
     installed = (d for d in distributions() if d.metadata["Name"].startswith("nvidia-dali"))
     dali = next((f"{d.metadata['Name']} {d.version}" for d in installed), "dali")
     library = "nvJPEG" if engine.device.type == "cuda" else "libjpeg-turbo"
@@ -72,8 +64,11 @@ def _ends_flat(image: Tensor) -> Tensor:
 
 
 def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], threads: int) -> Iterator[Outcome]:
-    """The outcomes of the files, in order. Raises RunError if DALI is not installed, a file cannot be decoded, or the
-    decoder's pixels differ from srfast's."""
+    """The outcomes of the files, in order. Raises InputError if a file is no JPEG file, and RunError if DALI is not
+    installed, a file cannot be decoded, or the decoder's pixels differ from srfast's."""
+    for file in files:
+        if file.path.suffix.lower() not in (".jpg", ".jpeg"):
+            raise InputError(f"loader: dali is for JPEG files, since it decodes others on the CPU: {file.path}")
     import torch
 
     from srfast.data.dali import PatchStream

@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,21 @@ import pyarrow as pa
 
 from srfast.data import provenance
 from srfast.data.atomic import atomic_path, no_folder
-from srfast.data.files import PARTS
-from srfast.data.images import ImageFile
+from srfast.data.files import PARTS, check_output
+from srfast.data.images import ImageFile, shard_of
 from srfast.data.lowres import LowRes
 from srfast.data.parquet import TableWriter
 from srfast.data.run_folder import OtherSettings, RunFolder, check_folder, check_folder_name, check_same, made_of
 from srfast.data.shrink import COLUMN
+from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
+from srfast.runtime.locks import LOCK, Lock
 from srfast.scoring.defects.thresholds import names
-from srfast.scoring.metadata import NOTED, PASSED, Outcome, file_metadata, of_records, records_of
+from srfast.scoring.metadata import NOTED, PASSED, Outcome, file_metadata, of_records, read_meta, records_of
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import RESUMED
 from srfast.scoring.table import CHECKED, SCHEMA, check_columns, read_parquet, repeated, schema_with, write_parquet
+from srfast.settings import first_difference
 
 ROWS = 1 << 16
 """Number of rows after which a part is written, about 1 MiB."""
@@ -56,8 +59,15 @@ class Parts:
     in.
     """
 
+    files: list[ImageFile]
+    """The images of the table, which another shard's are not."""
+    root: str
+    _target: Path
+    """The table as the user named it."""
+    _whole: bool
+    """Whether the table is a folder: the parts themselves."""
     _folder: RunFolder
-    settings: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
     run: str = field(default_factory=lambda: secrets.token_hex(4))
     _stored: dict[str, _Stored] = field(default_factory=dict)
     _pending: list[Outcome] = field(default_factory=list)
@@ -67,28 +77,51 @@ class Parts:
     _cache: dict[Path, pa.Table] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, output: Path, settings: dict[str, Any], resume: bool) -> Parts:
-        """Opens the parts of ``output``: those of an interrupted run when resuming, otherwise none. Raises InputError
-        if the run or table to resume was made with other settings (the message names the setting), or the folder of
-        parts holds other files, and RunError if another process scores into ``output`` now; the message names it."""
-        folder = RunFolder.take(output.with_name(output.name + PARTS), KIND, output, _is_part)
-        parts = cls(folder, settings)
+    def take(
+        cls, output: str | os.PathLike[str], files: list[ImageFile], shard: tuple[int, int] | None = None
+    ) -> Parts:
+        """Takes the folder of the parts of ``output``, a table of the ``shard`` of these files. Raises InputError if
+        the table may not be written, or the folder holds other files, and RunError if another process scores into
+        ``output`` now; the message names it."""
+        target, inputs = Path(output), [f.path for f in files]
+        whole = os.fspath(output).endswith(("/", os.sep)) or target.is_dir()
+        if whole:
+            check_table_folder(target, inputs)
+        else:
+            check_output(target, "score table", inputs)
+        final = Path(os.path.realpath(target))
+        folder = RunFolder.take(final.with_name(final.name + PARTS), KIND, final, _is_part)
+        return cls(shard_of(files, shard), str(files[0].root), target, whole, folder)
+
+    def begin(self, settings: dict[str, Any], resume: bool | None) -> None:
+        """Opens the parts: those of an interrupted run when resuming, otherwise none; None resumes what has the same
+        settings. Raises InputError if the run or table to resume was made with other settings; the message names the
+        setting."""
+        self.settings = settings
+        if resume is None:
+            resume = self._is_scored_already()
+        if not resume:
+            self._folder.clear()
+        known = made_of(self.folder)
+        if known is not None:
+            check_same(self.folder, known, settings, RESUMED, done="scored", way=_WAY)
+        for path in sorted(self.folder.glob("part-*.parquet")):
+            self._index(path)
+        output = Path(os.path.realpath(self._target))
+        if resume and output.exists():
+            self._continue(output, known is not None)
+        if known is None:
+            self._folder.mark(self._compared)
+        if self._whole and os.path.lexists(output / LOCK):  # of a run between the rename of its parts and its end
+            Lock.take(output / LOCK, self._target).release()
+
+    def _is_scored_already(self) -> bool:
+        """Whether a table exists already that was scored with the same settings."""
         try:
-            if not resume:
-                folder.clear()
-            known = made_of(folder.path)
-            if known is not None:
-                check_same(folder.path, known, settings, RESUMED, done="scored", way=_WAY)
-            for path in sorted(folder.path.glob("part-*.parquet")):
-                parts._index(path)
-            if resume and output.exists():
-                parts._continue(output, known is not None)
-            if known is None:
-                folder.mark(parts._compared)
-        except BaseException:
-            parts.close()
-            raise
-        return parts
+            written = read_meta(self._target) if self._target.is_file() else {"selection": None}
+        except InputError:
+            return False
+        return "selection" not in written and first_difference(written, self.settings, RESUMED) is None
 
     @property
     def folder(self) -> Path:
@@ -159,12 +192,13 @@ class Parts:
                 self._stored[record["image"]] = _Stored(path, offset, record, run)
             offset += record["rows"]
 
-    def has(self, file: ImageFile, retry_skipped: bool) -> bool:
-        """Whether the file and its LR image were scored in their present state; unreadable files may be tried again."""
+    def missing(self, threads: int) -> list[ImageFile]:
+        """The files that were not scored in their present state, or could not be read."""
+        return [file for file, known in ordered_map(self._has, self.files, threads) if not known]
+
+    def _has(self, file: ImageFile) -> bool:
         stored = self._stored.get(file.name)
-        if stored is None or (retry_skipped and stored.record["skipped"]):
-            return False
-        if (file.lr is None) != (stored.record.get("lr") is None):
+        if stored is None or stored.record["skipped"] or (file.lr is None) != (stored.record.get("lr") is None):
             return False
         lr = LowRes.of(self.settings) if file.lr is not None else None
         try:
@@ -199,19 +233,19 @@ class Parts:
         self._next += 1
         self._pending, self._rows, self._flushed = [], 0, time.monotonic()
 
-    def meta(self, files: list[ImageFile]) -> dict[str, Any]:
-        """The metadata of the table that these images make."""
-        about = {**self.settings, **of_records(self._stored[f.name].record for f in files)}
-        for file in files:  # the same contents may have come with another time
+    def meta(self) -> dict[str, Any]:
+        """The metadata of the table."""
+        about = {**self.settings, **of_records(self._stored[f.name].record for f in self.files)}
+        for file in self.files:  # the same contents may have come with another time
             about["images"][file.name]["mtime_ns"] = file.mtime_ns
             if file.lr is not None:
                 about["images"][file.name]["lr"] = list(file.lr)
         return about
 
-    def tables(self, files: list[ImageFile]) -> Iterator[pa.Table]:
+    def tables(self) -> Iterator[pa.Table]:
         """Yields the rows of the images, in order. Raises RunError if a part is not the one that this run wrote or
         found."""
-        for file in files:
+        for file in self.files:
             stored = self._stored[file.name]
             count = stored.record["rows"]
             if count:
@@ -236,34 +270,26 @@ class Parts:
         self._cache[path] = self._cache.pop(path)
         return self._cache[path]
 
-    def finish(
-        self,
-        target: Path,
-        files: list[ImageFile],
-        meta: dict[str, Any],
-        *,
-        folder: bool,
-        through: Callable[[Iterator[pa.Table]], Iterator[pa.Table]],
-    ) -> None:
-        """Makes the score table ``target`` of the parts, which are then gone: a file into which they are merged, or the
-        ``folder`` which they become. Every row passes ``through`` a function on its way."""
-        tables = through(self.tables(files))
-        if folder:
+    def finish(self, meta: dict[str, Any], through: Callable[[Iterator[pa.Table]], Iterator[pa.Table]]) -> None:
+        """Makes the score table of the parts, which are then gone: a file into which they are merged, or the folder
+        which they become. Every row passes ``through`` a function on its way."""
+        tables = through(self.tables())
+        if self._whole:
             for _ in tables:  # a part that was damaged meanwhile is found before its folder is the table
                 pass
-            self._publish(target, files)
+            self._publish()
         else:
-            write_parquet(target, tables, self.schema, meta, aside=self.folder)
+            write_parquet(self._target, tables, self.schema, meta, aside=self.folder)
             self.remove()
 
-    def _publish(self, target: Path, files: list[ImageFile]) -> None:
-        """Makes the folder of parts the score table ``target``, in the order of the images, by a rename.
+    def _publish(self) -> None:
+        """Makes the folder of parts the score table, in the order of the images, by a rename.
 
         Parts that a resumed run left in another order, or with rows that were scored again, are written anew first.
         """
         check_folder(self.folder, _is_part)
         last = self._next
-        stored_files = [self._stored[f.name] for f in files]
+        stored_files = [self._stored[f.name] for f in self.files]
         held = sum(len(read_parquet(p)[1]["records"]) for p in self.folder.glob("part-*.parquet"))
         order = [(p.part, p.offset) for p in stored_files]
         if (
@@ -271,8 +297,8 @@ class Parts:
             or any(p.part.parent != self.folder for p in stored_files)
             or order != sorted(order)
         ):
-            whole = Parts(self._folder, self.settings, _next=last)
-            for file, stored in zip(files, stored_files, strict=True):
+            whole = replace(self, run=secrets.token_hex(4), _stored={}, _pending=[], _rows=0, _cache={})
+            for file, stored in zip(self.files, stored_files, strict=True):
                 rows = self._read(stored).slice(stored.offset, stored.record["rows"]) if stored.record["rows"] else None
                 small = stored.record["small"]
                 more = {n: stored.record.get(n, {}) for n in ("small_at", "tried")}
@@ -284,7 +310,7 @@ class Parts:
                     path.unlink()
         names = sorted(p.name for p in self.folder.glob("part-*.parquet"))
         self._folder.mark(self._compared, "score table", parts=names)
-        target = Path(os.path.realpath(target))
+        target = Path(os.path.realpath(self._target))
         check_table_folder(target)
         self._folder.publish(target, replaces=True)
 

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.data.atomic import scratch_folder
-from srfast.data.files import check_output
 from srfast.data.grid import Grid
-from srfast.data.images import ImageFile, counted, find_images, header, image_size, read_rgb, shard_of
+from srfast.data.images import ImageFile, counted, find_images, header, image_size, read_rgb
 from srfast.data.limits import allowing
 from srfast.data.lowres import LowRes
 from srfast.data.shrink import side
@@ -29,19 +28,18 @@ from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.ops.device import resolve_device
 from srfast.runtime.interrupts import finishing
-from srfast.runtime.locks import LOCK, Lock
 from srfast.runtime.progress import Progress, clock, shown
 from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
 from srfast.scoring.backends.protocol import Engine, TakesSeveral
-from srfast.scoring.metadata import PASSED, VERSION, Outcome, read_meta, reduced
+from srfast.scoring.metadata import PASSED, VERSION, Outcome, reduced
 from srfast.scoring.network import Network
-from srfast.scoring.parts import Parts, check_table_folder
+from srfast.scoring.parts import Parts
 from srfast.scoring.per_image import Decoded, Job, Read, open_job, pipelined
 from srfast.scoring.rows import numbers
-from srfast.scoring.settings import AUTO, RESUMED, ScoreArguments, ScoreSettings
+from srfast.scoring.settings import AUTO, ScoreArguments, ScoreSettings
 from srfast.scoring.table import ScoreTable
-from srfast.settings import documented, first_difference
+from srfast.settings import documented
 
 if TYPE_CHECKING:
     from srfast.scoring.cluster import Cluster
@@ -79,9 +77,11 @@ def score(images: Images, **options: Any) -> ScoreTable:
     if settings.output is None and settings.resume:
         raise InputError("resume: expected an `output` to continue, got none")
     if settings.output is not None:
-        return ScoreTable.read(write_scores(images, settings.output, settings).path)
+        write_scores(images, settings.output, settings)
+        return ScoreTable.read(settings.output)
     with scratch_folder(None, "score") as folder:
-        return ScoreTable.read(write_scores(images, folder / "scores.parquet", settings).path)
+        write_scores(images, table := folder / "scores.parquet", settings)
+        return ScoreTable.read(table)
 
 
 @dataclass
@@ -113,36 +113,42 @@ class Summary:
 def write_scores(images: Images, output: str | os.PathLike[str], settings: ScoreArguments) -> Summary:
     """Scores like ``score``, for tables that need not fit in memory: writes ``output`` and returns a summary."""
     passed: Counter[str] = Counter()
-    all_files = find_images(images, passed)
+    files = find_images(images, passed)
     if passed:
         log.warning("images: passed over %d files of other kinds, by their suffix: %s", passed.total(), counted(passed))
     if settings.lr_images is not None:
-        states = LowRes(Path(settings.lr_images), settings.lr_template).states(f.name for f in all_files)
-        all_files = [replace(f, lr=states.get(f.name)) for f in all_files]
-    target = Path(output)
-    folder = str(os.fspath(output)).endswith(("/", os.sep)) or target.is_dir()
-    if folder:
-        check_table_folder(target, [f.path for f in all_files])
-    else:
-        check_output(target, "score table", [f.path for f in all_files])
-    with allowing(settings.max_pixels), shown(settings.progress, "scoring", "patches") as progress:
-        files = shard_of(all_files, settings.shard)
-        with _source(settings, files) as source:
-            summary = _write(source, settings, str(all_files[0].root), files, target, folder, passed, progress)
+        files = LowRes(Path(settings.lr_images), settings.lr_template).beside(files)
+    with (
+        Parts.take(output, files, settings.shard) as parts,
+        allowing(settings.max_pixels),
+        shown(settings.progress, "scoring", "patches") as progress,
+        _source(settings) as source,
+    ):
+        parts.begin(_recorded(source, settings, parts.root, passed), settings.resume)
+        _score_into(parts, source, settings, progress)
+        summary = Summary(Path(output), parts.meta())
+        # Another shard may have patches; a whole dataset without any is a mistake.
+        if settings.shard is None and not any(state["rows"] for state in summary.meta["images"].values()):
+            parts.remove()
+            raise InputError(_nothing_scored(summary.meta))
+        parts.finish(summary.meta, through=summary.count)
+        if summary.patches and summary.worse >= NEARLY_ALL * summary.patches:
+            log.warning(
+                "scorer: the loss of %s is above bicubic's on %.4g %% of the patches: it does not reconstruct images, "
+                "and its scores do not show what is hard (are its weights complete, not quantised, and for x%d?)",
+                source.network.name, 100 * summary.worse / summary.patches, settings.scale,
+            )  # fmt: skip
     if counts := reduced(summary.meta):
         log.warning("images: reading leaves out %s", ", ".join(_LEFT_OUT[word].format(n) for word, n in counts.items()))
     return summary
 
 
-def _source(settings: ScoreArguments, files: list[ImageFile]) -> AbstractContextManager[_Local | Cluster]:
+def _source(settings: ScoreArguments) -> AbstractContextManager[_Local | Cluster]:
     if settings.engine == "ray":
         from srfast.scoring.cluster import Cluster
 
         return closing(Cluster(settings, settings.address))
-    network, job = open_job(settings, settings.threads or cores())
-    if settings.loader == "dali":
-        device_loading.check_loader(job.engine, settings, files)
-    return nullcontext(_Local(network, job))
+    return nullcontext(_Local(*open_job(settings, settings.threads or cores())))
 
 
 class _Local:
@@ -164,43 +170,16 @@ class _Local:
         yield from _outcomes(self.job, files)
 
 
-def _write(
-    source: _Local | Cluster, settings: ScoreArguments, root: str, files: list[ImageFile], target: Path, folder: bool,
-    passed: Counter[str], progress: Progress,
-) -> Summary:  # fmt: skip
+def _recorded(
+    source: _Local | Cluster, settings: ScoreArguments, root: str, passed: Mapping[str, int]
+) -> dict[str, Any]:
+    """The metadata of the table but for its images, as a file returns them."""
     made = settings.recorded(root, source.network, source.backend, source.precision)
     over: dict[str, Any] = {PASSED: dict(sorted(passed.items()))} if passed else {}
     if source.device == "cuda":  # its reduced precision is another one than the CPU's
         over["device"] = "cuda"
-    meta = json.loads(json.dumps({"version": VERSION, **source.decoder, **made, **over}))  # as a file returns them
-    log.info("%d images", len(files))
-    resume = _is_scored_already(target, meta) if settings.resume is None else settings.resume
-    with Parts.start(Path(os.path.realpath(target)), meta, resume) as parts:
-        if folder and os.path.lexists(target / LOCK):  # of a run between the rename of its parts and its end
-            Lock.take(target / LOCK, target).release()
-        _score_into(parts, source, settings, files, progress)
-        summary = Summary(target, parts.meta(files))
-        # Another shard may have patches; a whole dataset without any is a mistake.
-        if settings.shard is None and not any(state["rows"] for state in summary.meta["images"].values()):
-            parts.remove()
-            raise InputError(_nothing_scored(summary.meta))
-        parts.finish(target, files, summary.meta, folder=folder, through=summary.count)
-    if summary.patches and summary.worse >= NEARLY_ALL * summary.patches:
-        log.warning(
-            "scorer: the loss of %s is above bicubic's on %.4g %% of the patches: it does not reconstruct images, and "
-            "its scores do not show what is hard (are its weights complete, not quantised, and for x%d?)",
-            source.network.name, 100 * summary.worse / summary.patches, settings.scale,
-        )  # fmt: skip
-    return summary
-
-
-def _is_scored_already(target: Path, meta: dict[str, Any]) -> bool:
-    """Whether a table exists already that was scored with the same settings."""
-    try:
-        written = read_meta(target) if target.is_file() else {"selection": None}
-    except InputError:
-        return False
-    return "selection" not in written and first_difference(written, meta, RESUMED) is None
+    meta: dict[str, Any] = json.loads(json.dumps({"version": VERSION, **source.decoder, **made, **over}))
+    return meta
 
 
 def _check_readable(files: list[ImageFile], threads: int) -> None:
@@ -221,20 +200,19 @@ def _check_readable(files: list[ImageFile], threads: int) -> None:
     raise InputError(f"{head}{'; '.join(bad[:NAMED])}{more}", hint="`skip_bad` leaves such files out")
 
 
-def _score_into(
-    parts: Parts, source: _Local | Cluster, settings: ScoreSettings, files: list[ImageFile], progress: Progress
-) -> None:
+def _score_into(parts: Parts, source: _Local | Cluster, settings: ScoreSettings, progress: Progress) -> None:
     """Scores the images that the parts do not hold yet.
 
     After an interrupt it ends when the images at work are done, so that no thread is left behind and the parts are
     whole.
     """
     threads = settings.threads or cores()
-    todo = [f for f, known in ordered_map(lambda f: parts.has(f, retry_skipped=True), files, threads) if not known]
+    todo = parts.missing(threads)
     if not settings.skip_bad:
         _check_readable(todo, threads)
-    done, patches = len(files) - len(todo), 0
-    progress(done, len(files), 0)
+    count, patches = len(parts.files), 0
+    done = count - len(todo)
+    progress(done, count, 0)
     with finishing() as interrupted, flushing(parts), closing(source.outcomes(todo)) as outcomes:
         for outcome in outcomes:
             if outcome.skipped is not None and not settings.skip_bad:
@@ -242,7 +220,7 @@ def _score_into(
             parts.add(outcome)
             done += 1
             patches += outcome.rows.num_rows if outcome.rows is not None else 0
-            progress(done, len(files), patches)
+            progress(done, count, patches)
             if interrupted():
                 break
 

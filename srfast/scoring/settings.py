@@ -223,6 +223,8 @@ class ScoreSettings(Settings):
             raise InputError("shrink: expected 1 with `lr_images`, which exist only for whole images")
         if self.several_sizes and self.loader != "srfast":
             raise InputError(f"shrink: expected 1 with `loader` {self.loader}, which decodes images at full size only")
+        if self.skip_bad and self.loader == "dali":
+            raise InputError("loader: dali stops at a file that it cannot read", hint="leave `skip_bad` out")
         if self.lr_images is not None:
             from srfast.data.lowres import LowRes
 
