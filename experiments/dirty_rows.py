@@ -21,8 +21,8 @@ from experiments.study_rows import (
     markdown,
     paired,
 )
+from srfast.evaluation.evaluator import STRATA
 from srfast.evaluation.inference import Comparison, judge
-from srfast.study.cell import STRATA
 from srfast.study.claims import judge_family
 
 POOLS = (

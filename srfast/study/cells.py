@@ -12,6 +12,7 @@ from srfast.data.images import shard_of
 from srfast.errors import InputError
 from srfast.scoring.settings import Scale
 from srfast.study.description import Arm, Study
+from srfast.training.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Cell:
     seed: int
 
     @property
+    def needs_scores(self) -> bool:
+        """Whether scoring is part of its cost; bicubic and Sobel are columns of the same table."""
+        return self.arm.of_loss or (self.keep < 1 and dict(self.arm.select) != {"method": "random"})
+
+    @property
     def name(self) -> str:
         """Name of the cell and of its folder."""
         parts = [self.model, self.arm.name, f"k{100 * self.keep:g}", f"u{self.updates}"]
@@ -39,6 +45,20 @@ class Cell:
         if self.scorer:
             parts.append(f"c{self.scorer}")
         return "-".join([*parts, f"s{self.seed}"])
+
+
+def plan_of(study: Study, cell: Cell) -> Plan:
+    """The plan of the training of a cell."""
+    return Plan(
+        study.network(cell.model),
+        cell.scale,
+        cell.updates,
+        study.recipe_of(cell.arm, cell.model, cell.scale),
+        cell.seed,
+        study.precision,
+        study.options.get(cell.model, {}),
+        redraw=cell.keep if cell.arm.redraw == "pass" else 1.0,
+    )
 
 
 def cells(study: Study) -> list[Cell]:

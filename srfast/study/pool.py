@@ -30,7 +30,6 @@ from srfast.data.run_folder import check_same
 from srfast.data.workers import ordered_map
 from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
-from srfast.models.registry import describe
 from srfast.runtime.locks import Lock
 from srfast.runtime.threads import cores
 from srfast.scoring.metadata import read_meta
@@ -75,6 +74,10 @@ class Scored:
     """Seconds of training the scorer, if the study trains it, and of scoring."""
     targets: Mapping[str, float] = field(default_factory=dict)
     """The columns of arms with a target, and the seconds that each took."""
+
+    def seconds_of(self, arm: Arm) -> float:
+        """The seconds of scoring that an arm's selection needs."""
+        return self.seconds + self.targets.get(arm.column, 0.0)
 
 
 def find_data(study: Study) -> Data:
@@ -225,14 +228,11 @@ def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
     return ScoreTable(table.table.filter(pc.is_in(table.table.column("image"), pa.array(chosen))), table.meta)
 
 
-def store_of(cell: Cell, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
+def store_of(plan: Plan, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
     """The training pairs of a cell; all cells of a process share decoded images."""
-    color, quantise = (
-        describe(study.network(cell.model)).color,
-        study.recipe_of(cell.arm, cell.model, cell.scale).quantise,
-    )
-    drawn = (study.degradation, cell.seed) if study.degradation else None
-    whole, numbers = _store_of_pool(scored, cell.scale, color, quantise, study.cache_mb << 20, drawn)
+    drawn = (study.degradation, plan.seed) if study.degradation else None
+    quantise = plan.recipe.quantise
+    whole, numbers = _store_of_pool(scored, plan.scale, plan.color, quantise, study.cache_mb << 20, drawn)
     p = read_patches(coreset)
     places = zip(p.image, p.factor.tolist(), strict=True)
     columns = zip(places, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)

@@ -22,7 +22,7 @@ from srfast.errors import InputError
 from srfast.scoring.metadata import VERSION
 from srfast.scoring.table import read_parquet, write_parquet
 from srfast.settings import first_difference
-from srfast.study.cells import Cell
+from srfast.study.cells import Cell, plan_of
 from srfast.study.description import Arm, Claim, Study
 
 RESULTS, STRATA, LOG = "results.parquet", "strata.parquet", "log.parquet"
@@ -118,33 +118,28 @@ def from_plain(plain: Mapping[str, Any]) -> Study:
 
 def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[str, Any]:
     """The settings on which the result of a cell depends, apart from the data's content."""
-    scorer = study.scorers[cell.scorer]
+    arm = {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models", "recipe")}
+    if target := arm["select"].get("target"):
+        files = [str(f.path) for f in find_images([target])]
+        arm["select"] = {**arm["select"], "target": f"{Path(target).name}, {images_as_text(files)}"}
+    plan, scorer = plan_of(study, cell), study.scorers[cell.scorer]
+    own = {"model_file": study.own[cell.model].rpartition(":")[0]} if cell.model in study.own else {}
+    files_of = {"scorer_weights": scorer if Path(scorer).suffix else "", "join": study.join, **own}
     known = {
         **{name: getattr(cell, name) for name in ("model", "scale", "updates", "seed", "keep", "pool")},
         "scorer": Path(scorer).name,
         "scorer_updates": study.scorer_updates if scorer.startswith("srcnn:") else None,
-        "scorer_weights": of_file(scorer)[:16] if Path(scorer).suffix else None,
-        "join": of_file(study.join)[:16] if study.join else None,
-        "arm": _arm(cell),
-        "recipe": dataclasses.asdict(study.recipe_of(cell.arm, cell.model, cell.scale)),
-        "options": study.options.get(cell.model, {}),
-        "precision": study.precision,
+        **{name: of_file(file)[:16] if file else None for name, file in files_of.items()},
+        "arm": arm,
+        "recipe": dataclasses.asdict(plan.recipe),
+        "options": plan.options,
+        "precision": plan.precision,
         "grid": [study.patch, study.stride, study.mode, *(study.shrink if study.shrink != ("1",) else ())],
         "degradation": Degradation.read(study.degradation).digest if study.degradation else None,
         "test": {name: images_as_text(files) for name, files in test.items()},
     }
-    if cell.model in study.own:
-        known["model_file"] = of_file(study.own[cell.model].rpartition(":")[0])[:16]
     plain: dict[str, Any] = json.loads(json.dumps(known))
     return plain
-
-
-def _arm(cell: Cell) -> dict[str, Any]:
-    known = {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models", "recipe")}
-    if target := known["select"].get("target"):
-        files = [str(f.path) for f in find_images([target])]
-        known["select"] = {**known["select"], "target": f"{Path(target).name}, {images_as_text(files)}"}
-    return known
 
 
 def images_as_text(files: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow.compute as pc
 
+from srfast.evaluation.evaluator import STRATA
 from srfast.evaluation.inference import DELTA, Interval, interval, minimum_detectable_effect, pooled_sigma, seeds_needed
-from srfast.study.cell import STRATA
 from srfast.study.claims import SIDES, judged
 from srfast.study.groups import Group, groups, main_dataset, pairs, training_seconds
 from srfast.study.results import Results

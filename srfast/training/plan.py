@@ -43,6 +43,11 @@ class Plan:
         """Name of the model."""
         return describe(self.model).name
 
+    @property
+    def color(self) -> str:
+        """The planes of the model's images: "y" or "rgb"."""
+        return describe(self.model).color
+
     def settings(self, store: PairStore) -> dict[str, Any]:
         """All settings in one flat dict, as plain values, with the fingerprint of the data."""
         own = {"model": self.name, "options": dict(self.options), "scale": self.scale, "steps": self.steps}

@@ -13,7 +13,6 @@ import torch
 from srfast.data.lowres import LowRes
 from srfast.degradation.plan import Degradation, Draws
 from srfast.evaluation.evaluator import evaluate
-from srfast.models import registry as models
 from srfast.models.loading import initial_weights
 from srfast.models.registry import Buildable
 from srfast.settings import documented
@@ -63,7 +62,7 @@ def train(
     store, left_out = open_store(
         a.data,
         s.scale,
-        color=models.describe(plan.model).color,
+        color=plan.color,
         patch=recipe.lr_patch * s.scale,
         quantise=recipe.quantise,
         factors=(1.0, *s.rescale),

@@ -16,8 +16,8 @@ from types import ModuleType
 import pytest
 
 from srfast.errors import InputError
+from srfast.evaluation.evaluator import STRATA
 from srfast.evaluation.inference import Interval, compare
-from srfast.study.cell import STRATA
 from srfast.study.cells import cells
 from srfast.study.description import read_study
 from srfast.study.groups import groups, main_dataset, paired

@@ -75,7 +75,7 @@ def test_a_finished_cell_names_its_weights(write_study: Callable[..., Path], tmp
     again = tmp_path / "again"
     (again / "cells").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("srfast.study.cell.evaluate", stop)
+        patch.setattr("srfast.study.cell.evaluate_tiles", stop)
         with pytest.raises(Stopped):
             run_study(study, tmp_path / "other")
     [cell] = (tmp_path / "other" / "cells").iterdir()

@@ -13,9 +13,8 @@ from PIL import Image
 
 import srfast
 from srfast.errors import InputError
-from srfast.evaluation.evaluator import evaluate
+from srfast.evaluation.evaluator import TILE, TileErrors, evaluate
 from srfast.scoring.table import ScoreTable
-from srfast.study.cell import TILE, TileErrors
 from srfast.study.cells import cells
 from srfast.study.description import read_study
 from srfast.study.pool import select_cell
