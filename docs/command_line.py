@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import inspect
 import re
-from importlib import import_module
 from pathlib import Path
 
 import click
 
-from srfast.cli import COMMANDS, MODULES, group
+from srfast.cli import COMMANDS, group
 
 PAGE = Path(__file__).with_name("cli.md")
 HEAD = """# The command line
@@ -29,7 +28,8 @@ def page() -> str:
     top = click.Context(group, info_name="srfast")
     parts = [HEAD, "## srfast", *_described(top)]
     for name in COMMANDS:
-        command: click.Command = import_module(f"srfast.cli.{MODULES.get(name, name)}").command
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
         context = click.Context(command, info_name=name, parent=top)
         parts += [f"## srfast {name}", *_described(context)]
         for part, inner in getattr(command, "commands", {}).items():

@@ -134,7 +134,7 @@ def clusters_speed(images: str, patches: int = 100_000) -> None:
 
 def sheet(path: Path, keep: float = 0.1, columns: int = 20, side: int = 40) -> None:
     """A row of kept patches for each method, drawn evenly from its core-set."""
-    from srfast.cli.demo import write_photographs
+    from srfast.cli.tools import write_photographs
 
     with tempfile.TemporaryDirectory() as folder:
         photos = write_photographs(Path(folder))

@@ -21,7 +21,7 @@ from srfast.runtime import interrupts
 from srfast.runtime.optional import missing
 from srfast.settings import did_you_mean
 
-# name -> the line `srfast --help` prints; the command itself is `command` in srfast.cli.<module>.
+# name -> the line `srfast --help` prints.
 COMMANDS = {
     "prune": "Decide which patches of your images to train on, and why.",
     "score": "Score every patch of a set of images.",
@@ -62,7 +62,19 @@ _json = False
 """Whether an error is printed as JSON too."""
 COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
-MODULES = {"eval": "evaluate", "onnx": "export_onnx"}
+PLACES = {
+    "eval": "evaluate:command", "compare": "evaluate:compare", "view": "report:view", "degrade": "degradation:degrade",
+    "manifest": "manifest:manifest", "rebuild": "manifest:rebuild", "degradation": "degradation:degradation",
+    **{name: f"columns:{name}" for name in ("join", "influence", "dedup")},
+    **{name: f"tools:{name}" for name in ("onnx", "demo", "completion")},
+}  # fmt: skip
+"""Module and name in it of a command; of others, ``command`` in the module of their name."""
+
+
+def place_of(name: str) -> tuple[str, str]:
+    """The module of a command, and its name there."""
+    module, _, own = PLACES.get(name, f"{name}:command").partition(":")
+    return f"srfast.cli.{module}", own
 
 
 class UsageError(click.UsageError):
@@ -92,7 +104,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"srfast.cli.{MODULES.get(name, name)}").command
+        module, own = place_of(name)
+        command: click.Command = getattr(importlib.import_module(module), own)
         command.short_help = COMMANDS[name]
         return command
 
@@ -216,7 +229,8 @@ class _Lines(logging.Handler):
 def _interrupted(name: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    command = getattr(sys.modules.get(f"srfast.cli.{MODULES.get(name, name)}"), "command", None)
+    module, own = place_of(name)
+    command = getattr(sys.modules.get(module), own, None)
     if name in GO_ON or any(p.name == "resume" for p in getattr(command, "params", ())):
         _exit(interrupts.CODE, "interrupted; what is finished is kept", GO_ON.get(name, RESUME))
     _exit(interrupts.CODE, "interrupted; no output is half-written")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, quiet, result, settings
+from srfast.cli.options import emit, json_option, output_option, quiet, result, settings
 from srfast.report.content import count
 from srfast.workflows.settings import AuditArguments
 
@@ -16,7 +16,7 @@ _DECIDED = ("shard", "mode", "skip_bad", "defects", "blockiness", "resume", "til
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES_OR_SCORES...")
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
+@output_option("Folder to write into.", folder=True)
 @settings(AuditArguments, *_DECIDED)
 @click.option(
     "--skip-bad", is_flag=True, expose_value=False, help="Has no effect: audit always continues after bad files."

@@ -1,4 +1,4 @@
-"""``srfast degradation``: import, export and fit."""
+"""``srfast degrade``, and ``srfast degradation``: import, export and fit."""
 
 from __future__ import annotations
 
@@ -7,17 +7,42 @@ from typing import Any
 import click
 
 from srfast.cli.options import emit, json_option, quiet, result, settings
-from srfast.degradation.settings import TRAINERS, FitArguments
+from srfast.degradation.settings import TRAINERS, DegradeArguments, FitArguments
+from srfast.report.content import count
 
 _FILE = click.Path(dir_okay=False)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def command() -> None:
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES...")
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="Folder to write.")
+@settings(DegradeArguments)
+@json_option()
+def degrade(images: tuple[str, ...], output: str | None, as_json: bool, **options: Any) -> None:
+    """Write LR images of IMAGES, and OUTPUT/degradation.parquet with the random draws of each.
+
+    The same images, degradation and seed give the same bytes, on any processor and with any number of threads.
+    docs/degradation.md describes the file of a degradation.
+    """
+    DegradeArguments(**options)  # before anything heavy is imported
+    from srfast.workflows.degrading import degrade
+
+    done = degrade(images, output, progress=not quiet(), **options)
+    if as_json:
+        emit({"output": output, "images": done.images, "written": done.written, "show": options.get("show")})
+        return
+    if output is not None:
+        result(f"{count(done.written, 'LR image')} of {count(done.images, 'image')}, x{options['scale']} -> {output}")
+    if options.get("show"):
+        result(f"a sheet of draws -> {options['show']}")
+
+
+@click.group("degradation", context_settings={"help_option_names": ["-h", "--help"]})
+def degradation() -> None:
     """Read and write files of degradations."""
 
 
-@command.command("import", short_help="Read the degradation of a trainer's configuration.")
+@degradation.command("import", short_help="Read the degradation of a trainer's configuration.")
 @click.argument("configuration", type=_FILE)
 @click.option("-o", "--output", required=True, type=_FILE, help="TOML file to write.")
 @click.option(
@@ -44,7 +69,7 @@ def import_(configuration: str, output: str, trainer: str | None, as_json: bool)
     )
 
 
-@command.command("export", short_help="Write a degradation as part of a trainer's configuration.")
+@degradation.command("export", short_help="Write a degradation as part of a trainer's configuration.")
 @click.argument("degradation")
 @click.option("-o", "--output", required=True, type=_FILE, help="File to write: .yml, or .toml for neosr.")
 @click.option("--to", "trainer", required=True, type=click.Choice(TRAINERS), help="Trainer to write for.")
@@ -73,7 +98,7 @@ def export(degradation: str, output: str, trainer: str, scale: int, as_json: boo
     _print_result(lost, as_json, {"output": output, "trainer": trainer}, f"{degradation} for {trainer} -> {output}")
 
 
-@command.command("fit", short_help="Find a degradation whose LR images are like yours.")
+@degradation.command("fit", short_help="Find a degradation whose LR images are like yours.")
 @click.argument("images", nargs=-1, required=True, type=click.Path(), metavar="IMAGES...")
 @click.option("-o", "--output", required=True, type=_FILE, help="TOML file to write.")
 @settings(FitArguments, like={"required": True})

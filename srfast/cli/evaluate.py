@@ -1,12 +1,16 @@
-"""``srfast eval``."""
+"""``srfast eval``, and ``srfast compare`` of what it measured."""
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import click
 
-from srfast.cli.options import row_of, settings
+from srfast.cli.options import emit, in_options, json_option, result, row_of, settings
+from srfast.errors import InputError
 from srfast.evaluation.settings import EvaluateSettings
 
 
@@ -14,23 +18,15 @@ from srfast.evaluation.settings import EvaluateSettings
 @click.argument("model")
 @click.option("--data", required=True, multiple=True, metavar="PATH", help="HR images, or folders of them. Repeatable.")
 @settings(EvaluateSettings)
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    help="JSON file to write the result to; with -, only the JSON is printed, on stdout.",
-)
+@click.option("--json", "json_file", metavar="FILE",
+    help="JSON file to write the result to; with -, only the JSON is printed, on stdout.")  # fmt: skip
 def command(model: str, data: tuple[str, ...], json_file: str | None, **options: Any) -> None:
     """Measure PSNR and SSIM of MODEL on Y, and perceptual measures with --measures.
 
     MODEL is bicubic, srcnn, a file of weights (docs/models.md lists which), the folder of a training, or FILE.py:NAME.
     """
-    import json
-    import os
-
     from srfast.data.files import check_output, output_file
     from srfast.data.provenance import generator
-    from srfast.errors import InputError
 
     settings = EvaluateSettings(**options)
     given = [*data, *([str(settings.lr_images)] if settings.lr_images else [])]
@@ -71,3 +67,49 @@ def _print(result) -> None:  # type: ignore[no-untyped-def]
     means = (result.ssim, *(about["mean"] for about in result.measures.values()))
     table.add_row("mean", f"{result.psnr:.2f}", *(f"{v:.4f}" for v in means))
     Console().print(table)
+
+
+@click.command()
+@click.argument("evaluations", nargs=-1, required=True)
+@click.option("--metric", default="psnr", show_default=True,
+    help="Metric to compare: psnr, ssim, a perceptual measure or a column of the files.")  # fmt: skip
+@click.option(
+    "--lower-is-better",
+    is_flag=True,
+    help="Take lower values as better. For lpips, lpips-vgg and dists they always are.",
+)
+@click.option("--dataset", metavar="NAME", help="Test set to compare on, such as BSD100.  [default: all together]")
+@click.option(
+    "--scale", type=click.IntRange(1, 4), help="Scale to compare at, where evaluations of several scales are given."
+)
+@click.option("--protocol", type=click.Choice(["classic", "rgb"]),
+    help="Protocol to compare by, where evaluations of both are given, as in a study of Y and RGB models.")  # fmt: skip
+@json_option("the findings")
+def compare(evaluations: tuple[str, ...], metric: str, as_json: bool, **options: Any) -> None:
+    """Compare EVALUATIONS of the same images, and show their differences with confidence intervals.
+
+    Each of EVALUATIONS is a JSON file of `srfast eval --json`, a CSV file with the columns image and psnr, ssim or any
+    other metric (and seed, for several trainings), or the folder of a study, whose arms are compared one by one.
+    Trainings of one model that differ only by their seed are given together: `NAME=a0.json,a1.json,a2.json`. The
+    result also says which evaluations cannot be distinguished from the best. An evaluation that has two trainings or
+    more in common with the best, by their seeds, is tested over trainings and images. Any other is tested over
+    images alone, which says nothing about other trainings.
+    """
+    from srfast.evaluation.comparing import compare
+
+    runs: dict[str, list[str]] = {}
+    for text in evaluations:
+        name, sources = text, [text]
+        if not Path(text).exists() and "=" in text:
+            name, _, files = text.partition("=")
+            sources = files.split(",")
+        if not name:
+            raise InputError(f"compare: expected a name before '=', got {text!r}")
+        if name in runs:
+            raise InputError(f"compare: expected evaluations with different names, got {name!r} twice")
+        runs[name] = sources
+    contest = compare(runs, metric, **options)
+    if as_json:
+        emit(contest.to_dict())
+    else:
+        result(in_options(str(contest)))

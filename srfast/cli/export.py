@@ -6,14 +6,14 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, quiet, result, settings
+from srfast.cli.options import emit, json_option, output_option, quiet, result, settings
 from srfast.exporting.settings import ExportArguments
 from srfast.report.content import count
 
 
 @click.command()
 @click.argument("coreset", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write.")
+@output_option("Folder to write.", folder=True)
 @settings(ExportArguments, to={"required": True})
 @click.option(
     "--all",

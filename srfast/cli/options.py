@@ -208,6 +208,12 @@ def page_options(function: F) -> F:
     return click.argument("scores", type=click.Path(path_type=Path), nargs=-1, required=True)(function)
 
 
+def output_option(help: str = "Score table to write.", folder: bool = False) -> Callable[[F], F]:
+    """Adds -o, the file or folder that a command writes."""
+    kind = click.Path(file_okay=not folder, dir_okay=folder)
+    return click.option("-o", "--output", required=True, type=kind, help=help)
+
+
 def json_option(printed: str = "a summary", more: str = "") -> Callable[[F], F]:
     """Adds --json, which prints something as one JSON object."""
     help = f"Print {printed} as one JSON object on stdout{more}."

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from srfast.cli import score as score_command
 from srfast.cli import select as select_command
-from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
+from srfast.cli.options import Grouped, emit, json_option, output_option, quiet, result, say, settings
 from srfast.coreset.settings import listed
 from srfast.workflows.settings import PruneArguments
 
@@ -27,7 +27,7 @@ GROUPS = {
 @click.command(cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)})
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(PruneArguments, "shard")
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder to write into.")
+@output_option("Folder to write into.", folder=True)
 @json_option()
 @click.pass_context
 def command(ctx: click.Context, /, images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
+from srfast.cli.options import Grouped, emit, json_option, output_option, quiet, result, say, settings
 from srfast.coreset.settings import SelectArguments, listed
 
 log = logging.getLogger(__name__)
@@ -21,9 +21,7 @@ GROUPS = {
 
 @click.command(cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)})
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
-@click.option(
-    "-o", "--output", required=True, type=click.Path(dir_okay=False), help="Core-set to write, such as coreset.parquet."
-)
+@output_option("Core-set to write, such as coreset.parquet.")
 @settings(SelectArguments)
 @json_option()
 def command(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:

@@ -266,7 +266,7 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
 
 
 def test_demo(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from srfast.cli.demo import PHOTOGRAPHS
+    from srfast.cli.tools import PHOTOGRAPHS
     from srfast.models.registry import WEIGHTS
 
     pytest.importorskip("skimage", reason="scikit-image, which ships the photographs, is missing")

@@ -12,7 +12,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.cli import COMMANDS, MODULES, main
+from srfast.cli import COMMANDS, group, main
 from srfast.coreset import influence
 from srfast.coreset.settings import METHODS, TARGETED
 
@@ -86,7 +85,8 @@ def test_commands_parse(block: Block) -> None:
         assert name in COMMANDS, f"{block.name}: srfast {name}"
         if "--help" in arguments:
             continue
-        command: click.Command = import_module(f"srfast.cli.{MODULES.get(name, name)}").command
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
         for parameter in command.params:
             if isinstance(parameter.type, click.Path):
                 parameter.type.exists = False

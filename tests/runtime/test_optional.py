@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from srfast.cli.demo import write_photographs
+from srfast.cli.tools import write_photographs
 from srfast.errors import RunError
 from srfast.runtime.optional import BRINGS, OWN, missing
 

@@ -259,7 +259,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
 
 def test_importing_does_not_load_onnx() -> None:
     code = (
-        "import sys, srfast.scoring.backends.onnx.runtime, srfast.scoring.backends.onnx.graph, srfast.cli.export_onnx\n"
+        "import sys, srfast.scoring.backends.onnx.runtime, srfast.scoring.backends.onnx.graph, srfast.cli.tools\n"
         "assert not {'onnx', 'onnxruntime'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -16,7 +16,7 @@ from skimage import data
 
 import srfast.coreset.curvature
 import srfast.coreset.influence
-from srfast.cli.demo import PHOTOGRAPHS
+from srfast.cli.tools import PHOTOGRAPHS
 
 
 @dataclass(frozen=True)
