@@ -16,6 +16,7 @@ from srfast.coreset import features
 from srfast.coreset.methods import clusters
 from srfast.coreset.selection import select
 from srfast.errors import InputError, RunError
+from srfast.ops.blockiness import summed_area
 from srfast.scoring.table import ScoreTable
 
 pytest.importorskip("sklearn")
@@ -65,7 +66,7 @@ def kinds_of(coreset: Any, kind: np.ndarray) -> Counter[int]:
 def test_small_copies_are_means_of_cells(size: int) -> None:
     plane = np.random.default_rng(size).uniform(0, 255, (110, 130)).astype(np.float32)
     x, y = np.array([0, 7, 130 - size]), np.array([3, 0, 110 - size])
-    got = features.copies(features.summed(plane), x, y, np.full(3, size))
+    got = features.copies(summed_area(plane, 1), x, y, np.full(3, size))
     for n in range(3):
         for i in range(32):
             for j in range(32):

@@ -27,8 +27,8 @@ def test_a_second_run_does_not_wipe_what_is_about_to_appear(tmp_path: Path, monk
         rename(old, new)
 
     monkeypatch.setattr(os, "rename", renamed)
-    with workplace(tmp_path / "out", SETTINGS, False) as place:
-        (place.folder / "1.png").write_bytes(b"1")
+    with workplace(tmp_path / "out", SETTINGS, False) as (folder, _):
+        (folder / "1.png").write_bytes(b"1")
     assert tried
     assert sorted(n for n in os.listdir(tmp_path / "out")) == [".srfast.json", "1.png"]
     assert os.listdir(tmp_path) == ["out"]
@@ -45,16 +45,16 @@ def test_a_run_that_waited_for_the_first_ones_end_sees_its_export(
     def late(path: Path, output: Path) -> Any:
         if not first:
             first.append(output)
-            with workplace(tmp_path / "out", SETTINGS, False) as place:
-                (place.folder / "1.png").write_bytes(b"1")
+            with workplace(tmp_path / "out", SETTINGS, False) as (folder, _):
+                (folder / "1.png").write_bytes(b"1")
         return take(path, output)
 
     monkeypatch.setattr(files.Lock, "take", late)
     with (
         pytest.raises(InputError, match="out: exists; choose another output"),
-        workplace(tmp_path / "out", SETTINGS, False) as place,
+        workplace(tmp_path / "out", SETTINGS, False) as (folder, _),
     ):
-        (place.folder / "2.png").write_bytes(b"2")
+        (folder / "2.png").write_bytes(b"2")
     assert (tmp_path / "out" / "1.png").exists()
     assert os.listdir(tmp_path) == ["out"]
 
