@@ -106,6 +106,12 @@ class LongVerdicts:
         ]
         return markdown(list(_HEAD), lines)
 
+    @staticmethod
+    def differences(stratum: str) -> list[Comparison]:
+        """The mean over the four pools, in the strata and on Urban100 too."""
+        pools, sides = [pool for pool, _ in LONG], ({"stratum": stratum}, {"dataset": "Urban100"})
+        return [judge(_over(pools, ALL, study="decision-long", **side)) for side in sides]
+
 
 @dataclass(frozen=True)
 class Others:
@@ -213,6 +219,18 @@ TABLES: dict[str, Table] = {
     "decision-verdicts": Verdicts(),
     "decision-claims": Claims(),
     "decision-claims-strata": Claims(strata=True),
+    "decision-long-leads": LongLeads(),
+    "decision-long-verdicts": LongVerdicts(),
+    "decision-long-claims": Claims(study="decision-long", pools=LONG),
+    "decision-long-claims-strata": Claims(True, "decision-long", LONG),
+    "decision-others": Others(
+        (
+            ("EDSR 8x32, x2, 348 mixed pictures", "decision-edsr/pictures", "edsr_baseline"),
+            ("EDSR 8x32, x2, 132 large, soft images", "decision-edsr/wild", "edsr_baseline"),
+            ("FSRCNN, x4, 348 mixed pictures", "decision-x4/pictures", "fsrcnn"),
+            ("FSRCNN, x4, 132 large, soft images", "decision-x4/wild", "fsrcnn"),
+        )
+    ),
     "sceptic": Family("sceptic", SCEPTIC),
     "sceptic-means": Means(
         "sceptic", ("132 large, soft images", DATASET, "Urban100"), ("fsrcnn 1951",), SCEPTIC, (DATASET, "Urban100")
