@@ -104,7 +104,7 @@ def command(
     path = find_runnable(study, images)
     options: dict[str, Any] = {"images": images, "test": _tests(tests)}
     if as_status:
-        from srfast.study.description import read_study
+        from srfast.study.file import read_study
         from srfast.study.folder import status
 
         _say(status(read_study(path, images, options["test"]), output, jobs), as_json)
@@ -113,7 +113,7 @@ def command(
 
 
 def _run(study: Path, output: str, options: dict[str, Any]) -> None:
-    from srfast.study.description import read_study
+    from srfast.study.file import read_study
     from srfast.study.folder import status
     from srfast.study.publication import publish
     from srfast.study.runner import run_study
@@ -145,7 +145,7 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
 
 
 def _print_tables(study: Path, output: str | None, images: tuple[str, ...], tests: tuple[str, ...]) -> None:
-    from srfast.study.description import read_study
+    from srfast.study.file import read_study
     from srfast.study.folder import gather, is_run, results_of, status_of
     from srfast.study.publication import publish, results_folder
     from srfast.study.results import CELLS, Results

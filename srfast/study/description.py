@@ -1,50 +1,100 @@
-"""The description of a study: its TOML file as one checked object."""
+"""The description of a study: what its TOML file says, each key declared once, with its values and its default."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import product
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from srfast.coreset import joining
-from srfast.coreset.settings import METHODS, SCORES, Selection
-from srfast.data import toml
-from srfast.data.grid import check_grid
-from srfast.degradation.plan import Degradation
-from srfast.degradation.settings import PRESETS
-from srfast.errors import InputError, inside
-from srfast.models import registry as models
+from srfast.coreset.settings import ARGUMENTS, METHODS, Selection
+from srfast.data.toml import Key
 from srfast.ops.device import Device
-from srfast.runtime.plugins import is_file
-from srfast.scoring.settings import Mode, Scale
-from srfast.settings import text
-from srfast.study.file import ARM, CLAIM, DATA, RECIPE, SCORING, SELECT, TOP, TRAINING
+from srfast.scoring.settings import Mode, Scale, ScoreArguments
+from srfast.settings import SCALES, Kind, Settings, fitting, fraction, number, one_of, several, text, whole
 from srfast.training.recipes import Recipe, recipe
+from srfast.training.settings import TrainSettings
 
-_TRAINING = ("precision", "device", "save_every", "cache_mb")
 DEGRADED = "-degraded"
 """The suffix of the name of a test set whose LR images are degraded like those of the trainings."""
-MOST_CLAIMS = 10
-"""Largest number of claims about whole test sets; the more there are, the less each can detect."""
+SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "keep_loss", "seed"))
+"""Arguments of ``srfast.select`` that an arm may set."""
+RECIPE = tuple(f.name for f in dataclasses.fields(Recipe) if f.name != "lr_factors")
+"""Fields of a model's recipe that a study, or one of its arms, may change."""
 
 
-@dataclass(frozen=True)
+def key(kind: Kind, default: Any = MISSING, table: str = "", name: str = "") -> Any:
+    """A field of a study's description that is a key of a table of its file: its values, its default, and its name
+    there if it is another."""
+    about = {"key": Key(kind, default), "table": table, "name": name}
+    return field(metadata=about) if default is MISSING else field(default_factory=lambda: default, metadata=about)
+
+
+def setting_of(settings: type[Settings], name: str, table: str = "", **default: Any) -> Any:
+    """A setting of a command as such a field, with the command's default unless another is given."""
+    own = settings.__dataclass_fields__[name]
+    return key(own.metadata["kind"], default.get("default", own.default), table)
+
+
+def keys(of: type, table: str = "") -> dict[str, Key]:
+    """The keys of a table, by the fields of a description."""
+    known = ((f.metadata, f.name) for f in dataclasses.fields(of) if f.metadata.get("table") == table)
+    return {about["name"] or name: about["key"] for about, name in known}
+
+
+TABLE = Kind("a table", fitting(lambda value: isinstance(value, dict)))
+
+
+def _options(value: Any) -> dict[str, Any]:
+    json.dumps(value)  # dates, which models do not take either, cannot be kept beside the results
+    return {model: TABLE.convert(sizes) for model, sizes in TABLE.convert(value).items()}
+
+
+def _seeds(value: Any) -> tuple[int, ...]:
+    if not isinstance(value, list):
+        return tuple(range(whole(1, (1 << 16) - 1).convert(value)))
+    seeds = tuple(whole(0, (1 << 31) - 1).convert(v) for v in value)
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError
+    return seeds
+
+
+def _budget(value: Any) -> str | float:
+    return str(one_of("epochs", "updates").convert(value)) if isinstance(value, str) else float(_PART.convert(value))
+
+
+_PART = number("a number above 0", lambda v: 0 < v <= sys.float_info.max)
+_UPDATES = whole(1, (1 << 31) - 1)
+_NAME = Kind(
+    "letters, digits, . and _", fitting(lambda value: isinstance(value, str) and re.fullmatch(r"[\w.]+", value))
+)
+_OPTIONS = Kind("a table of tables, one a model", _options)
+_SEEDS = Kind("a number of seeds below 65,536, or a list of different ones below 2^31", _seeds)
+_BUDGET = several(Kind("'epochs', 'updates' or a fraction of the updates", _budget))
+
+
+def share(name: str) -> Kind:
+    """A fraction above 0."""
+    return fraction(name, zero=False, one=True)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Arm:
     """One selection at one or more fractions kept and budgets."""
 
-    name: str
-    keep: tuple[float, ...]
-    budget: tuple[str | float, ...]
+    name: str = key(_NAME)
+    keep: tuple[float, ...] = key(several(share("keep")), None)
+    budget: tuple[str | float, ...] = key(_BUDGET, ("epochs",))
     """"epochs": the updates times the fraction kept, the paper's fixed epochs. "updates": all; a number: a fraction."""
     select: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of ``srfast.select``, except keep, keep_loss and seed."""
-    redraw: str = "seed"
+    redraw: str = key(one_of("seed", "pass"), "seed")
     """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
-    models: tuple[str, ...] = ()
+    models: tuple[str, ...] = key(several(text("a model")), ())
     """Models that this arm trains; empty: all of the study."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's recipe that differ from the study's."""
@@ -74,59 +124,61 @@ class Arm:
         return Selection(keep=1.0 if self.redraw == "pass" else keep, seed=seed, **select)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """A comparison that the study names before it is run: the arm minus its control, at the same updates."""
 
-    arm: str
-    keep: float
-    against: str
-    against_keep: float
-    updates: int
+    arm: str = key(text("the name of an arm"))
+    keep: float = key(share("keep"), 0.0)
+    against: str = key(text("the name of an arm"))
+    against_keep: float = key(share("against_keep"), 0.0)
+    updates: int = key(_UPDATES, 0)
     """Number of updates; 0 takes the study's."""
-    dataset: str
-    stratum: str
+    dataset: str = key(text("the name of a test set"), "")
+    stratum: str = key(one_of("easy", "middle", "hard", "flat"), "")
     """"" is the whole test set, a claim of the first family; otherwise one of the strata, of the second."""
-    model: str
+    model: str = key(text("the name of a model"), "")
     """Name of the model; "" takes the study's first."""
-    scale: int = 0
+    scale: int = key(one_of(*SCALES), 0)
     """0 takes the study's only one."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """A grid of trainings; docs/running-a-study.md describes the keys of its file."""
 
     name: str
     title: str
-    train: tuple[str, ...]
-    test: Mapping[str, str]
-    holdout: float
-    pool: tuple[float, ...]
-    scales: tuple[Scale, ...]
-    patch: int
-    stride: int
-    mode: Mode
-    shrink: tuple[str, ...]
+    train: tuple[str, ...] = key(several(text("a folder of images")), (), "data")
+    test: Mapping[str, str] = key(TABLE, {}, "data")
+    holdout: float = key(number("a fraction below 1", lambda v: 0 < v <= 0.999), 0.1, "data")
+    pool: tuple[float, ...] = key(several(share("pool")), (1.0,), "data")
+    scales: tuple[Scale, ...] = key(several(one_of(*SCALES)), (2,), "scoring", "scale")
+    patch: int = setting_of(ScoreArguments, "patch", "scoring")
+    stride: int = setting_of(ScoreArguments, "stride", "scoring", default=None)
+    mode: Mode = setting_of(ScoreArguments, "mode", "scoring")
+    shrink: tuple[str, ...] = setting_of(ScoreArguments, "shrink", "scoring")
     """Sizes at which each image is scored, as fractions of its own."""
-    defects: bool
+    defects: bool = setting_of(ScoreArguments, "defects", "scoring")
     """Whether the scores have the columns of defects."""
-    scorers: tuple[str, ...]
-    scorer_updates: int
-    join: str
+    scorers: tuple[str, ...] = key(
+        several(text("srcnn, srcnn:SEED, bicubic or a file of weights")), ("srcnn",), "scoring"
+    )
+    scorer_updates: int = key(_UPDATES, 500, "scoring")
+    join: str = key(text("a .csv, .parquet or .txt file"), "", "scoring")
     """A table whose columns are joined to the scores, by image or by image, x and y; "": none."""
-    models: tuple[str, ...]
-    updates: int
-    seeds: tuple[int, ...]
-    precision: str
-    device: Device
-    save_every: int
-    cache_mb: int
+    models: tuple[str, ...] = key(several(text("a model")), table="training")
+    updates: int = key(_UPDATES, table="training")
+    seeds: tuple[int, ...] = key(_SEEDS, (0, 1, 2, 3), "training")
+    precision: str = setting_of(TrainSettings, "precision", "training")
+    device: Device = setting_of(TrainSettings, "device", "training")
+    save_every: int = setting_of(TrainSettings, "save_every", "training")
+    cache_mb: int = setting_of(TrainSettings, "cache_mb", "training")
     recipe: Mapping[str, Any]
-    options: Mapping[str, Mapping[str, Any]]
+    options: Mapping[str, Mapping[str, Any]] = key(_OPTIONS, {}, "training")
     arms: tuple[Arm, ...]
     claims: tuple[Claim, ...] = ()
-    degradation: str = ""
+    degradation: str = key(text("a degradation: a TOML file, or a preset"), "", "training")
     """The degradation of the LR images of trainings: a preset, or the path of a file; "": bicubic. Each test set is
     then tested with both."""
     own: Mapping[str, str] = field(default_factory=dict)
@@ -144,229 +196,3 @@ class Study:
         """Optimiser updates of a budget, at least one, rounded half up."""
         part = {"epochs": keep * pool, "updates": 1.0}[budget] if isinstance(budget, str) else budget
         return max(1, int(part * self.updates + 0.5))
-
-
-def read_study(
-    path: str | Path, images: Sequence[str | Path] = (), test: Mapping[str, str | Path] | None = None
-) -> Study:
-    """Reads a study from a TOML file; paths in it are relative to it.
-
-    ``images`` and ``test`` (name to folder) replace those of the file. With ``images`` alone, a part of them
-    (``data.holdout``) is held out for testing. Raises InputError if the file is not a study; the message names the key,
-    what was expected and what came.
-    """
-    path = Path(path)
-    content = toml.read(f"{path}: ", toml.parse(path), TOP)
-    data = toml.read(f"{path}: data.", content["data"], DATA)
-    scoring = toml.read(f"{path}: scoring.", content["scoring"], SCORING)
-    training = toml.read(f"{path}: training.", content["training"], TRAINING)
-    folder = path.resolve().parent
-    joined = joining.added(folder / scoring["join"]) if scoring["join"] else []
-    arms = _arms(path, content["arm"], (*SCORES, *joined))
-    tests = {k: str(folder / text("a folder").check(f"{path}: data.test.{k}", v)) for k, v in data["test"].items()}
-    if images:
-        data["train"] = [str(Path(p).resolve()) for p in images]
-        tests = {}
-    if test:
-        tests = {k: str(Path(v).resolve()) for k, v in test.items()}
-    if not data["train"]:
-        raise InputError(f"{path}: data.train: expected folders of images, here or as `images`, got nothing")
-    scales = scoring["scale"]
-    patch, stride = scoring["patch"], scoring["stride"] or scoring["patch"]
-    with inside(f"{path}: scoring."):
-        for scale in scales:
-            check_grid(scale, patch, stride)
-    changes = {k: training[k] for k in RECIPE if training[k] is not None}
-    own = _own_models(path, [*training["models"], *(m for arm in arms for m in arm.models)])
-    training["models"] = tuple(map(_short, training["models"]))
-    training["options"] = {_short(name): sizes for name, sizes in training["options"].items()}
-    if (degradation := training["degradation"]) and degradation not in PRESETS:
-        training["degradation"] = degradation = str(folder / degradation)
-    if degradation:
-        with inside(f"{path}: training."):
-            Degradation.read(degradation)
-        if taken := [t for t in tests if t.endswith(DEGRADED)]:
-            raise InputError(f"{path}: data.test: expected names that do not end in {DEGRADED}, got {taken[0]}")
-    for arm in arms:
-        if arm.models and not set(arm.models) & set(training["models"]):
-            raise InputError(
-                f"{path}: arm {arm.name!r}.models: expected one of training.models ({', '.join(training['models'])}), "
-                f"got {list(arm.models)}"
-            )
-    for scorer, count in Counter(Path(s).name for s in scoring["scorers"]).items():
-        if count > 1:
-            raise InputError(
-                f"{path}: scoring.scorers: expected scorers of different names, got {count} named {scorer!r}"
-            )
-    for name in training["options"]:
-        if name not in training["models"]:
-            raise toml.unknown(f"{path}: training.options.{name}", name, training["models"])
-    datasets = [*tests, *(f"{t}{DEGRADED}" for t in tests if degradation)] if data["test"] else []
-    study = Study(
-        name=path.stem,
-        title=content["title"] or path.stem,
-        train=tuple(str(folder / p) for p in data["train"]),
-        test=tests,
-        holdout=data["holdout"],
-        pool=data["pool"],
-        scales=scales,
-        patch=patch,
-        stride=stride,
-        scorers=tuple(str(folder / s) if Path(s).suffix else s for s in scoring["scorers"]),  # weights, or a name
-        **{name: scoring[name] for name in ("mode", "shrink", "defects", "scorer_updates")},
-        join=str(folder / scoring["join"]) if scoring["join"] else "",
-        recipe=changes,
-        **{name: training[name] for name in ("models", "updates", "seeds", *_TRAINING, "degradation", "options")},
-        arms=arms,
-        claims=_claims(path, content["claim"], arms, training["models"], datasets, scales),
-        own=own,
-    )
-    _check_recipes(path, study)
-    _check_claims(path, study)
-    return study
-
-
-def _short(model: str) -> str:
-    """The name of a model in results: NAME of FILE.py:NAME."""
-    return model.rpartition(":")[2] if is_file(model) else model
-
-
-def _own_models(path: Path, named: Sequence[str]) -> dict[str, str]:
-    """FILE.py:NAME of the models of the user's, with absolute paths, by their NAME."""
-    own: dict[str, str] = {}
-    for name in dict.fromkeys(named):
-        if not is_file(name):
-            if name not in models.names() and name not in {_short(n) for n in named if is_file(n)}:
-                raise toml.unknown(f"{path}: training.models", name, [*models.names(), "FILE.py:NAME"])
-            continue
-        place = str(path.resolve().parent / name)
-        with inside(f"{path}: training.models: "):
-            models.describe(place)
-        if own.setdefault(_short(name), place) != place or _short(name) in models.names():
-            raise InputError(
-                f"{path}: training.models: expected models of different names, since results distinguish them by "
-                f"name, got "
-                f"{_short(name)!r} twice"
-            )
-    return own
-
-
-def _check_recipes(path: Path, study: Study) -> None:
-    """The recipes are sound, and every crop lies within a patch."""
-    for arm, scale in product(study.arms, study.scales):
-        where = f"{path}: arm {arm.name!r}." if arm.recipe else f"{path}: training."
-        for model in arm.models or study.models:
-            with inside(where):
-                crop = study.recipe_of(arm, model, scale).lr_patch
-            if crop * scale > study.patch:
-                raise InputError(
-                    f"{where}lr_patch: expected at most {study.patch // scale} (patches are {study.patch} px), "
-                    f"got {crop} for {model}"
-                )
-
-
-def _check_claims(path: Path, study: Study) -> None:
-    """Both sides of every claim are trained, on the whole pool, for as many updates as it says."""
-    arms = {arm.name: arm for arm in study.arms}
-    if study.claims and 1 not in study.pool:
-        raise InputError(f"{path}: data.pool: expected 1.0 too, on which claims are judged, got {list(study.pool)}")
-    for i, claim in enumerate(study.claims):
-        model, updates = claim.model or study.models[0], claim.updates or study.updates
-        for side, name, keep in (("arm", claim.arm, claim.keep), ("control", claim.against, claim.against_keep)):
-            arm = arms[name]
-            trained = arm.models or study.models
-            if model not in trained:
-                raise InputError(
-                    f"{path}: claim {i + 1}.model: expected one of {', '.join(trained)}, which its {side} {name!r} "
-                    f"trains, got {model!r}"
-                )
-            own = sorted({study.updates_of(budget, keep, 1.0) for budget in arm.budget})
-            if updates not in own:
-                what = f"expected one of {own}, for which its {side} {name!r} trains (keep = {keep:g}), got {updates}"
-                hint = f'budget = "updates" trains it for all {study.updates}'
-                raise InputError(f"{path}: claim {i + 1}.updates: {what}", hint=hint)
-
-
-def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
-    if not isinstance(tables, list) or not tables:
-        raise InputError(f"{path}: arm: expected {TOP['arm'].kind.expected}, got {tables!r}")
-    arms: list[Arm] = []
-    for i, table in enumerate(tables):
-        where = f"{path}: arm {i + 1}."
-        values = toml.read(where, table, ARM)
-        where = f"{path}: arm {values['name']!r}."
-        if values["name"] in {a.name for a in arms}:
-            raise InputError(f"{where}name: expected different names, got this one twice")
-        # Cells are folders, and some file systems take A for a.
-        if other := next((a.name for a in arms if a.name.casefold() == values["name"].casefold()), None):
-            raise InputError(f"{where}name: expected names that differ not only in case, got {other!r} too")
-        of_loss = values.pop("keep_loss")
-        if of_loss is not None and values["keep"] is not None:
-            raise InputError(f"{where}keep: expected either keep or keep_loss")
-        values["of_loss"] = of_loss is not None
-        values["keep"] = of_loss or values["keep"] or (1.0,)
-        if values["of_loss"] and "epochs" in values["budget"]:
-            raise InputError(
-                f"{where}budget: expected 'updates' or fractions of the updates with keep_loss, got 'epochs'"
-            )
-        values["models"] = tuple(map(_short, values["models"]))
-        changes = {name: value for name in RECIPE if (value := values.pop(name)) is not None}
-        select = {name: value for name in SELECT if (value := values.pop(name)) is not None}
-        if is_file(str(select.get("method", ""))):
-            select["method"] = str(path.resolve().parent / select["method"])
-        with inside(where):
-            Selection(**select).checked(columns)
-            if select.get("target"):
-                select["target"] = str(path.resolve().parent / select["target"])
-            arm = Arm(**values, select=select, recipe=changes)
-            for keep in arm.keep:
-                arm.selection(keep, 0)
-        if arm.of_loss and arm.redraw == "pass":
-            raise InputError(f"{where}keep_loss: cannot be combined with redraw = 'pass'")
-        if arm.redraw == "pass" and select != {"method": "random"}:
-            raise InputError(f"{where}redraw: expected only method = 'random' with 'pass', got {select}")
-        for known in (a for a in arms if arm.column and a.column == arm.column):
-            if known.select["target"] != select["target"]:
-                raise InputError(f"{where}target: expected folders whose names differ, got that of arm {known.name!r}")
-        arms.append(arm)
-    return tuple(arms)
-
-
-def _claims(
-    path: Path,
-    tables: Any,
-    arms: Sequence[Arm],
-    models_: Sequence[str],
-    datasets: Sequence[str],
-    scales: Sequence[Scale],
-) -> tuple[Claim, ...]:
-    """The claims, with defaults filled in."""
-    claims: list[Claim] = []
-    by_name = {arm.name: arm for arm in arms}
-    for i, table in enumerate(tables):
-        where = f"{path}: claim {i + 1}."
-        values = toml.read(where, table, CLAIM)
-        for key in ("arm", "against"):
-            if values[key] not in by_name:
-                raise toml.unknown(f"{where}{key}", values[key], list(by_name))
-        arm, control = by_name[values["arm"]], by_name[values["against"]]
-        keep = values["keep"] or arm.keep[0]
-        own = values["against_keep"] or (keep if keep in control.keep else control.keep[0])
-        for key, value, of in (("keep", keep, arm), ("against_keep", own, control)):
-            if value not in of.keep:
-                raise InputError(f"{where}{key}: expected one of {list(of.keep)}, got {value}")
-        if datasets and values["dataset"] and values["dataset"] not in datasets:
-            raise toml.unknown(f"{where}dataset", values["dataset"], datasets)
-        values["model"] = _short(values["model"])
-        if values["model"] and values["model"] not in models_:
-            raise toml.unknown(f"{where}model", values["model"], models_)
-        if (values["scale"] or len(scales) > 1) and values["scale"] not in scales:
-            raise InputError(f"{where}scale: expected one of {list(scales)}, got {values['scale'] or 'nothing'}")
-        if (values["arm"], keep) == (values["against"], own):
-            raise InputError(
-                f"{where}against: expected another arm than {values['arm']!r}, or another against_keep than {keep:g}"
-            )
-        claims.append(Claim(**{**values, "keep": keep, "against_keep": own}))
-    if len(primary := [c for c in claims if not c.stratum]) > MOST_CLAIMS:
-        raise InputError(f"{path}: claim: expected at most {MOST_CLAIMS} without a stratum, got {len(primary)}")
-    return tuple(claims)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from srfast.evaluation.inference import Comparison, compare
-from srfast.study.file import RECIPE
+from srfast.study.description import RECIPE
 from srfast.study.results import Results
 from srfast.training.recipes import Recipe
 

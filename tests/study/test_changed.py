@@ -12,7 +12,7 @@ import pytest
 
 import srfast
 from srfast.errors import InputError
-from srfast.study.description import read_study
+from srfast.study.file import read_study
 from srfast.study.folder import status
 from srfast.study.publication import publish
 from srfast.study.results import Results

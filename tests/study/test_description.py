@@ -12,7 +12,7 @@ import pytest
 
 from srfast.errors import InputError
 from srfast.study.cells import cells, serves
-from srfast.study.description import read_study
+from srfast.study.file import read_study
 
 NET = "def Net(scale): pass"
 STUDIES = Path(__file__).resolve().parents[2] / "studies"

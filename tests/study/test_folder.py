@@ -19,7 +19,7 @@ from srfast.errors import InputError
 from srfast.runtime.locks import Lock, is_taken
 from srfast.study import results
 from srfast.study.cell import CellOutcome
-from srfast.study.description import read_study
+from srfast.study.file import read_study
 from srfast.study.folder import gather, results_of, status_of
 from srfast.study.results import Results
 

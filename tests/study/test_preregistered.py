@@ -19,7 +19,7 @@ from srfast.errors import InputError
 from srfast.study import cell as cell_module
 from srfast.study import claims
 from srfast.study.claims import Judged
-from srfast.study.description import read_study
+from srfast.study.file import read_study
 from srfast.study.folder import gather, results_of, status
 from srfast.study.publication import publish
 from srfast.study.results import Results

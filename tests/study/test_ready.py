@@ -10,8 +10,7 @@ import pytest
 import srfast
 from srfast.cli import main
 from srfast.errors import InputError
-from srfast.study.description import read_study
-from srfast.study.file import find_study, ready_made
+from srfast.study.file import find_study, read_study, ready_made
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 TWO = """

@@ -17,7 +17,7 @@ from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.evaluation.inference import judge, sequential_level
 from srfast.study.claims import NOT_RUN, Judged, judge_family
-from srfast.study.description import read_study
+from srfast.study.file import read_study
 from srfast.training import checkpoint, loop
 
 NULL = {"stratum": ""}

@@ -23,7 +23,7 @@ from srfast.runtime.locks import Lock
 from srfast.scoring.table import ScoreTable
 from srfast.study import cell as cell_module
 from srfast.study.cells import cells, pick
-from srfast.study.description import read_study
+from srfast.study.file import read_study
 from srfast.study.folder import status
 from srfast.study.pool import find_data, pool_of
 from srfast.study.results import Results

@@ -86,7 +86,7 @@ def test_a_file_on_the_command_line_and_in_a_study(scores: Path, tmp_path: Path,
     (tmp_path / "bad.py").write_text("1 / 0")
     with pytest.raises(RunError, match=r"bad\.py: ZeroDivisionError"):
         srfast.select(scores, method=srfast.Column(f"{tmp_path}/bad.py:f"))
-    from srfast.study.description import read_study
+    from srfast.study.file import read_study
 
     (tmp_path / "s.toml").write_text(
         '[data]\ntrain = ["p"]\n[training]\nmodels = ["fsrcnn"]\nupdates = 2\nlr_patch = 12\n'
