@@ -146,12 +146,12 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
 
 def _print_tables(study: Path, output: str | None, images: tuple[str, ...], tests: tuple[str, ...]) -> None:
     from srfast.study.file import read_study
-    from srfast.study.folder import gather, is_run, results_of, status_of
+    from srfast.study.folder import described, gather, is_run, results_of, status
     from srfast.study.publication import publish, results_folder
     from srfast.study.results import CELLS, Results
 
     if is_run(study) and output is None:
-        known = status_of(study)
+        known = status(described(study), study)
         publish(results_of(study), study, result)
         if known.left or known.running:
             say(f"so far: {str(known).splitlines()[0]}")
@@ -186,14 +186,12 @@ def _say(known: Any, as_json: bool) -> None:
 
 def _say_folder(study: Path, jobs: int | None, as_json: bool) -> None:
     """How far a run is, by its folder alone, or what published results hold, on one screen."""
-    from srfast.study.folder import described, is_run, status_of
+    from srfast.study.folder import described, is_run, status
     from srfast.study.publication import results_folder
     from srfast.study.results import Results
 
     if is_run(study):
-        _say(status_of(study, jobs), as_json)
-        if described(study) is None:
-            say(f"{study} has no results.parquet: only the study's file says which cells have not begun")
+        _say(status(described(study), study, jobs), as_json)
         return
     folder = results_folder(study)
     if folder is None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from srfast.data.provenance import kind_of
 from srfast.errors import InputError, RunError
@@ -40,10 +39,9 @@ def is_run(folder: Path) -> bool:
     return (folder / CELLS).is_dir() and begun(folder)
 
 
-def described(folder: Path) -> Study | None:
-    """The study that is run into the folder, by its results.parquet; None if there is none yet."""
-    if not (folder / results.RESULTS).exists():
-        return None
+def described(folder: Path) -> Study:
+    """The study that is run into the folder, by its results.parquet, which a run writes first. Raises InputError if it
+    is missing."""
     return results.from_plain(read_meta(folder / results.RESULTS)["study"])
 
 
@@ -81,32 +79,9 @@ def collect(study: Study, folder: Path) -> Results:
 def results_of(folder: Path) -> Results:
     """The results of the finished cells of a run by its folder alone, those of results.parquet if more cells are in it.
     Nothing is written."""
-    study = described(folder)
-    if study is None:
-        done = [p for p in _places(folder) if results.finished(p)]
-        return results.gather(_by_cells(folder.resolve().name, done), done, [])
-    collected, written = collect(study, folder), Results.read(folder)
+    collected, written = collect(described(folder), folder), Results.read(folder)
     # The folders of cells may have been removed.
     return max(collected, written, key=lambda r: len(r.meta["cells"]))
-
-
-def _places(folder: Path) -> list[Path]:
-    return sorted(p for p in (folder / CELLS).iterdir() if p.is_dir())
-
-
-def _by_cells(title: str, done: list[Path]) -> dict[str, Any]:
-    """The part of a study's description that tables need, from the settings of its finished cells; claims are
-    unknown."""
-    known = [results.read_json(p / results.SETTINGS)["settings"] for p in done]
-    arms = {k["arm"]["name"]: k["arm"] for k in known}
-    return {
-        "title": title,
-        "arms": list(arms.values()),
-        "models": list(dict.fromkeys(k["model"] for k in known)),
-        "seeds": sorted({k["seed"] for k in known}),
-        "updates": max((k["updates"] for k in known), default=0),
-        "claims": [],
-    }
 
 
 @dataclass(frozen=True)
@@ -148,18 +123,6 @@ def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -
     names = [[c.name for c in some] for some in (done, at_work, left)]
     steps = {c.name: f"{made[c.name][0]}/{c.updates}" for c in at_work}
     return Status(names[0], names[1], names[2], seconds, jobs, steps)
-
-
-def status_of(folder: Path, jobs: int | None = None) -> Status:
-    """The progress of a run by its folder alone. Without results.parquet, cells that have not begun are unknown."""
-    if (study := described(folder)) is not None:
-        return status(study, folder, jobs)
-    places = _places(folder)
-    done = [p.name for p in places if results.finished(p)]
-    at_work = [p.name for p in places if p.name not in done and running(p)]
-    left = [p.name for p in places if p.name not in {*done, *at_work}]
-    steps = {name: f"{results.training_steps(folder / CELLS / name)[0]} updates" for name in at_work}
-    return Status(done, at_work, left, None, jobs or max(1, len(at_work)), steps)
 
 
 def _first_pace(made: Iterable[tuple[int, float]]) -> Callable[[Cell], float] | None:

@@ -135,7 +135,7 @@ class Run:
                         progress(outcome, done, len(chosen))
         finally:
             # Another run may have begun in the folder meanwhile, with another file; it says what the results are of.
-            results = gather(described(self.folder) or self.study, self.folder)
+            results = gather(described(self.folder), self.folder)
         if failures:
             raise RunError(
                 f"{len(failures)} of {len(chosen)} cells failed; {failures[0].cell.name}: {failures[0].text}"

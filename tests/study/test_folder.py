@@ -20,7 +20,7 @@ from srfast.runtime.locks import Lock, is_taken
 from srfast.study import results
 from srfast.study.cell import CellOutcome
 from srfast.study.file import read_study
-from srfast.study.folder import gather, results_of, status_of
+from srfast.study.folder import described, gather, results_of, status
 from srfast.study.results import Results
 
 BUSY, DONE, STOPPED = "fsrcnn-des-k50-u2-s1", "fsrcnn-des-k50-u2-s0", "fsrcnn-rs2-k50-u2-s1"
@@ -83,10 +83,6 @@ def test_tables_of_what_is_done(study: Path, out: Path, capfd: pytest.CaptureFix
     results = results_of(out)
     assert results.table.equals(whole.table)
     assert results.meta == whole.meta
-    # Without results.parquet too, but for what only the study's file knows.
-    (out / "results.parquet").unlink()
-    assert "| des | 50 % |" in said(capfd, out, "--tables")
-    assert results_of(out).table.equals(whole.table)
     shutil.rmtree(out / "tables")
     (out / "tables").mkdir()
     (out / "tables" / "study.md").write_text("mine")
@@ -102,17 +98,12 @@ def test_cells_that_were_removed_stay_in_the_tables(out: Path) -> None:
     assert list(results_of(out).meta["cells"]) == [DONE]
 
 
-def test_without_results_the_cells_that_have_begun_are_known(out: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (out / "results.parquet").unlink()
-    assert said(capfd, out, "--status") == f"1 done, 1 running, 1 left\nrunning: {BUSY} 1 updates\nnext: {STOPPED}\n"
-
-
 def test_a_run_says_from_its_first_moment_what_is_run(study: Path, tmp_path: Path) -> None:
     """Also if it is killed then."""
     seen: list[tuple[int, int]] = []
 
     def progress(outcome: CellOutcome, *_: int) -> None:
-        known = status_of(tmp_path / "out")
+        known = status(described(tmp_path / "out"), tmp_path / "out")
         seen.append((len(known.done), len(known.left)))
         raise SystemExit
 
