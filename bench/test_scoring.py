@@ -71,7 +71,7 @@ def test_score_patches(beside: Any, benchmark: Any, photographs: np.ndarray, sca
     x = torch.from_numpy(photographs)
     references: dict[str, Callable[[], Any]] = {"eager": _eager(x[:32], network.weights, scale), "sgemm": sgemm()}
     if find_spec("onnxruntime") and find_spec("onnx"):
-        from srfast.scoring.backends.onnx.engine import OnnxEngine
+        from srfast.scoring.backends.onnx.runtime import OnnxEngine
 
         onnx = OnnxEngine(network, threads=torch.get_num_threads())
         references["onnxruntime"] = _three_convolutions(network, photographs[:32], scale, threads)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.study_rows import Table, markdown
-from srfast.scoring.defects.thresholds import THRESHOLDS
+from srfast.scoring.defect_columns import THRESHOLDS
 
 Figures = dict[str, Any]
 KEPT = Path(__file__).parent / "results" / "defects.json"

@@ -30,9 +30,8 @@ from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
 from srfast.ops.defects_reference import luma
-from srfast.scoring.defects import thresholds
-from srfast.scoring.defects.measure import pair_columns
-from srfast.scoring.defects.thresholds import THRESHOLDS, reasons
+from srfast.scoring import defect_columns as thresholds
+from srfast.scoring.defect_columns import THRESHOLDS, pair_columns, reasons
 
 PATCH = 96
 Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]

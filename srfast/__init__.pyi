@@ -852,7 +852,7 @@ def audit(
     mean of the patches, or what a share of them reaches, and the size at which it is taken), ``rejects.csv`` (image, x,
     y, size, reason, for ``select --reject``; an empty x, y and size stand for the whole image) and ``audit.html``
     (the rejected images, to decide). An image is rejected if it is beyond a threshold for images
-    (``srfast.scoring.defects.thresholds``), if a better copy of it is among the images (larger, then lossless, then of
+    (``srfast.scoring.defect_columns``), if a better copy of it is among the images (larger, then lossless, then of
     higher JPEG quality, then first by path), if it shows a test image, or if it is smaller than a patch. A soft image
     that is beyond no threshold at a smaller size gets the verdict shrink. The patches beyond the threshold for
     patches are listed for the images that are kept.

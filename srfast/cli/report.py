@@ -72,7 +72,7 @@ def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, allow_mis
     from srfast.data.provenance import kind_of
     from srfast.report.comparison_page import comparison
     from srfast.report.writing import write_page
-    from srfast.scoring.shards import checked_shards
+    from srfast.scoring.metadata import checked_shards
     from srfast.scoring.table import ScoreTable
 
     read = CoreSet.read if kind_of(paths[0]) == "core-set" else ScoreTable.read

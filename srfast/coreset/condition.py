@@ -21,7 +21,7 @@ from srfast.coreset.settings import Selection
 from srfast.data.parquet import check_names
 from srfast.errors import InputError, inside
 from srfast.runtime.optional import needing
-from srfast.scoring.defects.thresholds import THRESHOLDS
+from srfast.scoring.defect_columns import THRESHOLDS
 from srfast.scoring.rows import PLAIN, Rows
 
 MEMORY = "1GiB"

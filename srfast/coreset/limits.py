@@ -13,7 +13,7 @@ from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.ops.checks import check_int32
 from srfast.ops.native import compiled
-from srfast.scoring.defects.thresholds import SOFT, image_means
+from srfast.scoring.defect_columns import SOFT, image_means
 from srfast.scoring.rows import Rows, at, groups
 
 _PIECE = 1 << 20
@@ -154,7 +154,7 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
     all.
 
     An image at a size is soft if the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold
-    (``srfast.scoring.defects.thresholds``); in a table without these two columns, if the median of their ``bicubic`` is
+    (``srfast.scoring.defect_columns``); in a table without these two columns, if the median of their ``bicubic`` is
     below ``LEFT``. Beside the rows that are left of those given [n], ascending, it returns the number of ``images``,
     and of those that were ``larger`` than their detail. Raises InputError if the table has only one size, or has
     neither the columns nor a scale that the rule knows.

@@ -33,8 +33,8 @@ from srfast.ops.color import rounded_y
 from srfast.ops.functional import imresize
 from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
+from srfast.scoring.metadata import checked_shards
 from srfast.scoring.scored import ScoredImages, check_inside
-from srfast.scoring.shards import checked_shards
 from srfast.scoring.table import check_paths, check_places, rows_of
 from srfast.settings import PAIR_SCALE, PAIR_SCALES
 

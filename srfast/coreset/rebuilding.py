@@ -29,7 +29,7 @@ from srfast.data.run_folder import RunFolder
 from srfast.data.shrink import COLUMN, parsed
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
-from srfast.scoring.metadata import VERSION, check_meta, encode_meta
+from srfast.scoring.metadata import VERSION, as_read
 from srfast.scoring.settings import MODES, SCALES
 from srfast.scoring.table import with_shrink
 from srfast.settings import documented
@@ -155,8 +155,7 @@ def _meta(rows: ManifestRows, name: str) -> dict[str, Any]:
         raise InputError(f"{name}: expected a scale, a mode and the sizes of its patches under scoring")
     meta: dict[str, Any] = {"version": VERSION, "root": None, **{k: scoring[k] for k in SCORING if k in scoring}}
     meta |= {"scorer": scorer, "shard": None, "skipped": [], "small": [], "selection": selection}
-    check_meta(name, meta, encode_meta(meta))
-    return meta
+    return as_read(name, meta)
 
 
 def _coreset(

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
-from srfast.scoring.defects import thresholds
+from srfast.scoring.defect_columns import THRESHOLDS, condition
 from srfast.scoring.rows import Rows, groups
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
             raise InputError("clean: the table has no columns of defects", hint="`srfast score --defects` makes them")
         several = "shrink" in table.columns  # at each size an image of its own
         each, stretches = groups(codes, np.unique(table.column("shrink"), return_inverse=True)[1] if several else None)
-        for t in thresholds.THRESHOLDS:
+        for t in THRESHOLDS:
             if t.column in table.columns:
                 column, bad = table.arrow(t.column), np.zeros(len(table), bool)
                 for a, b in stretches:
@@ -121,14 +121,14 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
 def known_defects(columns: Iterable[str]) -> bool:
     """Whether a column has a threshold."""
     known = set(columns)
-    return any(t.column in known for t in thresholds.THRESHOLDS)
+    return any(t.column in known for t in THRESHOLDS)
 
 
 def about_rejected(settings: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:
     """The entries of the core-set's metadata about the patches left out; empty if none were to be."""
     if not settings.clean and settings.reject is None:
         return {}
-    return {"rejected": counts, **({"cleaned": thresholds.condition(columns)} if settings.clean else {})}
+    return {"rejected": counts, **({"cleaned": condition(columns)} if settings.clean else {})}
 
 
 def values(column: pa.ChunkedArray) -> Array:

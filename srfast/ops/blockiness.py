@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from srfast.errors import InputError
 from srfast.ops import native
-from srfast.ops.checks import check_integer, check_windows
+from srfast.ops.checks import check_windows
 from srfast.ops.color import rounded_y
 
 GRID = 8
 """Side of a JPEG block in pixels."""
 SMALLEST = GRID + 1
 """Side of the smallest window that contains a step of the grid wherever it lies."""
-LARGEST = (1 << 24) - 1
-"""Side of the largest window; the differences of one of its columns are summed in 32 bits."""
 
 
 def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> np.ndarray:
@@ -53,19 +50,16 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
         TypeError: the image is not uint8.
         InputError: a shape, size or window does not fit.
     """
-    if image.dtype != np.uint8:
-        raise TypeError(f"image: expected uint8, got {image.dtype}")
-    if image.ndim != 3 or image.shape[2] not in (1, 3):
-        raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
-    size, threads = check_integer("size", size), check_integer("threads", threads, 1)
-    if not SMALLEST <= size <= LARGEST:
-        raise InputError(f"size: expected {SMALLEST} pixels, to see a step of the grid, to {LARGEST}, got {size}")
-    xs, ys = check_windows("xs", xs, size, image.shape[1]), check_windows("ys", ys, size, image.shape[0])
+    xs, ys, size, threads = check_windows(image, xs, ys, size, threads, SMALLEST)
     if not (len(xs) and len(ys)):
         return np.zeros(0, np.float32)
-    if native.available():
-        return native.blockiness(image, xs, ys, size, threads)
-    return _by_tables(image, xs, ys, size)
+    if not native.available():
+        return _by_tables(image, xs, ys, size)
+    image = native.contiguous_rows(image)
+    out = np.empty(len(xs) * len(ys), np.float32)
+    grid = native.grid_at(xs, ys, size)
+    native.compiled().blockiness(native.image_at(image), grid, min(threads, len(ys)), out.ctypes.data)
+    return out
 
 
 def _by_tables(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:

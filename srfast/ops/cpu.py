@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from srfast.errors import InputError, RunError
-from srfast.ops.checks import check_boundary, check_factor, check_scale
+from srfast.ops.checks import check_boundary, check_factor, check_patches, check_scale
 from srfast.ops.native import (
     BOUNDARIES,
     DTYPES,
@@ -62,17 +62,6 @@ def check_pair(a: Tensor, b: Tensor) -> None:
         raise InputError(f"b: expected the device of a, {a.device}, got {b.device}")
     if a.ndim < 2 or 0 in a.shape[1:]:
         raise InputError(f"a: expected [N, ...] with at least one value a sample, got shape {list(a.shape)}")
-
-
-def check_patches(patches: Tensor, scale: int) -> None:
-    """Checks patches [N, H, W, 3 or 1] uint8 with sides that are multiples of the scale."""
-    if patches.dtype != torch.uint8:
-        raise TypeError(f"patches: expected uint8, got {patches.dtype}")
-    if patches.ndim != 4 or patches.shape[3] not in (1, 3):
-        raise InputError(f"patches: expected [N, H, W, 3] or [N, H, W, 1], got shape {list(patches.shape)}")
-    h, w = patches.shape[1:3]
-    if h % scale or w % scale or h == 0 or w == 0:
-        raise InputError(f"patches: expected sides that are positive multiples of the scale {scale}, got {h} x {w}")
 
 
 def check_weights(weights: list[Tensor]) -> None:

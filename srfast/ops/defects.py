@@ -12,13 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from srfast.errors import InputError
 from srfast.ops import defects_reference, native
-from srfast.ops.checks import check_integer, check_windows
+from srfast.ops.checks import check_image, check_windows
 
 SMALLEST = 32
 """Side of the smallest window; wherever it lies, it contains 3 x 3 tiles."""
-LARGEST = (1 << 24) - 1
 COLUMNS = ("noise", "blur", "upscaled", "overlay", "banding", "clipped", "border", "halo")
 """The columns of ``defects``, in this order."""
 FEATURES = (
@@ -93,15 +91,16 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
         TypeError: the image is not uint8.
         InputError: a shape, size or window does not fit.
     """
-    check_image(image)
-    size, threads = check_integer("size", size), check_integer("threads", threads, 1)
-    if not SMALLEST <= size <= LARGEST:
-        raise InputError(f"size: expected {SMALLEST} to {LARGEST} pixels, got {size}")
-    xs, ys = check_windows("xs", xs, size, image.shape[1]), check_windows("ys", ys, size, image.shape[0])
+    xs, ys, size, threads = check_windows(image, xs, ys, size, threads, SMALLEST)
     of_network = weights(has_colour(image))
-    if native.available():
-        return native.defects(image, xs, ys, size, of_network, threads)
-    return defects_reference.defects(image, xs, ys, size, of_network).astype(np.float32)
+    if not native.available():
+        return defects_reference.defects(image, xs, ys, size, of_network).astype(np.float32)
+    image = native.contiguous_rows(image)
+    out = np.empty((len(xs) * len(ys), 8), np.float32)
+    threads = min(threads, max(1, len(ys)))
+    grid = native.grid_at(xs, ys, size)
+    native.compiled().defects(native.image_at(image), grid, of_network.ctypes.data, threads, out.ctypes.data)
+    return out
 
 
 def has_colour(image: np.ndarray) -> bool:
@@ -131,14 +130,7 @@ def jpeg_trace(image: np.ndarray) -> int | None:
         image: uint8 [H, W, 3] RGB, or [H, W, 1].
     """
     check_image(image)
-    if native.available():
-        return native.jpeg_trace(image) or None
-    return defects_reference.jpeg_trace(image) or None
-
-
-def check_image(image: np.ndarray) -> None:
-    """Checks an image. Raises TypeError if it is not a uint8 array, and InputError if it has another shape."""
-    if image.dtype != np.uint8:
-        raise TypeError(f"image: expected uint8, got {image.dtype}")
-    if image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
-        raise InputError(f"image: expected [H, W, 3] or [H, W, 1] of at least one pixel, got {list(image.shape)}")
+    if not native.available():
+        return defects_reference.jpeg_trace(image) or None
+    image = native.contiguous_rows(image)
+    return int(native.compiled().jpeg_trace(native.image_at(image))) or None

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from srfast.errors import InputError
-from srfast.ops.checks import check_integer
+from srfast.ops.checks import check_image, check_integer
 from srfast.ops.native import compiled, contiguous_rows, image_at, isa_index, planes_at
 from srfast.runtime.optional import untraced
 
@@ -38,10 +38,7 @@ def _isa(isa: int | None) -> int:
 
 def planes_of(image: np.ndarray) -> np.ndarray:
     """float32 [C, H, W] of an image uint8 [H, W, C], C = 1 or 3."""
-    if image.dtype != np.uint8:
-        raise TypeError(f"image: expected uint8, got {image.dtype}")
-    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
-        raise InputError(f"image: expected [H, W, 3] or [H, W, 1], got shape {list(image.shape)}")
+    check_image(image)
     image = contiguous_rows(image)
     h, w, c = image.shape
     out = np.empty((c, h, w), np.float32)

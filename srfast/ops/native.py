@@ -122,15 +122,6 @@ def imresize(image: np.ndarray, scale: float, boundary: int) -> np.ndarray:
     return out
 
 
-def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int) -> np.ndarray:
-    """``srfast.ops.blockiness.blockiness`` of a uint8 image [H, W, 3 or 1], xs and ys int32 and ascending."""
-    image = contiguous_rows(image)
-    out = np.empty(len(xs) * len(ys), np.float32)
-    threads = min(threads, max(1, len(ys)))
-    compiled().blockiness(image_at(image), grid_at(xs, ys, size), threads, out.ctypes.data)
-    return out
-
-
 def unfilter(rows: bytes, out: np.ndarray) -> bool:
     """Undoes the filters of a PNG image's rows [H, 1 + W * C] into uint8 [H, W, C]; False if a filter is unknown."""
     h, w, c = out.shape
@@ -152,29 +143,12 @@ def shadowed() -> str | None:
     return None
 
 
-def defects(
-    image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, weights: np.ndarray, threads: int
-) -> np.ndarray:
-    """``srfast.ops.defects.defects``; weights float32, those of all layers one after another."""
-    image = contiguous_rows(image)
-    out = np.empty((len(xs) * len(ys), 8), np.float32)
-    threads = min(threads, max(1, len(ys)))
-    compiled().defects(image_at(image), grid_at(xs, ys, size), weights.ctypes.data, threads, out.ctypes.data)
-    return out
-
-
 def defect_features(image: np.ndarray) -> np.ndarray:
     """``srfast.ops.defects_reference.features`` in float32."""
     image = contiguous_rows(image)
     out = np.empty((image.shape[0] // 8, image.shape[1] // 8, 24), np.float32)
     compiled().defect_features(image_at(image), out.ctypes.data)
     return out
-
-
-def jpeg_trace(image: np.ndarray) -> int:
-    """``srfast.ops.defects.jpeg_trace``, with 0 for no trace."""
-    image = contiguous_rows(image)
-    return int(compiled().jpeg_trace(image_at(image)))
 
 
 def contiguous_rows(image: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from srfast.coreset.settings import GROUP, METHODS, Selection
 from srfast.report.content import ColumnLabel
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first, ranked
 from srfast.runtime.plugins import added, is_file
-from srfast.scoring.defects.thresholds import DEFECTS
+from srfast.scoring.defect_columns import DEFECTS
 from srfast.scoring.rows import descending
 from srfast.scoring.statistics import agreement
 

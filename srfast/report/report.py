@@ -13,8 +13,7 @@ from srfast.report.decision import decided, known
 from srfast.report.explorer import columns, explorer, wanted
 from srfast.report.pictures import Cut, cut
 from srfast.report.scores import DROPPED, KEPT, ReportScores
-from srfast.scoring.metadata import PASSED, encode_meta, reduced
-from srfast.scoring.shards import missing_shards
+from srfast.scoring.metadata import PASSED, encode_meta, missing_shards, reduced
 
 _LISTED = 200
 _SAID = {

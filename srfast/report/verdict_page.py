@@ -23,7 +23,7 @@ from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, 
 from srfast.report.explorer import LABELS
 from srfast.report.pictures import encoded, reduced
 from srfast.report.report import passed_over
-from srfast.scoring.defects.thresholds import DEFECTS, THRESHOLDS, Threshold
+from srfast.scoring.defect_columns import DEFECTS, THRESHOLDS, Threshold
 from srfast.scoring.rows import coded
 from srfast.scoring.table import SCHEMA, ScoreTable
 

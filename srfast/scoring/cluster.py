@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import logging
 import os
+import pickle
 import platform
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -67,15 +66,15 @@ class Cluster:
                     f"{' and a GPU' if device == 'cuda' else ''}; the cluster has {resources.get('CPU', 0):g} cores "
                     f"and {gpus} GPUs"
                 )
-            self.settings = dataclasses.replace(settings, device=device, **_absolute(settings))
+            self.settings = replace(settings, device=device, **_absolute(settings))
             # What this machine chooses, or, without a GPU here, the first worker, holds for all: a machine that cannot
             # says why.
             here = _engine(self.settings, self._threads) if device == "cpu" or sees_cuda() else None
             if here is not None:
-                self.settings = dataclasses.replace(self.settings, backend=cast(Backend, here.backend))
+                self.settings = replace(self.settings, backend=cast(Backend, here.backend))
             probe = ray.remote(max_retries=3, **self._need)(_engine)
             self._made: EngineRecord = ray.get(probe.remote(self.settings, self._threads))
-            self.settings = dataclasses.replace(self.settings, backend=cast(Backend, self._made.backend))
+            self.settings = replace(self.settings, backend=cast(Backend, self._made.backend))
             if here is not None:
                 check_same(here, self._made)
             log.info(
@@ -123,8 +122,8 @@ class Cluster:
         known = iter(files)
         try:
             for batch in rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=1):
-                for row in batch.to_pylist():
-                    yield _outcome(next(known), row)
+                for sent in batch.column("outcome").to_pylist():
+                    yield _outcome(next(known), sent)
         except (GeneratorExit, KeyboardInterrupt):
             raise
         except Exception as error:
@@ -225,51 +224,24 @@ class _Actor:
             os.environ[VARIABLE] = str(most)
 
     def __call__(self, files: pa.Table) -> pa.Table:
-        rows = []
+        outcomes = []
         for row in files.to_pylist():
             file = ImageFile(self._root, row["name"], row["size"], row["mtime_ns"])
             outcome = self._job.score(file, self._job.open(file), self._threads)
-            rows.append(
-                {
-                    "name": file.name,
-                    "rows": None if outcome.rows is None else _packed(outcome.rows),
-                    "skipped": outcome.skipped,
-                    "small": None if outcome.small is None else list(outcome.small),
-                    **{name: json.dumps(getattr(outcome, name)) for name in _AS_JSON},
-                }
-            )
-        return pa.Table.from_pylist(rows, schema=_RESULT)
+            if outcome.rows is not None:  # without the name, which would repeat in each
+                outcome.rows = outcome.rows.drop_columns(["image"])
+            outcomes.append(pickle.dumps(outcome))
+        return pa.table({"outcome": pa.array(outcomes, pa.large_binary())})
 
 
-_AS_JSON = ("small_at", "tried", "hashes")
-"""Parts of an outcome that travel as JSON."""
-_RESULT = pa.schema(
-    [("name", pa.string()), ("rows", pa.large_binary()), ("skipped", pa.string()), ("small", pa.list_(pa.int64()))]
-    + [(name, pa.string()) for name in _AS_JSON]
-)
-
-
-def _packed(rows: pa.Table) -> bytes:
-    """The rows of an image without its name, which would repeat in each."""
-    sink = pa.BufferOutputStream()
-    rows = rows.drop_columns(["image"])
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    return bytes(sink.getvalue())
-
-
-def _outcome(file: ImageFile, row: dict[str, Any]) -> Outcome:
-    if row["name"] != file.name:
-        raise RunError(f"engine: ray: expected the scores of {file.name}, got those of {row['name']}")
-    rows = None
-    if row["rows"] is not None:
-        rows = pa.ipc.open_stream(row["rows"]).read_all()
+def _outcome(file: ImageFile, sent: bytes) -> Outcome:
+    outcome: Outcome = pickle.loads(sent)  # of the cluster's own workers, as all that Ray hands over
+    if outcome.file.name != file.name:
+        raise RunError(f"engine: ray: expected the scores of {file.name}, got those of {outcome.file.name}")
+    if outcome.rows is not None:
         image = pa.field("image", pa.string(), nullable=False)
-        rows = rows.add_column(0, image, repeated(file.name, len(rows)))
-    small = row["small"]
-    at = {size: (h, w) for size, (h, w) in json.loads(row["small_at"]).items()}
-    where = None if small is None else (small[0], small[1])
-    return Outcome(file, rows, row["skipped"], where, at, json.loads(row["tried"]), json.loads(row["hashes"]))
+        outcome.rows = outcome.rows.add_column(0, image, repeated(file.name, len(outcome.rows)))
+    return replace(outcome, file=file)
 
 
 def _explained(error: BaseException) -> BaseException:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from srfast.data.images import ImageFile, read_rgb
 from srfast.errors import InputError, RunError
 from srfast.ops.color import rounded_y
-from srfast.scoring.backends.protocol import Scores, TakesSeveral
+from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.metadata import Outcome
-from srfast.scoring.per_image import image_rows, more_columns, pipelined
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.per_image import Decoded, Job, Read, Sized, pipelined
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +31,8 @@ def decoder(engine: Any) -> dict[str, Any]:
     InputError if DALI cannot decode for this engine."""
     from importlib.metadata import distributions
 
-    if not isinstance(engine, TakesSeveral):
+    several: bool = isinstance(engine, TakesSeveral)
+    if not several:
         raise InputError(f"loader: dali decodes for `device` cuda with triton or native, but {engine.name} scores here")
     installed = (d for d in distributions() if d.metadata["Name"].startswith("nvidia-dali"))
     dali = next((f"{d.metadata['Name']} {d.version}" for d in installed), "dali")
@@ -63,47 +63,42 @@ def _ends_flat(image: Tensor) -> Tensor:
     return (last == last[:1, :1]).all()
 
 
-def outcomes(engine: Any, settings: ScoreSettings, files: Sequence[ImageFile], threads: int) -> Iterator[Outcome]:
+def outcomes(job: Job, files: Sequence[ImageFile]) -> Iterator[Outcome]:
     """The outcomes of the files, in order. Raises InputError if a file is no JPEG file, and RunError if DALI is not
     installed, a file cannot be decoded, or the decoder's pixels differ from srfast's."""
     for file in files:
         if file.path.suffix.lower() not in (".jpg", ".jpeg"):
             raise InputError(f"loader: dali is for JPEG files, since it decodes others on the CPU: {file.path}")
+    if not files:
+        return
     import torch
 
     from srfast.data.dali import PatchStream
     from srfast.scoring.backends.upload import fetched
 
-    if not files:
-        return
-    device_id = (engine.device.index or 0) if engine.device.type == "cuda" else None
-    size, scale, step = settings.patch, settings.scale, settings.step
+    settings, device = job.settings, cast(Any, job.engine).device
     wanted = settings.defects or settings.blockiness
-    stream = PatchStream(files, scale=scale, patch=size, stride=step, device_id=device_id, threads=threads)
+
+    def read(number: int, image: Tensor) -> Read:
+        file, (h, w) = files[number], image.shape[:2]
+        if not (grid := settings.grid(h, w)):
+            return file, Outcome(file, small=(h, w))
+        more = job.more(file, image.cpu().numpy(), grid, job.workers) if wanted else None
+        return file, Decoded([Sized("1", cast(Any, image), grid, more=more)], {})
 
     def submit(batch: Sequence[tuple[int, Tensor]]) -> Callable[[], Iterator[Outcome]]:
-        grids = [settings.grid(*image.shape[:2]) for _, image in batch]
-        fit = [(image, grid) for (_, image), grid in zip(batch, grids, strict=True) if grid]
-        wait_for_scores: Callable[[], list[Scores]] = list
-        if fit:
-            wait_for_scores = engine.submit(
-                [image for image, _ in fit], [grid for _, grid in fit], settings.mode == "dense"
-            )
+        wait_for_outcomes = job.submit([read(number, image) for number, image in batch])
         flat = fetched(torch.stack([_ends_flat(image) for _, image in batch]))
 
         def wait() -> Iterator[Outcome]:
             for (number, image), suspect in zip(batch, flat(), strict=True):
                 if number % COMPARED_EVERY == 0 or suspect:
                     _compare(files[number], image.cpu().numpy(), wanted)
-            scores = iter(wait_for_scores())
-            for (number, image), grid in zip(batch, grids, strict=True):
-                file = files[number]
-                if not grid:
-                    yield Outcome(file, small=(image.shape[0], image.shape[1]))
-                    continue
-                more = more_columns(settings, file, image.cpu().numpy(), grid, threads) if wanted else None
-                yield Outcome(file, image_rows(file, grid, next(scores), more))
+            yield from wait_for_outcomes()
 
         return wait
 
+    device_id = (device.index or 0) if device.type == "cuda" else None
+    size, scale, step = settings.patch, settings.scale, settings.step
+    stream = PatchStream(files, scale=scale, patch=size, stride=step, device_id=device_id, threads=job.workers)
     yield from pipelined(submit(batch) for batch in stream.batches())

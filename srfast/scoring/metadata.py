@@ -1,13 +1,15 @@
-"""The JSON object in a table's metadata, what it records of each image, and its checks, since a file may come from
-anybody."""
+"""The JSON object in a table's metadata: what it records of each image, its checks, since a file may come from anybody,
+and that of several tables as one."""
 
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +18,26 @@ from srfast.data.hashing import is_hash
 from srfast.data.parquet import opened
 from srfast.data.tiff import ALPHA, DEEP, WORDS
 from srfast.errors import InputError
+from srfast.scoring.settings import COMPARED
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from srfast.data.images import ImageFile
 
+log = logging.getLogger(__name__)
 VERSION = 1
 KEY = provenance.KEY
 PASSED = "passed_over"
 """Key under which a table counts, by suffix, the files that its run passed over."""
+MOST_SHARDS = 1 << 20
+MISSING = "missing_shards"
+"""Key under which a table lists the shards [i, n] of its dataset that it lacks."""
 SUM = b"srfast.crc32"
 """Key of the CRC-32 of a table's JSON object, which the pages' own checksums do not cover."""
 _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character outside the basic plane; only two of them together are a character."""
+_COUNTS = "expected size, mtime_ns and rows as whole numbers"
 HASHES = ("sha256", "lr_sha256")
 NOTED = (*HASHES, "reduced")
 """Keys of an image's state: the SHA-256 of its file, and of that of its given LR image."""
@@ -64,7 +72,9 @@ def parse_meta(path: str | os.PathLike[str], metadata: dict[bytes, bytes] | None
         raise InputError(
             f"{path}: expected version {VERSION} of the table format, got {version!r}", hint="score the images again"
         )
-    check_meta(path, meta, encoded)
+    if _ESCAPED.search(encoded):
+        _encoded(path, meta)
+    check_meta(path, meta)
     return dict(meta)
 
 
@@ -84,54 +94,54 @@ def encode_meta(meta: dict[str, Any]) -> bytes:
 
 def as_read(name: str, meta: dict[str, Any]) -> dict[str, Any]:
     """Metadata as a reader of their file has them, with the checks and the errors of ``check_meta``."""
-    encoded = encode_meta(meta)
-    read: dict[str, Any] = json.loads(encoded)
-    check_meta(name, read, encoded)
+    read: dict[str, Any] = json.loads(_encoded(name, meta))
+    check_meta(name, read)
     return read
 
 
-def check_meta(name: str | os.PathLike[str], meta: Any, encoded: bytes) -> None:
-    """Refuses metadata on which the readers of a table would fail; ``encoded`` are those of the file. Raises InputError
-    if a value has the wrong type, a path contains NUL, or a text is not valid UTF-8; the message names the key."""
+def _encoded(name: str | os.PathLike[str], meta: dict[str, Any]) -> bytes:
+    try:
+        return encode_meta(meta)
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{name}: its metadata have been damaged: text: expected UTF-8, got half of a surrogate pair"
+        ) from None
+
+
+def check_meta(name: str | os.PathLike[str], meta: Mapping[str, Any]) -> None:
+    """Refuses metadata on which the readers of a table would fail. Raises InputError if a value has the wrong type, or
+    a path contains NUL; the message names the key."""
+
+    def check(right: bool, key: str, what: str, image: str | None = None) -> None:
+        if not right:
+            where = key if image is None else f"{key}: {image!r}"
+            raise InputError(f"{name}: its metadata have been damaged: {where}: {what}")
+
     for key, kind in _KINDS.items():
         value = meta.get(key)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise _damaged(name, key, f"expected {kind.__name__}, got {type(value).__name__}")
-        if isinstance(value, str) and "\0" in value:
-            raise _damaged(name, key, "expected no NUL in it")
-    if _ESCAPED.search(encoded) and not _is_text(meta):
-        raise _damaged(name, "text", "expected UTF-8, got half of a surrogate pair")
-    if not all(type(n) is int for n in (meta.get(PASSED) or {}).values()):
-        raise _damaged(name, PASSED, "expected a whole number for each suffix")
+        right = value is None or (isinstance(value, kind) and not isinstance(value, bool))
+        check(right, key, f"expected {kind.__name__}, got {type(value).__name__}")
+        check(not (isinstance(value, str) and "\0" in value), key, "expected no NUL in it")
+    check(all(type(n) is int for n in (meta.get(PASSED) or {}).values()), PASSED, "expected a whole number each")
     for image, state in (meta.get("images") or {}).items():
-        if type(state) is not dict or not _counts(state):
-            raise _damaged(name, "images", f"{image!r}: expected size, mtime_ns and rows as whole numbers")
-        if not _measures(state.get("tried", {})):
-            raise _damaged(name, "images", f"{image!r}: expected numbers by column and size under tried")
-        if state.get("lr") is not None and not _whole_numbers(state["lr"], 2):
-            raise _damaged(name, "images", f"{image!r}: expected two whole numbers under lr")
-        if state.get("reduced") not in (None, *WORDS):
-            raise _damaged(name, "images", f"{image!r}: expected one of {', '.join(WORDS)} under reduced")
+        check(type(state) is dict and _counts(state), "images", _COUNTS, image)
+        check(_measures(state.get("tried", {})), "images", "expected numbers by column and size under tried", image)
+        check(_pair(state.get("lr")), "images", "expected two whole numbers under lr", image)
+        check(state.get("reduced") in (None, *WORDS), "images", "expected what reading left out under reduced", image)
         for key in HASHES:
-            if state.get(key) is not None and not is_hash(state[key]):
-                raise _damaged(name, "images", f"{image!r}: expected 64 hexadecimal digits under {key}")
+            right = state.get(key) is None or is_hash(state[key])
+            check(right, "images", f"expected 64 hexadecimal digits under {key}", image)
     for key in ("skipped", "small", "records"):
         for entry in meta.get(key) or []:
-            if type(entry) is not dict or type(entry.get("image")) is not str:
-                raise _damaged(name, key, "expected objects that name an image")
+            right = type(entry) is dict and type(entry.get("image")) is str
+            check(right, key, "expected objects that name an image")
             sizes = entry.get("small_at", {})
-            if type(sizes) is not dict or not all(_whole_numbers(side, 2) for side in sizes.values()):
-                raise _damaged(name, key, "expected two whole numbers for each size in small_at")
-            if key == "records" and not (
-                {"skipped", "small"} <= entry.keys() and _whole_numbers(entry["small"] or [0, 0], 2)
-            ):
-                raise _damaged(name, key, "expected skipped and small in each")
-            if key == "records" and not _counts(entry):
-                raise _damaged(name, key, "expected size, mtime_ns and rows as whole numbers")
-
-
-def _damaged(name: str | os.PathLike[str], key: str, what: str) -> InputError:
-    return InputError(f"{name}: its metadata have been damaged: {key}: {what}")
+            right = type(sizes) is dict and all(side is not None and _pair(side) for side in sizes.values())
+            check(right, key, "expected two whole numbers for each size in small_at")
+            if key == "records":
+                right = {"skipped", "small"} <= entry.keys() and _pair(entry["small"])
+                check(right, key, "expected skipped and small in each")
+                check(_counts(entry), key, _COUNTS)
 
 
 def _counts(state: dict[str, Any]) -> bool:
@@ -146,21 +156,9 @@ def _measures(tried: Any) -> bool:
     return all(type(s) is dict and all(type(v) in (int, float) for v in s.values()) for s in sizes)
 
 
-def _whole_numbers(value: Any, length: int) -> bool:
-    return type(value) is list and len(value) == length and all(type(v) is int for v in value)
-
-
-def _is_text(value: Any) -> bool:
-    """Whether every string in the metadata is text that can be written."""
-    if isinstance(value, dict):
-        return all(_is_text(k) and _is_text(v) for k, v in value.items())
-    if isinstance(value, list):
-        return all(map(_is_text, value))
-    try:
-        str(value).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _pair(value: Any) -> bool:
+    """Whether this is missing or two whole numbers."""
+    return value is None or (type(value) is list and len(value) == 2 and all(type(v) is int for v in value))
 
 
 @dataclass
@@ -237,3 +235,81 @@ def records_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
         | ({"small_at": at[name]} if name in at else {})
         for name, state in sorted(meta["images"].items())
     ]
+
+
+def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schemas: Sequence[pa.Schema]) -> None:
+    """Refuses tables with other settings, root or columns than the first; the message names the difference."""
+    for name, meta, schema in zip(names[1:], metas[1:], schemas[1:], strict=True):
+        for setting in ("root", *COMPARED, "backend", "device", "decoder"):
+            if meta.get(setting) != metas[0].get(setting):
+                raise InputError(
+                    f"{name}: {setting} differs: {names[0]} has {metas[0].get(setting)!r}, "
+                    f"this table has {meta.get(setting)!r}"
+                )
+        if schema.remove_metadata() != schemas[0].remove_metadata():
+            raise InputError(
+                f"{name}: columns differ: {names[0]} has {', '.join(schemas[0].names)}, "
+                f"this table has {', '.join(schema.names)}"
+            )
+
+
+def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The metadata of tables that are put together."""
+    meta = {**metas[0], **({PASSED: metas[-1][PASSED]} if PASSED in metas[-1] else {})}  # as the last run counted
+    images: dict[str, Any] = {}
+    for part in metas:
+        images.update(part.get("images", {}))
+    meta["images"] = dict(sorted(images.items()))
+    for key in ("skipped", "small"):
+        meta[key] = sorted((item for part in metas for item in part.get(key, [])), key=lambda e: str(e["image"]))
+    if len({str((part.get("shard"), part.get(MISSING))) for part in metas}) > 1:
+        meta["shard"] = None
+        if missing := missing_shards(metas):
+            meta[MISSING] = missing
+        else:
+            meta.pop(MISSING, None)
+    return meta
+
+
+def missing_shards(metas: Sequence[dict[str, Any]]) -> list[list[int]]:
+    """The shards [i, n] that tables of one dataset lack, with i from 0; none if a table is not one of several."""
+    held = [shards for meta in metas if (shards := _held(meta)) is not None]
+    if len(held) < len(metas):
+        return []
+    n = math.lcm(*(count for count, _ in held))
+    if n > MOST_SHARDS:
+        raise InputError(f"scores: expected shards of one division of the images, got {len(held)} of several")
+    present = {i + k for count, shards in held for i in shards for k in range(0, n, count)}
+    return [[i, n] for i in range(n) if i not in present]
+
+
+def _held(meta: dict[str, Any]) -> tuple[int, set[int]] | None:
+    """The number of shards of a dataset, and which of them a table holds; None if it was not made as a shard."""
+    gone: Any = meta.get(MISSING)
+    shard: Any = meta.get("shard")
+    if isinstance(gone, list) and gone and all(map(_is_shard, gone)) and len({n for _, n in gone}) == 1:
+        n = gone[0][1]
+        return n, set(range(n)) - {i % n for i, _ in gone}
+    return (shard[1], {shard[0] % shard[1]}) if _is_shard(shard) else None
+
+
+def _is_shard(value: Any) -> bool:
+    return value is not None and _pair(value) and 0 <= value[0] <= value[1] and 0 < value[1] <= MOST_SHARDS
+
+
+def checked_shards(metas: Sequence[dict[str, Any]], allowed: bool | None = None) -> dict[str, Any]:
+    """The metadata of tables of one dataset as one, which say what shards are missing if that is ``allowed``; None,
+    where only a selection can leave them out. Those of a core-set are not checked: its selection was. Raises InputError
+    if shards are missing, so that their images would be left out without a request."""
+    meta = metas[0] if len(metas) == 1 else joined_meta(metas)
+    missing = [] if provenance.kind_of_table(meta) == "core-set" else missing_shards(metas)
+    if not missing:
+        return meta
+    n = missing[0][1]
+    few = ", ".join(f"{i}/{n}" for i, _ in missing[:5]) + (", ..." if len(missing) > 5 else "")
+    said = f"scores: {len(missing)} of {n} shards {'is' if len(missing) == 1 else 'are'} missing ({few})"
+    if not allowed:
+        way = "`srfast select --allow-missing-shards`" if allowed is None else "`allow_missing_shards`"
+        raise InputError(f"{said}", hint=f"give all of them, or leave out their images by {way}")
+    log.warning("%s; their images are left out", said)
+    return {**meta, MISSING: missing}

@@ -24,7 +24,7 @@ from srfast.data.shrink import COLUMN
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK, Lock
-from srfast.scoring.defects.thresholds import names
+from srfast.scoring.defect_columns import names
 from srfast.scoring.metadata import NOTED, PASSED, Outcome, file_metadata, of_records, read_meta, records_of
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import RESUMED

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from srfast.errors import InputError
+from srfast.ops.checks import check_patches, check_scale
 from srfast.ops.device import Device
 from srfast.runtime.optional import is_tensor, untraced
 from srfast.runtime.threads import default_threads
@@ -14,7 +14,6 @@ from srfast.scoring.backends.choice import make_engine
 from srfast.scoring.backends.protocol import BatchEngine, TakesTensors, check_finite
 from srfast.scoring.network import Scorer, load_network
 from srfast.scoring.settings import Backend, Boundary, Precision, Scale, ScoreSettings
-from srfast.settings import SCALE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,19 +64,11 @@ def score_patches(
     """
     if not (isinstance(patches, np.ndarray) or is_tensor(patches)):
         raise TypeError(f"patches: expected a NumPy array or a tensor, got {type(patches).__name__}")
-    if str(patches.dtype).removeprefix("torch.") != "uint8":
-        raise TypeError(f"patches: expected uint8, got {patches.dtype}")
-    if patches.ndim != 4 or patches.shape[3] not in (1, 3):
-        raise InputError(f"patches: expected [N, H, W, 3] or [N, H, W, 1], got shape {list(patches.shape)}")
-    SCALE.check("scale", scale)
+    check_patches(patches, check_scale(scale))
     settings = ScoreSettings(
         scale=scale, scorer=scorer, backend=backend, device=device, precision=precision, boundary=boundary
     )
-    scale = settings.scale
-    _, h, w, _ = patches.shape
-    if h % scale or w % scale or h == 0 or w == 0:
-        raise InputError(f"patches: expected sides that are positive multiples of the scale {scale}, got {h} x {w}")
-    network = load_network(scorer, scale)
+    network = load_network(scorer, settings.scale)
     if isinstance(patches, np.ndarray):
         engine = make_engine(network, settings, isa, default_threads())
         return check_finite(engine.batch(patches), "scorer") if len(patches) else np.zeros(0, np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,9 +16,10 @@ from srfast.data.images import ImageFile, read_hashed, read_noted
 from srfast.data.lowres import LowRes, check_size
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError
+from srfast.ops.blockiness import blockiness
 from srfast.scoring.backends.choice import make_engine, make_pair_engine
 from srfast.scoring.backends.protocol import Engine, Scores, TakesSeveral, check_finite
-from srfast.scoring.defects.thresholds import choose
+from srfast.scoring.defect_columns import choose, measure
 from srfast.scoring.metadata import Outcome
 from srfast.scoring.network import Network, load_network
 from srfast.scoring.settings import AUTO, ScoreSettings
@@ -129,8 +130,18 @@ class Job:
             return None
         # By the workers, where the engine runs on the calling thread.
         threads = self.workers if h * w > LARGE else 1
-        more = more_columns(self.settings, file if hr is whole else None, hr, grid, threads, lr)
-        return Sized(size, hr, grid, lr, more)
+        return Sized(size, hr, grid, lr, self.more(file if hr is whole else None, hr, grid, threads, lr))
+
+    def more(
+        self, file: ImageFile | None, hr: np.ndarray, grid: Grid, threads: int, lr: np.ndarray | None = None
+    ) -> dict[str, np.ndarray] | None:
+        """The columns beside the scores, by name; ``file`` is None if the image differs from its file."""
+        if self.settings.defects:
+            path = None if file is None else file.path
+            return measure(hr, path, grid, threads=threads, lr=lr, scale=self.settings.scale)
+        if self.settings.blockiness:
+            return {"blockiness": blockiness(hr, grid.xs, grid.ys, grid.size, threads)}
+        return None
 
     def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
         """Returns the rows of an image."""
@@ -168,8 +179,20 @@ class Job:
                 yield self._outcome(file, [self._scored(file, sized, next(scores)) for sized in image.sizes], image)
 
     def _scored(self, file: ImageFile, sized: Sized, scores: Scores) -> pa.Table:
-        shrink = float(Fraction(sized.size)) if self.settings.several_sizes else None
-        return image_rows(file, sized.grid, scores, sized.more, shrink)
+        """The rows of an image at one size. Raises RunError if a loss is not finite."""
+        check_finite(scores.loss, str(file.path))
+        grid, n, several = sized.grid, len(sized.grid), self.settings.several_sizes
+        more = sized.more or {}
+        columns = [
+            repeated(file.name, n),
+            arrow(np.tile(grid.xs, len(grid.ys)), np.int32),
+            arrow(np.repeat(grid.ys, len(grid.xs)), np.int32),
+            arrow(np.full(n, grid.size), np.int32),
+            *([arrow(np.full(n, float(Fraction(sized.size))), np.float32)] if several else []),
+            *(arrow(column, np.float32) for column in (scores.loss, scores.bicubic, scores.sobel)),
+            *map(nullable, more.values()),
+        ]
+        return pa.Table.from_arrays(columns, schema=schema_with(more, several))
 
     def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
         if not self.settings.several_sizes:
@@ -190,40 +213,3 @@ def pipelined(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outc
             raise
         yield from behind()
         behind = ahead
-
-
-def more_columns(
-    settings: ScoreSettings, file: ImageFile | None, hr: np.ndarray, grid: Grid, threads: int,
-    lr: np.ndarray | None = None,
-) -> dict[str, np.ndarray] | None:  # fmt: skip
-    """The columns beside the scores that the settings ask for; ``file`` is None if the image differs from its file."""
-    if settings.defects:
-        from srfast.scoring.defects.measure import measure
-
-        path = None if file is None else file.path
-        return measure(hr, path, grid, threads=threads, lr=lr, scale=settings.scale)
-    if settings.blockiness:
-        from srfast.ops.blockiness import blockiness
-
-        return {"blockiness": blockiness(hr, grid.xs, grid.ys, grid.size, threads)}
-    return None
-
-
-def image_rows(
-    file: ImageFile, grid: Grid, scores: Scores, more: Mapping[str, np.ndarray] | None, shrink: float | None = None
-) -> pa.Table:
-    """The rows of an image at one size; ``more`` holds ``blockiness``, or the columns of the defects, by name. Raises
-    RunError if a loss is not finite."""
-    check_finite(scores.loss, str(file.path))
-    more, n = more or {}, len(grid)
-    columns = [
-        repeated(file.name, n),
-        arrow(np.tile(grid.xs, len(grid.ys)), np.int32),
-        arrow(np.repeat(grid.ys, len(grid.xs)), np.int32),
-        arrow(np.full(n, grid.size), np.int32),
-        *(arrow(column, np.float32) for column in (scores.loss, scores.bicubic, scores.sobel)),
-        *map(nullable, more.values()),
-    ]
-    if shrink is not None:
-        columns.insert(4, arrow(np.full(n, shrink), np.float32))
-    return pa.Table.from_arrays(columns, schema=schema_with(more, shrink is not None))

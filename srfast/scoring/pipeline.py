@@ -234,7 +234,7 @@ def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None
     workers = job.workers
     threads = max(1, workers // max(1, min(len(files), workers)))
     if job.settings.loader == "dali":
-        yield from device_loading.outcomes(job.engine, job.settings, files, workers)
+        yield from device_loading.outcomes(job, files)
     elif job.engine.concurrent:
         for _, outcome in ordered_map(lambda file: job.score(file, job.open(file), threads), files, workers):
             yield outcome

@@ -251,7 +251,7 @@ class ScoreSettings(Settings):
         """The settings as a table's metadata record them; ``backend`` and ``precision`` are those that scored."""
         rule: dict[str, Any] = {}
         if self.shrink == (AUTO,):
-            from srfast.scoring.defects.thresholds import RULE
+            from srfast.scoring.defect_columns import RULE
 
             rule = {"shrink": RULE["sizes"], "shrink_rule": RULE}
         return {

@@ -17,17 +17,18 @@ from srfast.data.images import stays_inside
 from srfast.data.parquet import opened
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
-from srfast.scoring.metadata import about_images, parse_meta
+from srfast.scoring.metadata import about_images, check_together, checked_shards, parse_meta
 from srfast.scoring.rows import Rows, at, numbers
-from srfast.scoring.shards import check_together, checked_shards, in_order, part_files
 from srfast.scoring.table import (
     SCHEMA,
     ScoreTable,
     arrow,
     check_columns,
     check_scored,
+    in_order,
     names_of,
     one_table,
+    part_files,
     sources,
     with_extras,
 )

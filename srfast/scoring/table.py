@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from srfast.data import provenance
-from srfast.data.files import output_file
+from srfast.data.files import PARTS, output_file
 from srfast.data.images import stays_inside
 from srfast.data.parquet import TableWriter, check_names, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
-from srfast.scoring.metadata import about_images, file_metadata, parse_meta
+from srfast.scoring.metadata import (
+    about_images,
+    check_together,
+    checked_shards,
+    file_metadata,
+    joined_meta,
+    parse_meta,
+)
 from srfast.scoring.rows import Rows, is_frame, numbers, of_frame
-from srfast.scoring.shards import check_together, checked_shards, in_order, joined_meta, part_files
-
-if TYPE_CHECKING:
-    pass
 
 SCHEMA = pa.schema(
     [pa.field("image", pa.string(), nullable=False)]
@@ -53,9 +58,9 @@ class ScoreTable(Rows):
     The columns are ``image`` (path relative to the root, with POSIX separators), ``x``, ``y``, ``size`` (int32, HR
     pixels, top-left corner), ``loss``, ``bicubic`` (float32, mean squared error on Y in units of [0, 255]^2), ``sobel``
     (float32, mean of 0.5 |Gx| + 0.5 |Gy| on Y); ``blockiness`` (float32, 0..100) or the columns of
-    ``srfast.scoring.defects`` if they were requested; then joined columns. Rows are in path order, then by y, then by
-    x. If images were scored at several sizes, ``shrink`` (float32, 1 = full size) follows ``size``, and x, y and size
-    are pixels of the shrunk image; the rows of an image are then sorted by its size first, the largest first.
+    ``srfast.scoring.defect_columns`` if requested; then joined columns. Rows are in path order, then by y, then by x.
+    If images were scored at several sizes, ``shrink`` (float32, 1 = full size) follows ``size``, and x, y and size are
+    pixels of the shrunk image; the rows of an image are then sorted by its size first, the largest first.
     """
 
     @classmethod
@@ -85,20 +90,59 @@ def read_parquet(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]
 
 def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
     """Reads parts one after another; those of shards, whose images interleave, are sorted into one order."""
-    tables = []
+    tables, metas = [], []
     paths = part_files(folder)
     for path in paths:
         table, meta = _read_file(path)
         check_columns(path, table, SCHEMA)
-        tables.append(ScoreTable(table.select(with_extras(SCHEMA, table.schema).names), about_images(meta)))
+        tables.append(table.select(with_extras(SCHEMA, table.schema).names))
+        metas.append(about_images(meta))
     names = [str(path) for path in paths]
-    check_together(names, [t.meta for t in tables], [t.table.schema for t in tables])
-    ends = [(t.table["image"][0].as_py(), t.table["image"][-1].as_py()) for t in tables if len(t)]
-    if any(ends[i][1] >= ends[i + 1][0] for i in range(len(ends) - 1)):
-        table = in_order([t.table for t in tables], names)
-    else:
-        table = pa.concat_tables([t.table.replace_schema_metadata(None) for t in tables])
-    return table, joined_meta([t.meta for t in tables])
+    check_together(names, metas, [t.schema for t in tables])
+    ends = [(t["image"][0].as_py(), t["image"][-1].as_py()) for t in tables if len(t)]
+    follow = all(a[1] < b[0] for a, b in pairwise(ends))
+    whole = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]) if follow else in_order(tables, names)
+    return whole, joined_meta(metas)
+
+
+def part_files(folder: Path) -> list[Path]:
+    """The parts of a table that is a folder, in order; raises InputError if some are missing or the run is not over."""
+    if folder.name.endswith(PARTS):
+        raise InputError(f"{folder}: is of a run that is not finished", hint="`srfast score --resume` finishes it")
+    paths = sorted(folder.glob("part-*.parquet"))
+    if not paths:
+        raise InputError(f"{folder}: expected a score table, got a folder without part-*.parquet")
+    try:
+        wanted = set(json.loads((folder / provenance.MARK).read_bytes())["parts"])
+    except (OSError, ValueError, KeyError, TypeError):  # files that were put together by hand
+        wanted = set()
+    if missing := sorted(wanted - {path.name for path in paths}):
+        raise InputError(f"{folder}: {len(missing)} of {len(wanted)} parts are missing, such as {missing[0]}")
+    return paths
+
+
+def in_order(tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
+    """The rows of several tables of a dataset, in the order that one run would have given. Raises InputError if a patch
+    occurs twice."""
+    table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables])
+    several = COLUMN in table.schema.names
+    by_size = [(COLUMN, "descending")] if several else []
+    table = table.sort_by([("image", "ascending"), *by_size, ("y", "ascending"), ("x", "ascending")])
+    image, x, y = (table.column(c).combine_chunks() for c in ("image", "x", "y"))
+    if len(table) > 1:
+        code = image.dictionary_encode().indices.to_numpy()
+        xs, ys = x.to_numpy(), y.to_numpy()
+        same = (code[1:] == code[:-1]) & (xs[1:] == xs[:-1]) & (ys[1:] == ys[:-1])
+        if several:
+            size = table.column(COLUMN).combine_chunks().to_numpy()
+            same &= size[1:] == size[:-1]
+        if same.any():
+            i = int(same.argmax())
+            raise InputError(
+                f"{', '.join(names)}: the patch at x={xs[i]}, y={ys[i]} of {image[i].as_py()!r} "
+                "occurs in more than one table"
+            )
+    return table
 
 
 def _read_file(path: str | os.PathLike[str]) -> tuple[pa.Table, dict[str, Any]]:
@@ -298,13 +342,12 @@ def concatenate(
     shards."""
     if not tables:
         raise InputError("scores: expected at least one table, got none")
-    metas = [t.meta for t in tables]
-    if len(tables) == 1:
-        return ScoreTable(tables[0].table, checked_shards(metas, allow_missing_shards))
-    names = list(names or [f"table {i}" for i in range(len(tables))])
-    check_together(names, metas, [t.table.schema for t in tables])
-    table = in_order([t.table for t in tables], names)
-    return ScoreTable(table, checked_shards(metas, allow_missing_shards))
+    metas, rows = [t.meta for t in tables], [t.table for t in tables]
+    if len(tables) > 1:
+        names = list(names or [f"table {i}" for i in range(len(tables))])
+        check_together(names, metas, [t.schema for t in rows])
+        rows = [in_order(rows, names)]
+    return ScoreTable(rows[0], checked_shards(metas, allow_missing_shards))
 
 
 def schema_with(more: Iterable[str], several_sizes: bool) -> pa.Schema:

@@ -17,7 +17,7 @@ from srfast.data.shrink import COLUMN as SHRINK
 from srfast.errors import InputError
 from srfast.report.verdict_page import audit_page
 from srfast.report.writing import write_page
-from srfast.scoring.defects.thresholds import THRESHOLDS
+from srfast.scoring.defect_columns import THRESHOLDS
 from srfast.scoring.pipeline import Images, write_scores
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import ScoreArguments, ScoreSettings
@@ -64,7 +64,7 @@ def audit(images: Images, output: str | os.PathLike[str], **options: Any) -> Aud
     mean of the patches, or what a share of them reaches, and the size at which it is taken), ``rejects.csv`` (image, x,
     y, size, reason, for ``select --reject``; an empty x, y and size stand for the whole image) and ``audit.html``
     (the rejected images, to decide). An image is rejected if it is beyond a threshold for images
-    (``srfast.scoring.defects.thresholds``), if a better copy of it is among the images (larger, then lossless, then of
+    (``srfast.scoring.defect_columns``), if a better copy of it is among the images (larger, then lossless, then of
     higher JPEG quality, then first by path), if it shows a test image, or if it is smaller than a patch. A soft image
     that is beyond no threshold at a smaller size gets the verdict shrink. The patches beyond the threshold for
     patches are listed for the images that are kept.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from srfast.errors import InputError
-from srfast.scoring.defects.thresholds import DEFECTS, is_soft
+from srfast.scoring.defect_columns import DEFECTS, is_soft
 from srfast.scoring.rows import Rows, summed
 
 WORDS = {d.name: d.said for d in DEFECTS if d.said} | {"duplicate": "with a better copy", "leak": "of the test sets"}

@@ -1,7 +1,7 @@
 """The decision on a pool: what is left out, at which size each image is taken, how much is kept, and why.
 
 ``decide`` is a pure function of the statistics of a score table. Everything that follows a recommendation (``prune``,
-``stats``, the report) takes it from here; the rule of one image's size is ``srfast.scoring.defects.thresholds``.
+``stats``, the report) takes it from here; the rule of one image's size is ``srfast.scoring.defect_columns``.
 """
 
 from __future__ import annotations

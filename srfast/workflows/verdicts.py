@@ -21,8 +21,7 @@ from srfast.data.files import output_file
 from srfast.data.images import ImageFile, read_rgb
 from srfast.data.shrink import shrunk, sizes_of
 from srfast.errors import InputError
-from srfast.scoring.defects.measure import measure
-from srfast.scoring.defects.thresholds import DEFECTS, SOFT, THRESHOLDS, choose, of_images, reasons
+from srfast.scoring.defect_columns import DEFECTS, SOFT, THRESHOLDS, choose, measure, of_images, reasons
 from srfast.scoring.rows import coded
 from srfast.scoring.settings import ScoreSettings
 from srfast.scoring.table import ScoreTable

@@ -139,7 +139,7 @@ def test_wrong_arguments() -> None:
     for bad in (image[..., 0], image[..., :2]):
         with pytest.raises(InputError, match="image: expected"):
             blockiness(bad, starts, starts, 9)
-    with pytest.raises(InputError, match="size: expected 9 pixels, to see a step of the grid, to 16777215, got 8"):
+    with pytest.raises(InputError, match="size: expected 9 to 16777215 pixels, got 8"):
         blockiness(image, starts, starts, 8)
     for bad in ([-1], [12], [5, 0]):
         with pytest.raises(InputError, match="xs: expected ascending windows inside 20 pixels"):

@@ -51,7 +51,8 @@ def test_threads(threads: Any) -> None:
 @pytest.mark.parametrize("image", [IMAGE[:0], IMAGE[:, :0], IMAGE[:0, :0, :1]])
 def test_an_image_without_pixels(image: np.ndarray) -> None:
     """The compiled module refused it, in words of its own."""
-    for measure in (jpeg_trace, lambda image: defects(image, np.array([]), np.array([]), 32)):
+    none = np.array([])
+    for measure in (jpeg_trace, lambda i: defects(i, none, none, 32), lambda i: blockiness(i, none, none, 9)):
         with pytest.raises(InputError, match=r"^image: expected .* of at least one pixel, got "):
             measure(image)
 
@@ -70,8 +71,7 @@ def test_places_of_any_integers() -> None:
         np.testing.assert_array_equal(
             blockiness(IMAGE, np.array([0, 9], kind), np.array([3], kind), np.int16(12)), right
         )
-    for image in (IMAGE, IMAGE[:, :0], IMAGE[:0]):
-        assert blockiness(image, np.array([]), np.array([]), 12).shape == (0,)
+    assert blockiness(IMAGE, np.array([]), np.array([]), 12).shape == (0,)
     assert blockiness(IMAGE, np.array([]), np.array([3]), 12).shape == (0,)
 
 

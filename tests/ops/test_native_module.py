@@ -19,7 +19,7 @@ import srfast
 from srfast.data.grid import Grid
 from srfast.errors import InputError, RunError
 from srfast.ops import native
-from srfast.ops.defects import weights
+from srfast.ops.defects import defects, jpeg_trace
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import load_network
 
@@ -129,8 +129,8 @@ def test_two_threads_share_one_scorer_from_its_first_use_on() -> None:
         start.wait()
         engine = NativeEngine(load_network("srcnn", 2), precision="fast")
         losses = [engine.batch(patches), engine.dense(image, grid, 3).loss]
-        losses.append(native.defects(image, grid.xs, grid.ys, 48, weights(), 2))
-        return [*losses, np.array(native.jpeg_trace(image))]
+        losses.append(defects(image, grid.xs, grid.ys, 48, 2))
+        return [*losses, np.array(jpeg_trace(image) or 0)]
 
     for _ in range(10):
         native.packed_scorer.cache_clear()

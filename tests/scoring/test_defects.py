@@ -18,8 +18,8 @@ from srfast.coreset.rejects import rejected
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.ops.defects import COLUMNS, defects
-from srfast.scoring.defects import thresholds
-from srfast.scoring.defects.thresholds import names
+from srfast.scoring import defect_columns as thresholds
+from srfast.scoring.defect_columns import names
 from srfast.scoring.rows import Rows
 from srfast.scoring.table import SCHEMA, ScoreTable, concatenate
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import srfast
 from srfast.errors import InputError
-from srfast.scoring.defects.thresholds import SIZES, choose
+from srfast.scoring.defect_columns import SIZES, choose
 from srfast.scoring.metadata import read_meta
 
 

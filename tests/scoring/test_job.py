@@ -75,7 +75,7 @@ def test_of_images_that_were_decoded_on_the_device(photo_folder: Path, monkeypat
     monkeypatch.setattr(device_loading, "read_rgb", lambda _path: pixels)
     files = pipeline.find_images(photo_folder / "chelsea.jpg")
     with pytest.raises(RunError, match=r"chelsea\.jpg: expected finite losses, got nan for patch 3"):
-        list(device_loading.outcomes(Broken(), ScoreArguments(patch=48), files, 1))
+        list(device_loading.outcomes(job.Job(Broken(), ScoreArguments(patch=48), 1), files))
 
 
 def overflowing(kind: str, scale: int = 2) -> Network:

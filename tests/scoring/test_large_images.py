@@ -19,7 +19,7 @@ from srfast.scoring import per_image, pipeline
 from srfast.scoring import per_image as job
 from srfast.scoring.backends.gpu import GpuEngine
 from srfast.scoring.backends.protocol import Scores
-from srfast.scoring.defects.measure import measure
+from srfast.scoring.defect_columns import measure
 from srfast.scoring.settings import ScoreArguments
 
 ROOT = Path(__file__).resolve().parents[2]

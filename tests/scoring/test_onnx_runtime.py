@@ -87,15 +87,15 @@ def test_bicubic_scorer() -> None:
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros((1, 8, 8, 3), np.float32), r"got float32 \[1, 8, 8, 3\]"),
-        (np.zeros((8, 8, 3), np.uint8), r"got uint8 \[8, 8, 3\]"),
-        (np.zeros((1, 8, 8, 4), np.uint8), r"got uint8 \[1, 8, 8, 4\]"),
+        (np.zeros((1, 8, 8, 3), np.float32), "expected uint8, got float32"),
+        (np.zeros((8, 8, 3), np.uint8), r"got shape \[8, 8, 3\]"),
+        (np.zeros((1, 8, 8, 4), np.uint8), r"got shape \[1, 8, 8, 4\]"),
         (np.zeros((1, 8, 9, 3), np.uint8), "multiples of the scale 2, got 8 x 9"),
         (np.zeros((1, 0, 8, 3), np.uint8), "multiples of the scale 2, got 0 x 8"),
     ],
 )
 def test_onnx_scorer_refuses(x: np.ndarray, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises((InputError, TypeError), match=message):
         OnnxScorer(None, 2, device="cpu").score(x)
 
 

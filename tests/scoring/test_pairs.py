@@ -15,7 +15,7 @@ from scipy import ndimage
 import srfast
 from srfast.coreset.dataset import CorePatches
 from srfast.errors import InputError
-from srfast.scoring.defects.measure import pair_columns
+from srfast.scoring.defect_columns import pair_columns
 from srfast.scoring.settings import ScoreSettings
 from srfast.training.sources import open_store
 

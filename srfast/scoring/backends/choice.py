@@ -142,7 +142,7 @@ def make_engine(network: Network, settings: ScoreSettings, isa: str | None = Non
         upscaler = make_upscaler(network, device, settings.tile_overlap, boundary, threads)
         return UpscalerEngine(network, boundary, upscaler, backend)
     if backend == "onnx":
-        from srfast.scoring.backends.onnx.engine import OnnxEngine
+        from srfast.scoring.backends.onnx.runtime import OnnxEngine
 
         return OnnxEngine(network, boundary, device, threads)
     from srfast.scoring.backends.maps import EagerEngine

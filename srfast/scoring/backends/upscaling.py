@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,21 +24,9 @@ from srfast.scoring.backends.protocol import Scores, cut
 from srfast.scoring.network import Network
 
 log = logging.getLogger(__name__)
-F = TypeVar("F", bound=Callable[..., Any])
 
 SEAMS = 1e-3
 """Mean change of a tile's error map at twice the overlap, relative to its mean, from which on a warning is logged."""
-
-
-def _running(method: F) -> F:
-    """Runs a method of ``Upscaler`` without gradients and with the network in evaluation mode, for its time only."""
-
-    @functools.wraps(method)
-    def run(self: Upscaler, *args: Any) -> Any:
-        with torch.inference_mode(), self.network.evaluating():
-            return method(self, *args)
-
-    return cast(F, run)
 
 
 class Upscaler:
@@ -57,41 +45,45 @@ class Upscaler:
         network.model.to(device)
         self._looked_at = network.receptive is not None
 
-    @_running
     def errors(self, hr: Tensor, lr: Tensor) -> Tensor:
         """Squared errors on Y, float32 [N, H, W] in units of [0, 255]^2, of HR [N, H, W, 3 or 1] uint8 and its LR."""
-        planes = self._planes(lr)
-        if len(planes) == 1:
-            rows = [torch.cat([self._error(t, planes, hr[0]) for t in row], 1) for row in self._rows(planes)]
-            return torch.cat(rows)[None]
-        with without_tf32():
+        with self._running():
+            planes = self._planes(lr)
+            if len(planes) == 1:
+                rows = [torch.cat([self._error(t, planes, hr[0]) for t in row], 1) for row in self._rows(planes)]
+                return torch.cat(rows)[None]
             sr = tiling.run(self.network, planes, "scorer")
-        return (self._luma(sr) - reference.luma(hr.to(self.device)).float()).square()
+            return (self._luma(sr) - reference.luma(hr.to(self.device)).float()).square()
 
-    @_running
     def dense(self, hr: Tensor, lr: Tensor, grid: Grid) -> np.ndarray:
         """Means float32 [len(grid)] of the windows of the squared-error map of HR [H, W, 3 or 1] and LR [h, w, ...].
 
         H and W are ``scale`` times h and w.
         """
-        planes = self._planes(lr[None])
-        sums = WindowSums(grid, self.device, 1)
-        for row in self._rows(planes):
-            error = torch.cat([self._error(tile, planes, hr) for tile in row], 1)
-            begin, end = (self.network.scale * n for n in (row[0].rows.start, row[0].rows.stop))
-            sums.add(error[None], Band(begin, end, begin, end))
-        return sums.means()[0].cpu().numpy()
+        with self._running():
+            planes = self._planes(lr[None])
+            sums = WindowSums(grid, self.device, 1)
+            for row in self._rows(planes):
+                error = torch.cat([self._error(tile, planes, hr) for tile in row], 1)
+                begin, end = (self.network.scale * n for n in (row[0].rows.start, row[0].rows.stop))
+                sums.add(error[None], Band(begin, end, begin, end))
+            return sums.means()[0].cpu().numpy()
 
-    @_running
     def upscale(self, lr: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """SR of an LR image uint8 [h, w, 3 or 1]: its Y float32 [H, W] of 16..235, not rounded, and RGB float32 [H, W,
         3] in [0, 255] from a network of colours, otherwise None."""
-        planes = self._planes(torch.from_numpy(lr)[None])
-        with without_tf32():
+        with self._running():
+            planes = self._planes(torch.from_numpy(lr)[None])
             rows = [torch.cat([tile.run(self.network, planes) for tile in row], 3) for row in self._rows(planes)]
-        sr = torch.cat(rows, 2)
-        colours = 255 * sr[0].movedim(0, -1).cpu().numpy() if self.network.color == "rgb" else None
-        return self._luma(sr)[0].cpu().numpy(), colours
+            sr = torch.cat(rows, 2)
+            colours = 255 * sr[0].movedim(0, -1).cpu().numpy() if self.network.color == "rgb" else None
+            return self._luma(sr)[0].cpu().numpy(), colours
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """The network in evaluation mode, without gradients and in full float32."""
+        with torch.inference_mode(), self.network.evaluating(), without_tf32():
+            yield
 
     def _rows(self, planes: Tensor) -> list[list[tiling.Tile]]:
         """The tiles of an image, row by row."""
@@ -107,10 +99,9 @@ class Upscaler:
         s = self.network.scale
         whole = hr[s * tile.rows.start : s * tile.rows.stop, s * tile.columns.start : s * tile.columns.stop]
         target = reference.luma(whole.to(self.device)).float()
-        with without_tf32():
-            error = (self._luma(tile.run(self.network, planes))[0] - target).square()
-            if not self._looked_at:
-                self._look(tile, planes, error, target)
+        error = (self._luma(tile.run(self.network, planes))[0] - target).square()
+        if not self._looked_at:
+            self._look(tile, planes, error, target)
         return error
 
     def _look(self, tile: tiling.Tile, planes: Tensor, error: Tensor, target: Tensor) -> None:
@@ -195,7 +186,7 @@ def make_upscaler(
     that takes up-sampled planes, and ``threads`` are ONNX Runtime's. Raises InputError if an .onnx file is not such a
     network, and RunError if onnxruntime is missing."""
     if network.kind == "onnx":
-        from srfast.scoring.backends.onnx.engine import OnnxModule
+        from srfast.scoring.backends.onnx.runtime import OnnxModule
 
         assert network.path is not None
         model = OnnxModule(network.path, network.scale, boundary, threads, device)

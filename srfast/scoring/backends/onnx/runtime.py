@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from srfast.errors import InputError, RunError
+from srfast.ops import reference
+from srfast.ops.checks import check_patches
 from srfast.runtime.optional import needing
+from srfast.scoring.backends.maps import MapEngine
 from srfast.scoring.backends.onnx.graph import Output, Weights, build_scorer
+from srfast.scoring.network import Network
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -77,9 +83,10 @@ class OnnxScorer:
         """Losses float32 [N], in [0, 255]^2, of uint8 patches [N, H, W, 3] (RGB) or [N, H, W, 1] (Y).
 
         Raises:
-            InputError: the shape or dtype is another, or H or W is not a positive multiple of the scale.
+            InputError: the shape is another, or H or W is not a positive multiple of the scale.
+            TypeError: they are not uint8.
         """
-        self._check(patches)
+        check_patches(patches, self.scale)
         if len(patches) == 0:
             return np.zeros(0, np.float32)
         if patches.shape[1] > _TILE or patches.shape[2] > _TILE:
@@ -93,9 +100,9 @@ class OnnxScorer:
         Large images are computed in tiles with exact overlap, so that memory does not grow with them.
 
         Raises:
-            InputError: ``score`` would refuse the images.
+            InputError, TypeError: ``score`` would refuse the images.
         """
-        self._check(images)
+        check_patches(images, self.scale)
         height, width = images.shape[1:3]
         if len(images) == 0 or max(height, width) <= _TILE:
             return self._run(images, "map") if len(images) else np.zeros((0, height, width), np.float32)
@@ -118,17 +125,6 @@ class OnnxScorer:
             model = build_scorer(self._weights, self.scale, size, self._boundary, output=output, channels=channels)
             self._sessions[key] = session(model.SerializeToString(), self._threads, self._device)
         return self._sessions[key]
-
-    def _check(self, patches: np.ndarray) -> None:
-        if patches.dtype != np.uint8 or patches.ndim != 4 or patches.shape[3] not in (1, 3):
-            raise InputError(
-                f"patches: expected uint8 [N, H, W, 3] or [N, H, W, 1], got {patches.dtype} {list(patches.shape)}"
-            )
-        if any(n % self.scale or n == 0 for n in patches.shape[1:3]):
-            raise InputError(
-                f"patches: expected sides that are positive multiples of the scale {self.scale}, "
-                f"got {patches.shape[1]} x {patches.shape[2]}"
-            )
 
 
 class OnnxNetwork:
@@ -230,6 +226,44 @@ class OnnxNetwork:
             f"{self.path}: expected output of the input's size or {self.scale} times it (the scale), "
             f"got {list(out.shape)} from {list(shape)}"
         )
+
+
+class OnnxEngine(MapEngine):
+    """Scores SRCNN and bicubic with ONNX Runtime."""
+
+    name = "onnx"
+
+    def __init__(self, network: Network, boundary: str = "symmetric", device: str = "auto", threads: int = 1) -> None:
+        super().__init__(network, boundary)
+        self._scorer = OnnxScorer(network.weights, network.scale, boundary, threads, device)
+
+    def batch(self, patches: np.ndarray) -> np.ndarray:
+        return self._scorer.score(patches)
+
+    def errors(self, patches: np.ndarray) -> np.ndarray:
+        return self._scorer.squared_error(patches)
+
+
+class OnnxModule(nn.Module):
+    """An .onnx network as a module in main memory: LR [N, C, h, w] in [0, 1] to SR.
+
+    A network whose output has the size of its input gets the bicubically up-sampled planes.
+
+    Raises:
+        InputError: ``OnnxNetwork`` refuses the file.
+        RunError: onnxruntime is missing.
+    """
+
+    def __init__(self, path: Path, scale: int, boundary: str, threads: int, device: str) -> None:
+        super().__init__()
+        self._network = OnnxNetwork(path, scale, threads, device)
+        self._boundary = boundary
+        self.color: Literal["y", "rgb"] = "y" if self._network.channels == 1 else "rgb"
+
+    def forward(self, lr: Tensor) -> Tensor:
+        if self._network.takes == "up":
+            lr = reference.resample(lr, self._network.scale, self._boundary)
+        return torch.from_numpy(self._network.enhance(lr.contiguous().numpy()))
 
 
 def _in_batches(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray, batch: int, fixed: bool = False) -> np.ndarray:
