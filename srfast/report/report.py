@@ -71,7 +71,9 @@ def shot(scores: ReportScores, row: int, pictures: Cut, values: Mapping[str, np.
     """One row with its pictures, and its values in these columns."""
     return Shot(
         scores.images[scores.code[row]],
-        *(int(column[row]) for column in (scores.x, scores.y, scores.size)),
+        int(scores.x[row]),
+        int(scores.y[row]),
+        int(scores.size[row]),
         values={name: float(column[row]) for name, column in (values or {}).items()},
         pictures=pictures.patches[row],
         note=pictures.notes.get(row, ""),

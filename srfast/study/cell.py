@@ -92,7 +92,7 @@ def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[
     evaluating = time.perf_counter()
     for name, files in test.items():
         degradation = study.degradation if study.degradation and name.endswith(DEGRADED) else None
-        how = EvaluateSettings(scale=plan.scale, protocol=protocol, device=study.device, degradation=degradation)
+        how = EvaluateSettings(scale=cell.scale, protocol=protocol, device=study.device, degradation=degradation)
         evaluation, errors = evaluate_tiles(trained.weights, files, how)
         rows += [{**fixed, "dataset": name, **asdict(image)} for image in evaluation.images]
         strata += [{"cell": cell.name, "dataset": name, **asdict(row)} for row in errors]
