@@ -9,7 +9,7 @@ from srfast.coreset.settings import Method
 from srfast.coreset.settings import Own
 from srfast.evaluation.evaluator import Model
 from srfast.evaluation.evaluator import Paths as __Paths
-from srfast.exporting.job import Coreset
+from srfast.exporting.arrangement import Coreset
 from srfast.models.registry import Buildable
 from srfast.ops.device import Device
 from srfast.runtime.progress import Progress

@@ -29,9 +29,10 @@ def command(coreset: str, output: str, everything: bool, as_json: bool, **option
     """
     from srfast.data.provenance import kind_of
     from srfast.errors import InputError
+    from srfast.exporting.formats import find
     from srfast.exporting.job import export
 
-    if not everything and options["to"] != "list" and kind_of(coreset) == "score table":
+    if not everything and find(options["to"]).pixels and kind_of(coreset) == "score table":
         raise InputError(
             f"{coreset}: expected a core-set, got a score table, of which every patch would be written",
             hint="select from it first, or pass --all",

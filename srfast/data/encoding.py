@@ -6,10 +6,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from srfast.data.images import header, turned
+from srfast.data.images import FORMATS, header, turned
 
 _LUMINANCE = np.array(
     [16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
@@ -98,3 +100,29 @@ def _is_lossless_webp(path: str | os.PathLike[str]) -> bool:
             # The pixels of an animation lie inside its frames, 16 bytes after their beginning.
             at += 24 if head[:4] == b"ANMF" else 8 + size + size % 2
     return False
+
+
+def is_plain(path: Path, pixels: np.ndarray, suffix: str) -> bool:
+    """Whether every trainer reads a file as these pixels [C, H, W]: a file of that depth and those channels in the
+    format of the suffix, and nothing else.
+
+    Palettes, alpha and 16 bits (which KAIR keeps), colour profiles (which traiNNer-redux applies) and orientations
+    differ.
+    """
+    if path.suffix.lower() != f".{suffix}":
+        return False
+    with open(path, "rb") as file:
+        head = file.read(26)
+    # PNG: depth, and colour type 2 (RGB) or 0 (gray); Pillow shows 16 bits as RGB too.
+    mode = "RGB" if pixels.shape[0] == 3 else "L"
+    if suffix == "png" and head[24:26] != bytes([8 * pixels.itemsize, 2 if mode == "RGB" else 0]):
+        return False
+    if path.stat().st_size > pixels.nbytes + 4096:
+        return False
+    with Image.open(path, formats=FORMATS) as image:
+        plain = (
+            image.format == suffix.upper()
+            and (image.mode == mode or pixels.itemsize > 1)
+            and not getattr(image, "is_animated", False)
+        )
+        return bool(plain and not {"icc_profile", "transparency", "exif"} & image.info.keys() and not image.getexif())

@@ -6,12 +6,12 @@ import dataclasses
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import pyarrow as pa
@@ -20,17 +20,22 @@ from srfast.coreset.pairs import Patches, place, read_rows, scale_of
 from srfast.data.lowres import LowRes
 from srfast.data.shrink import factors, fractions
 from srfast.degradation.operations import Step
-from srfast.degradation.plan import Draws
-from srfast.degradation.rows import rows
+from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError
+from srfast.exporting.formats import Format
+from srfast.exporting.settings import ExportArguments
 from srfast.scoring.metadata import encode_meta
 from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
-from srfast.settings import PathLike
+from srfast.settings import check_same_size
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
     from srfast.scoring.table import ScoreTable
+
+Coreset: TypeAlias = "CoreSet | ScoreTable | pa.Table | str | Path"
+SHARD_BYTES = 256 << 20
+"""Bytes of the pixels in a file that holds many patches, about 150 MB of files."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,16 @@ class Arrangement:
     """Suffix of the files: png or webp."""
     given_names: list[str] | None = None
     """Names of the patches, if they have names already."""
-    draws: int = 1
-    """Number of draws of each patch."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What a resumed export compares, as JSON values."""
     channels: int = 3
     """Channels of the files, 3 or 1."""
-    drawn: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    """Rows of degradation.parquet of images that were read, by the first row of each."""
+    draws: int = 1
+    """Number of draws of each patch."""
+    once: tuple[Arrangement, np.ndarray] | None = None
+    """With several draws: the plan of one draw, and the row there of each row."""
+    drawn: dict[int, tuple[str, str, list[Step]]] = field(default_factory=dict)
+    """What was drawn for images that were read, by the first row of each: hash of the pixels, size and steps."""
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -78,11 +87,8 @@ class Arrangement:
         """
         if self.given_names is not None:
             return self.given_names
-        if self.draws > 1:
-            names = self._one_draw().names
-            draw, place = cast(np.ndarray, self.patches.draw), self._places()
-            digits = len(str(self.draws - 1))
-            return [f"{names[i]}_d{d:0{digits}d}" for i, d in zip(place.tolist(), draw.tolist(), strict=True)]
+        if self.once is not None:
+            return [self._of_draw(row, self.patches.draw_of(row)) for row in range(len(self))]
         p, images = self.patches, self.images
         size = fractions(self.table, p.meta)
         in_order = sorted(range(len(images)), key=lambda i: (p.image[images[i][0]], -size[images[i][0]]))
@@ -97,117 +103,122 @@ class Arrangement:
             out += [f"{name[i]}_{y:0{digits}d}_{x:0{digits}d}" for y, x in xy]
         return out
 
-    def _places(self) -> np.ndarray:
-        """The row of each row's patch among those of draw 0, which are in the same order."""
-        draw = cast(np.ndarray, self.patches.draw)
-        place, rank = np.empty(len(draw), np.int64), 0
-        for first, last in self.images:
-            if draw[first] == 0:
-                begin, rank = rank, rank + last - first
-            place[first:last] = np.arange(begin, rank)
-        return place
+    def _of_draw(self, row: int, draw: int) -> str:
+        plan, place = cast("tuple[Arrangement, np.ndarray]", self.once)
+        return f"{plan.names[place[row]]}_d{draw:0{len(str(self.draws - 1))}d}"
 
-    def _one_draw(self) -> Arrangement:
-        """The plan of draw 0 alone."""
-        rows = np.flatnonzero(self.patches.draw == 0)
-        p = self.patches
-        image = [p.image[i] for i in rows.tolist()]
-        patches = dataclasses.replace(
-            p, image=image, x=p.x[rows], y=p.y[rows], size=p.size[rows], factor=p.factor[rows], draw=None
-        )
-        return Arrangement(self.table.take(pa.array(rows)), patches, self.scale, self.lr, self.suffix)
+    def first_draw(self, row: int) -> str | None:
+        """The name of draw 0 of the same patch, if this is another draw."""
+        return self._of_draw(row, 0) if self.patches.draw_of(row) else None
 
-    def first_draw(self, row: int) -> int | None:
-        """The row of draw 0 of the same patch, if this is another draw."""
-        if self.draws == 1 or self.patches.draw_of(row) == 0:
-            return None
-        return self._zeroth[row]
+    def drawing(self, row: int) -> dict[str, Any]:
+        """How ``read_pair`` draws for the image of a row, the first of its image, and notes it in ``drawn``."""
+        if self.patches.draws is None:
+            return {}
+        return {"draw": self.patches.draw_of(row), "note": lambda *drawn: self.drawn.update({row: drawn})}
 
-    @cached_property
-    def _zeroth(self) -> list[int]:
-        rows = np.flatnonzero(self.patches.draw == 0)
-        return [int(rows[i]) for i in self._places()]
+    @property
+    def sides(self) -> list[tuple[str, bool]]:
+        """The folders of an export, each with whether it is the LR one."""
+        return [("HR", False), (self.lr_folder, True)] if self.lr else [("HR", False)]
 
-    def noting(self, row: int) -> Callable[[str, str, list[Step]], None]:
-        """Notes in ``drawn`` what ``read_pair`` drew for the image of a row, the first of its image."""
+    def side(self, row: int, lr: bool) -> int:
+        """Pixels of the side of a file."""
+        return int(self.patches.size[row]) // (self.scale if lr else 1)
 
-        def note(pixels: str, size: str, steps: list[Step]) -> None:
-            self.drawn[row] = rows(self.patches.image[row], pixels, size, self.patches.draw_of(row), steps)
-
-        return note
+    def shape(self, row: int, *, lr: bool) -> str:
+        """(H,W,C) as written in meta_info.txt."""
+        return f"({self.side(row, lr)},{self.side(row, lr)},{self.channels})"
 
     @property
     def lr_folder(self) -> str:
         return f"LRx{self.scale}"
 
-    def pair_bytes(self) -> int:
-        """Bytes of the pixels of the largest pair."""
+    @property
+    def shard_rows(self) -> int:
+        """Number of patches in a file that holds many."""
         side = int(self.patches.size.max())
-        return self.channels * self.patches.depth // 8 * (side**2 + (side // self.scale) ** 2)
-
-    def digest(self) -> str:
-        """SHA-256 that identifies the patches."""
-        rows = hashlib.sha256("\0".join(self.patches.image).encode())
-        for column in (self.patches.x, self.patches.y, self.patches.size):
-            rows.update(column.tobytes())
-        if (self.patches.factor != 1).any():
-            rows.update(self.patches.factor.tobytes())
-        if self.patches.draw is not None:
-            rows.update(self.patches.draw.tobytes())
-        return rows.hexdigest()
-
-    def images_digest(self) -> str:
-        """SHA-256 of the states in which the images were scored, and their LR images if LR files are written.
-
-        They are those of the table's metadata, so that images which have moved since keep them.
-        """
-        known = self.patches.meta.get("images") or {}
-        states = {}
-        for image in set(self.patches.image):
-            state = known.get(image, {})
-            noted = ("sha256", "lr_sha256") if state.get("sha256") else ("size", "mtime_ns", "lr")
-            states[image] = [state.get(key) for key in noted if self.lr or not key.startswith("lr")]
-        return hashlib.sha256(encode_meta(states)).hexdigest()
-
-    def columns_digest(self) -> str:
-        """SHA-256 of the names, types and values of all columns, whether they come from a file or from memory."""
-        plain = pa.table(self.table.combine_chunks().columns, names=self.table.column_names)
-        rows = hashlib.sha256(str(plain.schema).encode())
-        for batch in plain.to_batches():
-            rows.update(batch.serialize())
-        return rows.hexdigest()
+        pair = self.channels * self.patches.depth // 8 * (side**2 + (side // self.scale) ** 2)
+        return max(1, SHARD_BYTES // pair)
 
 
-def make_plan(
-    coreset: CoreSet | ScoreTable | pa.Table | str | Path,
-    scale: int | None,
-    *,
-    lr: bool,
-    suffix: str,
-    root: PathLike | None,
-    lr_root: PathLike | None = None,
-    shuffled: bool = False,
-    degradation: Draws | None = None,
-    draws: int = 1,
-    depth: int = 8,
-    channels: int = 3,
-) -> Arrangement:
-    """Plans an export by its settings. ``shuffled`` images come in an order drawn with seed 0 instead of that of their
-    paths. Raises InputError if it is not a core-set, two patches begin at one place, the scale does not divide the
-    grid, or an image is missing or has changed."""
+def make_plan(coreset: Coreset, s: ExportArguments, how: Format) -> Arrangement:
+    """Plans an export by its settings. Raises InputError if it is not a core-set, two patches begin at one place, the
+    scale does not divide the grid, an image is missing or has changed, or a column has a name that the format takes."""
     name, table, meta = read_rows(coreset)
-    scale = scale_of(scale, meta)
+    scale = scale_of(s.scale, meta)
+    shuffled = how.shuffled and not s.sources
     table = table.take(_order(table, factors(table, meta, name), shuffled))
-    if lr_root is not None and not lr:
+    if s.lr_root is not None and not s.lr:
         raise InputError("lr_root: needs `lr` yes, got no")
-    low = LowRes.of(meta, lr_root) if lr and degradation is None else None
-    images = ScoredImages.of(meta, root, name, low, lr_root is not None)
-    patches = dataclasses.replace(place(table, images), depth=depth)
-    plan = Arrangement(table, patches, scale, lr, suffix, channels=channels)
-    plan.patches.check_grid(scale)
-    _check_unique(name, plan)
-    images.check_all(plan.patches.image, contents=False)  # each is compared by contents when it is decoded
-    return plan if degradation is None else _degraded(name, plan, degradation, draws)
+    low = LowRes.of(meta, s.lr_root) if s.lr and s.degradation is None else None
+    images = ScoredImages.of(meta, s.root, name, low, s.lr_root is not None)
+    patches = dataclasses.replace(place(table, images), depth=s.depth)
+    patches.check_grid(scale)
+    _check_unique(name, patches)
+    images.check_all(patches.image, contents=False)  # each is compared by contents when it is decoded
+    degradation = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
+    some = not s.lr or degradation is not None or s.existing_lr is not None or patches.lr is not None
+    check_same_size(scale, some, "scores of `lr_images`, or `degradation`,")
+    plan = Arrangement(table, patches, scale, s.lr, s.format, channels=s.channels)
+    if degradation is not None:
+        plan = _degraded(name, plan, degradation, s.draws)
+    for column in how.columns:
+        if column in table.column_names:
+            raise InputError(
+                f"coreset: column {column!r}: {s.to} writes one of that name", hint="rename it before the export"
+            )
+    plan.settings.update(_compared(plan, s, how))
+    if shuffled:
+        plan.settings["shard"] = plan.shard_rows
+    return plan
+
+
+def _compared(plan: Arrangement, s: ExportArguments, how: Format) -> dict[str, Any]:
+    p = plan.patches
+    compared: dict[str, Any] = {
+        "to": s.layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": _of_patches(p),
+        "existing": [str(path) for path in s.sources] or None,
+    }  # fmt: skip
+    compared |= {name: value for name, value in (("depth", s.depth), ("channels", s.channels)) if value not in (8, 3)}
+    if p.draws is not None:
+        compared["degradation"] = {**p.draws.settings(), "draws": s.draws}
+    if how.reader is not None:
+        compared["lr_images"] = [p.meta.get("lr"), p.meta.get("lr_template") or "{}"] if p.lr else None
+        compared["images"], compared["columns"] = _of_images(p, s.lr), _of_columns(plan.table)
+    return compared
+
+
+def _of_patches(p: Patches) -> str:
+    """SHA-256 that identifies the patches."""
+    rows = hashlib.sha256("\0".join(p.image).encode())
+    factor = p.factor if (p.factor != 1).any() else None
+    for column in (p.x, p.y, p.size, factor, p.draw):
+        rows.update(b"" if column is None else column.tobytes())
+    return rows.hexdigest()
+
+
+def _of_images(p: Patches, lr: bool) -> str:
+    """SHA-256 of the states in which the images were scored, and their LR images if LR files are written.
+
+    They are those of the table's metadata, so that images which have moved since keep them.
+    """
+    known = p.meta.get("images") or {}
+    states = {}
+    for image in set(p.image):
+        state = known.get(image, {})
+        noted = ("sha256", "lr_sha256") if state.get("sha256") else ("size", "mtime_ns", "lr")
+        states[image] = [state.get(key) for key in noted if lr or not key.startswith("lr")]
+    return hashlib.sha256(encode_meta(states)).hexdigest()
+
+
+def _of_columns(table: pa.Table) -> str:
+    """SHA-256 of the names, types and values of all columns, whether they come from a file or from memory."""
+    plain = pa.table(table.combine_chunks().columns, names=table.column_names)
+    rows = hashlib.sha256(str(plain.schema).encode())
+    for batch in plain.to_batches():
+        rows.update(batch.serialize())
+    return rows.hexdigest()
 
 
 def _degraded(name: str, plan: Arrangement, degradation: Draws, draws: int) -> Arrangement:
@@ -225,10 +236,13 @@ def _degraded(name: str, plan: Arrangement, degradation: Draws, draws: int) -> A
         factor=p.factor[rows], draws=degradation, draw=draw,
     )  # fmt: skip
     table = plan.table.take(pa.array(rows)).append_column("draw", pa.array(draw))
-    return dataclasses.replace(plan, table=table, patches=patches, draws=draws)
+    once = (plan, rows) if draws > 1 else None
+    return dataclasses.replace(plan, table=table, patches=patches, draws=draws, once=once)
 
 
 def _order(table: pa.Table, factor: np.ndarray, shuffled: bool) -> pa.Array:
+    """The rows in the order of export. ``shuffled`` images come in an order drawn with seed 0 instead of that of their
+    paths."""
     names, code = coded(table["image"])
     paths = np.array(names, object)
     place_of = np.empty(len(paths), np.int64)
@@ -239,8 +253,7 @@ def _order(table: pa.Table, factor: np.ndarray, shuffled: bool) -> pa.Array:
     return pa.array(np.lexsort((size, x, y, -factor, place_of[code])))
 
 
-def _check_unique(name: str, plan: Arrangement) -> None:
-    p = plan.patches
+def _check_unique(name: str, p: Patches) -> None:
     same = (p.x[1:] == p.x[:-1]) & (p.y[1:] == p.y[:-1]) & (p.factor[1:] == p.factor[:-1])
     for row in np.flatnonzero(same):
         if p.image[row] == p.image[row + 1]:

@@ -16,7 +16,7 @@ from srfast.data.images import FORMATS
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.exporting.arrangement import Arrangement
-from srfast.exporting.writer import Reader
+from srfast.exporting.formats import Reader
 
 SAMPLE = 256
 """Number of pairs that are compared with their source."""
@@ -30,23 +30,38 @@ def check_export(folder: Path, plan: Arrangement, read: Reader, workers: int, *,
     sample = set(np.random.default_rng(0).permutation(len(plan))[:SAMPLE].tolist())
     source = Pairs(plan.patches, plan.scale)
 
-    def decode(entry: tuple[str, bytes, bytes | None]) -> tuple[np.ndarray, np.ndarray | None]:
-        name, high, low = entry
-        return _decoded(folder, name, high, plan), None if low is None else _decoded(folder, name, low, plan)
+    def complete() -> Generator[tuple[str, bytes, bytes | None], None, None]:
+        try:
+            with closing(read(folder, plan)) as entries:
+                for name, high, low in entries:
+                    if high is None or (plan.lr and low is None):
+                        raise RunError(f"{folder}: {name} has no {'HR' if high is None else 'LR'} file")
+                    yield name, high, low
+        except (InputError, RunError):
+            raise
+        except Exception as error:  # whatever a damaged archive or database makes its reader raise
+            raise RunError(f"{folder}: cannot be read back ({' '.join(str(error).split())[:200]})") from None
 
-    with closing(_complete(folder, plan, read)) as entries, closing(ordered_map(decode, entries, workers)) as decoded:
-        for (name, _, _), (hr, lr) in decoded:
+    def decode(entry: tuple[str, bytes, bytes | None]) -> list[np.ndarray]:
+        name, *files = entry
+        try:
+            return [_pixels(data, name, plan) for data in files if data is not None]
+        except Exception as error:  # whatever a damaged file makes the decoder raise
+            raise RunError(f"{folder}: {name} cannot be decoded ({error})") from None
+
+    with closing(complete()) as entries, closing(ordered_map(decode, entries, workers)) as decoded:
+        for (name, _, _), pair in decoded:
             row = left.pop(name, None)
             if row is None:
                 raise RunError(f"{folder}: holds {name}, which is not in the core-set or occurs twice")
-            size = int(plan.patches.size[row])
-            for kind, got, side in (("HR", hr, size), ("LR", lr, size // plan.scale)):
-                if got is not None and got.shape != (side, side, 3):
+            for kind, got in zip(("HR", "LR"), pair, strict=False):
+                side = plan.side(row, kind == "LR")
+                if got.shape != (side, side, 3):
                     raise RunError(
                         f"{folder}: {name}: expected an {kind} patch of {side} x {side}, got {got.shape[1]} x "
                         f"{got.shape[0]}"
                     )
-                if got is not None and row in sample and (kind == "HR" or compare_lr):
+                if row in sample and (kind == "HR" or compare_lr):
                     expected = source.arrays(row)[kind == "HR"].transpose(1, 2, 0)
                     if not np.array_equal(got, expected):
                         raise RunError(f"{folder}: {name}: the {kind} patch differs from its source")
@@ -55,29 +70,14 @@ def check_export(folder: Path, plan: Arrangement, read: Reader, workers: int, *,
     return len(sample)
 
 
-def _complete(folder: Path, plan: Arrangement, read: Reader) -> Generator[tuple[str, bytes, bytes | None], None, None]:
-    try:
-        with closing(read(folder, plan)) as entries:
-            for name, high, low in entries:
-                if high is None or (plan.lr and low is None):
-                    raise RunError(f"{folder}: {name} has no {'HR' if high is None else 'LR'} file")
-                yield name, high, low
-    except (InputError, RunError):
-        raise
-    except Exception as error:  # whatever a damaged archive or database makes its reader raise
-        raise RunError(f"{folder}: cannot be read back ({' '.join(str(error).split())[:200]})") from None
-
-
-def _decoded(folder: Path, name: str, data: bytes, plan: Arrangement) -> np.ndarray:
-    try:
-        if plan.patches.depth == 16:
-            pixels = pixels_of(data, name, 16)
-            if (pixels.ndim == 2) != (plan.channels == 1):
-                raise ValueError(f"expected {plan.channels} channels, got {pixels.shape}")
-            return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if plan.channels == 1 and image.mode != "L":
-                raise ValueError(f"expected one channel, got {image.mode}")
-            return np.asarray(image.convert("RGB"))
-    except Exception as error:  # whatever a damaged file makes the decoder raise
-        raise RunError(f"{folder}: {name} cannot be decoded ({error})") from None
+def _pixels(data: bytes, name: str, plan: Arrangement) -> np.ndarray:
+    """The pixels of a patch's file [H, W, 3]."""
+    if plan.patches.depth == 16:
+        pixels = pixels_of(data, name, 16)
+        if (pixels.ndim == 2) != (plan.channels == 1):
+            raise ValueError(f"expected {plan.channels} channels, got {pixels.shape}")
+        return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if plan.channels == 1 and image.mode != "L":
+            raise ValueError(f"expected one channel, got {image.mode}")
+        return np.asarray(image.convert("RGB"))

@@ -13,30 +13,16 @@ from srfast.data.images import file_format, image_size
 from srfast.data.shrink import factors
 from srfast.errors import InputError, RunError
 from srfast.exporting.arrangement import Arrangement
-from srfast.exporting.folder import link
-from srfast.exporting.writer import INDEX, is_one_line, sides, write_lines, write_meta_info
+from srfast.exporting.folder import is_one_line, link, write_lines, write_meta_info
+from srfast.exporting.formats import Format
 from srfast.scoring.table import read_parquet
 
+INDEX = "patches.parquet"
+"""File beside folders and databases with the core-set's rows and metadata, and the name of each patch."""
 WRITTEN = ("PNG", "WEBP")
 """File formats that an export writes."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _SHAPE = re.compile(r"\((\d+),(\d+)")
-
-
-def subset(to: str, folder: Path, plan: Arrangement, hr: Path, lr: Path | None) -> Arrangement:
-    """Writes the core-set as a subset of databases or folders that hold each of its patches as a file; returns the plan
-    with their names and suffix.
-
-    ``hr`` and ``lr`` are an LMDB written by BasicSR's scripts or by srfast (to "lmdb"), or a folder of patches. The
-    patches of an export of srfast are found by their positions; otherwise every image of the core-set must be one
-    patch, and is found by its path (in a database: its path without the suffix). Raises InputError if a patch is
-    missing, has another size or is of an image that has changed since, or two databases name it differently; the
-    message names it.
-    """
-    given = [hr] if lr is None else [hr, lr]
-    if to == "lmdb":
-        return _databases(folder, plan, given)
-    return _folders(to, folder, plan, given)
 
 
 def _keys(plan: Arrangement, existing: Path, lr: bool) -> list[str]:
@@ -101,9 +87,14 @@ def _index(path: Path) -> tuple[dict[tuple[str, int, int, int, float], str], dic
     return dict(zip(zip(*columns, factors(table, meta, path).tolist(), strict=True), names, strict=True)), meta
 
 
-def _databases(folder: Path, plan: Arrangement, existing: list[Path]) -> Arrangement:
+def databases(
+    how: Format, folder: Path, plan: Arrangement, existing: list[Path], finished: bool
+) -> tuple[Arrangement, int]:
+    """``folders`` of LMDBs, written by BasicSR's scripts or by srfast; an image is found there by its path without the
+    suffix, and the number of links is that of the databases. Raises InputError too if HR and LR name a patch
+    differently."""
     keys = _database_keys(plan, existing[0], lr=False)
-    for source, (name, lr) in zip(existing, sides(plan), strict=True):
+    for source, (name, lr) in zip(existing, plan.sides, strict=True):
         if lr and _is_ours(source):
             _check_keys(plan, source, existing[0], keys)
         try:
@@ -112,13 +103,13 @@ def _databases(folder: Path, plan: Arrangement, existing: list[Path]) -> Arrange
         except (InputError, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{source}: expected an LMDB with its meta_info.txt ({error})") from None
         for row, key in enumerate(keys):
-            side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
-            _check_shape(source, key, lines.get(key), side)
-        target = folder / f"{name}.lmdb"
-        target.mkdir(exist_ok=True)
-        _link(_inside(source, "data.mdb"), target / "data.mdb")
-        write_lines(target / "meta_info.txt", (lines[key] for key in keys))
-    return dataclasses.replace(plan, given_names=keys)
+            _check_shape(source, key, lines.get(key), plan.side(row, lr))
+        if not finished:
+            target = folder / f"{name}.lmdb"
+            target.mkdir(exist_ok=True)
+            _link(_inside(source, "data.mdb"), target / "data.mdb")
+            write_lines(target / "meta_info.txt", (lines[key] for key in keys))
+    return dataclasses.replace(plan, given_names=keys), len(existing)
 
 
 def _database_keys(plan: Arrangement, source: Path, *, lr: bool) -> list[str]:
@@ -145,29 +136,38 @@ def _check_shape(source: Path, key: str, line: str | None, side: int) -> None:
         raise InputError(f"{source}: expected {key} of {side} x {side}, got {line!r}")
 
 
-def _folders(to: str, folder: Path, plan: Arrangement, existing: list[Path]) -> Arrangement:
-    files = [_files(plan, source, lr) for source, (_, lr) in zip(existing, sides(plan), strict=True)]
+def folders(
+    how: Format, folder: Path, plan: Arrangement, existing: list[Path], finished: bool
+) -> tuple[Arrangement, int]:
+    """Writes a core-set, unless it is ``finished``, as a subset of ``existing`` HR and LR folders that hold each of its
+    patches as a file; returns the plan with their names and suffix, and the number of links.
+
+    The patches of an export of srfast are found by their positions; otherwise every image of the core-set must be one
+    patch, and is found by its path. Raises InputError if a patch is missing, has another size or is of an image that
+    has changed since; the message names it.
+    """
+    files = [_files(plan, source, lr) for source, (_, lr) in zip(existing, plan.sides, strict=True)]
     suffixes = {file.suffix for side in files for file in side}
     if len(suffixes) > 1:
         raise InputError(f"{existing[0]}: expected one suffix for all patches, got {', '.join(sorted(suffixes))}")
     plan = dataclasses.replace(plan, suffix=suffixes.pop().lstrip("."))
-    if to == "list":
-        paths = [file.relative_to(existing[0]).as_posix() for file in files[0]]
-        odd = next((path for path in paths if " " in path or not is_one_line(path)), None)
-        if odd is not None:
-            raise InputError(
-                f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space or a line break",
-                hint="use `to` basicsr",
-            )
-        write_meta_info(folder, plan, paths)
-        return plan
-    for side, (name, _) in zip(files, sides(plan), strict=True):
-        (folder / name).mkdir(exist_ok=True)
-        for row, file in enumerate(side):
-            _link(file, folder / name / f"{plan.names[row]}.{plan.suffix}")
-    if to == "basicsr":
-        write_meta_info(folder, plan)
-    return plan
+    if not finished:
+        writer = how.part("writer")(folder, plan, 0)
+        if not how.pixels:
+            paths = [file.relative_to(existing[0]).as_posix() for file in files[0]]
+            odd = next((path for path in paths if " " in path or not is_one_line(path)), None)
+            if odd is not None:
+                raise InputError(
+                    f"{existing[0] / odd}: meta_info.txt cannot hold a name with a space or a line break",
+                    hint="use `to` basicsr",
+                )
+            write_meta_info(folder, plan, paths)
+        else:
+            for side, (name, _) in zip(files, plan.sides, strict=True):
+                for row, file in enumerate(side):
+                    _link(file, folder / name / f"{plan.names[row]}.{plan.suffix}")
+        writer.finish()
+    return plan, len(plan) if how.pixels else 0
 
 
 def _files(plan: Arrangement, source: Path, lr: bool) -> list[Path]:
@@ -180,8 +180,7 @@ def _files(plan: Arrangement, source: Path, lr: bool) -> list[Path]:
         path = _inside(source, _named(source, key) if ours else key)
         if ours and file_format(path) not in WRITTEN:
             raise InputError(f"{path}: expected a patch of an export, {' or '.join(WRITTEN)}")
-        side = int(plan.patches.size[row]) // (plan.scale if lr else 1)
-        size = image_size(path)
+        side, size = plan.side(row, lr), image_size(path)
         if size != (side, side):
             raise InputError(f"{path}: expected a patch of {side} x {side}, got {size[0]} x {size[1]}")
         files.append(path)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from srfast.errors import InputError
 from srfast.runtime import plugins
+
+if TYPE_CHECKING:
+    from srfast.exporting.arrangement import Arrangement
+    from srfast.exporting.encode import EncodedPair
 
 GROUP = "srfast.formats"
 """Group of entry points of installed packages: a name, and a ``Format``."""
@@ -23,9 +28,13 @@ class Format:
     help: str = ""
     """What it writes and who reads it; empty for a variant that another setting selects."""
     writer: Any
-    """A ``srfast.exporting.writer.Writer``."""
+    """A ``Writer``."""
     reader: Any = None
-    """A ``srfast.exporting.writer.Reader``; None if there are no pairs to read."""
+    """A ``Reader``; None if there are no pairs to read."""
+    existing: Any = None
+    """A function of ``srfast.exporting.existing`` that writes it as a subset of existing patches, if it can be."""
+    embedded: str = ""
+    """The variant of it that ``embed`` selects, if there is one."""
     pixels: bool = True
     """Whether patches are cropped and encoded for it."""
     columns: tuple[str, ...] = ()
@@ -36,8 +45,8 @@ class Format:
     """Whether patches.parquet, which says where each patch comes from, is written beside the data."""
     files: bool = False
     """Whether each patch becomes a file with its name."""
-    existing: bool = False
-    """Whether it can be written as a subset of existing patches."""
+    all_tables: bool = False
+    """Whether its reader takes every parquet file in the folder for patches, unless it is hidden."""
     paths: str = ""
     """Regular expression of the paths that it writes."""
     snippets: Mapping[str, str] = field(default_factory=dict)
@@ -46,8 +55,35 @@ class Format:
     """The same for exports without LR patches."""
 
     def part(self, name: str) -> Any:
-        """Its ``writer`` or ``reader``."""
+        """Its ``writer``, ``reader`` or ``existing``."""
         return plugins.named("srfast.exporting", getattr(self, name))
+
+
+class Writer(Protocol):
+    """Writes a plan into a folder; it is made with the number of rows that an interrupted run has finished.
+
+    It counts only those of them whose files exist: a file may have been removed, or left empty by a power cut.
+    """
+
+    written: int
+    """Number of rows, from the first on, that would survive the end of the process."""
+
+    def __init__(self, folder: Path, plan: Arrangement, written: int) -> None: ...
+
+    def add(self, pairs: list[EncodedPair]) -> None:
+        """Writes the next rows."""
+
+    def finish(self) -> None:
+        """Completes the files."""
+
+    def close(self) -> None:
+        """Frees resources; it is called after ``finish`` and after an error, and loses no finished rows."""
+
+
+class Reader(Protocol):
+    """Reads an export back as trainers do: (name, HR file, LR file) for every pair."""
+
+    def __call__(self, folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]: ...
 
 
 _FOLDERS = r"(HR|LRx[234])"
@@ -56,42 +92,42 @@ _HR_SIDES = {"redux.yml": "REDUX_HR", "kair.json": "KAIR_HR"}
 FORMATS = {
     "folder": Format(
         help="HR/ and LRx2/ with the same names (KAIR, traiNNer-redux, neosr, BasicSR)",
-        writer="folder:Folder", reader="folder:read_folder", columns=("name",), index=True, files=True, existing=True,
-        paths=_FOLDERS, snippets={"basicsr.yml": "BASICSR", **_SIDES}, hr_snippets=_HR_SIDES,
+        writer="folder:Folder", reader="folder:read_folder", existing="existing:folders", columns=("name",), index=True,
+        files=True, paths=_FOLDERS, snippets={"basicsr.yml": "BASICSR", **_SIDES}, hr_snippets=_HR_SIDES,
     ),
     "basicsr": Format(
         help="the same with meta_info.txt",
-        writer="folder:BasicSR", reader="folder:read_basicsr", columns=("name",), index=True, files=True, existing=True,
-        paths=_FOLDERS + r"|meta_info\.txt", snippets={"basicsr.yml": "BASICSR_LIST", **_SIDES}, hr_snippets=_HR_SIDES,
+        writer="folder:BasicSR", reader="folder:read_basicsr", existing="existing:folders", columns=("name",),
+        index=True, files=True, paths=_FOLDERS + r"|meta_info\.txt",
+        snippets={"basicsr.yml": "BASICSR_LIST", **_SIDES}, hr_snippets=_HR_SIDES,
     ),
     "lmdb": Format(
         help="HR.lmdb/ and LRx2.lmdb/ (BasicSR, neosr)",
-        writer="lmdb:Lmdb", reader="lmdb:read_lmdb", columns=("name",), index=True, existing=True,
+        writer="lmdb:Lmdb", reader="lmdb:read_lmdb", columns=("name",), index=True, existing="existing:databases",
         paths=_FOLDERS + r"\.lmdb(/((data|lock)\.mdb|meta_info\.txt))?",
         snippets={"basicsr.yml": "BASICSR_LMDB", "neosr.toml": "NEOSR_LMDB"},
     ),
     "hf": Format(
         help="an imagefolder with metadata.parquet (Hugging Face datasets)",
-        writer="huggingface:ImageFolder", reader="huggingface:read_imagefolder", files=True,
-        columns=("hr_file_name", "lr_file_name", "file_name", "hr", "lr"),
+        writer="folder:ImageFolder", reader="folder:read_imagefolder", embedded="hf-embedded", files=True,
+        all_tables=True, columns=("hr_file_name", "lr_file_name", "file_name", "hr", "lr"),
         paths=_FOLDERS + r"|metadata\.parquet", snippets={"load.py": "HF"}, hr_snippets={"load.py": "HF"},
     ),
     "hf-embedded": Format(
-        writer="huggingface:Embedded", reader="huggingface:read_embedded", columns=("hr", "lr"), shuffled=True,
+        writer="shards:Embedded", reader="shards:read_embedded", columns=("hr", "lr"), shuffled=True, all_tables=True,
         paths=r"train-\d+-of-\d+\.parquet", snippets={"load.py": "HF_EMBEDDED"}, hr_snippets={"load.py": "HF_EMBEDDED"},
     ),
     "webdataset": Format(
         help="numbered .tar shards",
-        writer="webdataset:WebDataset", reader="webdataset:read_webdataset", shuffled=True,
+        writer="shards:WebDataset", reader="shards:read_webdataset", shuffled=True,
         paths=r"\d+\.tar", snippets={"load.py": "WEBDATASET"}, hr_snippets={"load.py": "WEBDATASET_HR"},
     ),
     "list": Format(
         help="coreset.txt, which lists the patches without cropping them",
-        writer="folder:List", pixels=False, existing=True, paths=r"(coreset|meta_info)\.txt",
+        writer="folder:List", pixels=False, existing="existing:folders", paths=r"(coreset|meta_info)\.txt",
+        snippets={"basicsr.yml": "BASICSR_LIST"},
     ),
 }  # fmt: skip
-TARGETS = tuple(name for name, known in FORMATS.items() if known.help)
-SUBSETS = tuple(name for name, known in FORMATS.items() if known.existing)
 
 
 def find(name: str) -> Format:

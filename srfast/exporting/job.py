@@ -1,38 +1,44 @@
-"""The export of a core-set."""
+"""The export of a core-set: planned, written into a folder beside the output, read back, and published."""
 
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 
-from srfast.coreset.pairs import read_pair
-from srfast.data.run_folder import RunFolder
-from srfast.degradation import rows
-from srfast.degradation.plan import Degradation, Draws
+from srfast.data.atomic import atomic_path
+from srfast.data.files import PARTS
+from srfast.data.provenance import MARK, kind_of
+from srfast.data.run_folder import NAMES, RunFolder, check_folder_name, check_same, growing, made_of, tidy
 from srfast.errors import InputError
-from srfast.exporting.arrangement import Arrangement, make_plan
+from srfast.exporting.arrangement import Coreset, make_plan
 from srfast.exporting.check import check_export
-from srfast.exporting.existing import subset
-from srfast.exporting.folder import write_list
-from srfast.exporting.formats import Format, find
+from srfast.exporting.encode import write
+from srfast.exporting.existing import INDEX
+from srfast.exporting.formats import FORMATS, find
 from srfast.exporting.settings import ExportArguments
 from srfast.exporting.snippets import snippets
-from srfast.exporting.stream import encoded
-from srfast.exporting.workplace import workplace
-from srfast.exporting.writer import INDEX, Writer, shard_rows
-from srfast.runtime.progress import Progress, shown
+from srfast.runtime.locks import LOCK, Lock
+from srfast.runtime.progress import shown
 from srfast.runtime.threads import default_threads
 from srfast.scoring.table import write_parquet
-from srfast.settings import check_same_size, documented, positional
+from srfast.settings import documented, positional
 
-if TYPE_CHECKING:
-    from srfast.coreset.selection import CoreSet
-    from srfast.scoring.table import ScoreTable
+KIND = "export"
+_CHECKSUMS = {name: f"other {name}" for name in ("patches", "images", "columns")}
+"""Settings whose values say nothing to a reader."""
+_OURS = "|".join([
+    *(known.paths for known in FORMATS.values()), r"\.?degradation\.parquet|patches\.parquet",
+    *(re.escape(name) for known in FORMATS.values() for name in (*known.snippets, *known.hr_snippets)),
+])  # fmt: skip
+"""Paths that exports write."""
+_PAIRS = re.compile(r"(HR|LRx[1-4])/([^/]+)\.[a-z]+")
 
 
 @dataclass
@@ -53,9 +59,6 @@ class Exported:
     degradation, the number of HR patches."""
     snippets: dict[str, str] = field(default_factory=dict)
     """Configurations of trainers by the name of their file in ``path``."""
-
-
-Coreset: TypeAlias = "CoreSet | ScoreTable | pa.Table | str | Path"
 
 
 @documented(ExportArguments)
@@ -80,99 +83,81 @@ def export(coreset: Coreset, output: str | os.PathLike[str], *given: Any, **opti
         RunError: the disk is full, a package is missing, or the check failed.
     """
     s = ExportArguments.of(positional(given, ("to", "scale"), options))
-    layout = "hf-embedded" if s.embed else s.to
-    how = find(layout)
-    sources = [Path(path) for path in (s.existing, s.existing_lr if s.lr else None) if path]
-    read = how.part("reader")
-    shuffled = how.shuffled and not sources
-    degradation = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
-    plan = make_plan(
-        coreset, s.scale, lr=s.lr, suffix=s.format, root=s.root, lr_root=s.lr_root, shuffled=shuffled,
-        degradation=degradation, draws=s.draws, depth=s.depth, channels=s.channels,
-    )  # fmt: skip
-    some = not s.lr or degradation is not None or s.existing_lr is not None or plan.patches.lr is not None
-    check_same_size(plan.scale, some, "scores of `lr_images`, or `degradation`,")
-    for column in how.columns:
-        if column in plan.table.column_names:
-            raise InputError(
-                f"coreset: column {column!r}: {s.to} writes one of that name", hint="rename it before the export"
-            )
-    same: dict[str, Any] = {
-        "to": layout, "scale": plan.scale, "lr": s.lr, "format": s.format, "patches": plan.digest(),
-        "existing": [str(path) for path in sources] or None,
-    }  # fmt: skip
-    same |= {name: value for name, value in (("depth", s.depth), ("channels", s.channels)) if value not in (8, 3)}
-    if degradation is not None:
-        same["degradation"] = {**degradation.settings(), "draws": s.draws}
-    if read is not None:
-        meta = plan.patches.meta
-        same["lr_images"] = [meta.get("lr"), meta.get("lr_template") or "{}"] if plan.patches.lr else None
-        same["images"], same["columns"] = plan.images_digest(), plan.columns_digest()
-    if shuffled:
-        same["shard"] = shard_rows(plan)
+    how = find(s.layout)
+    plan = make_plan(coreset, s, how)
     done = Exported(Path(output), s.to, len(plan), len(set(plan.patches.image)), plan.scale, s.lr)
     threads = s.threads or default_threads()
     names = plan.names if how.files else ()
     with (
-        workplace(Path(output), same, s.resume, names, how.paths) as (folder, run),
+        workplace(Path(output), plan.settings, s.resume, names, how.paths) as (folder, run),
         shown(s.progress, "exporting", "patches") as progress,
     ):
-        if sources:
-            plan, done.linked = _subset(s.to, folder, run is None, plan, sources)
+        if s.sources:
+            plan, done.linked = how.part("existing")(how, folder, plan, s.sources, finished=run is None)
         elif run is not None:
-            done.linked = _write(how, run, plan, threads, progress)
-        final = Path(os.path.realpath(output))
-        listed = sources if s.to == "list" else []
-        done.snippets = snippets(how, final, plan, listed or None, tars=folder)
+            done.linked = write(how, run, plan, threads, progress)
+        done.snippets = snippets(how, Path(os.path.realpath(output)), plan, s.sources, tars=folder)
         if run is not None:
             for name, text in done.snippets.items():
                 (folder / name).write_text(text, encoding="utf-8")
-            if degradation is not None:
-                hidden = "." if s.to == "hf" else ""
-                _write_draws(folder / f"{hidden}{rows.NAME}", plan, degradation, s.draws)
             if how.index:
                 named = plan.table.append_column("name", pa.array(plan.names))
                 write_parquet(folder / INDEX, [named], named.schema, plan.patches.meta)
-        if s.check and read is not None:
-            done.compared = check_export(folder, plan, read, threads, compare_lr=not sources)
+        if s.check and how.reader is not None:
+            done.compared = check_export(folder, plan, how.part("reader"), threads, compare_lr=not s.sources)
     return done
 
 
-def _write(how: Format, run: RunFolder, plan: Arrangement, threads: int, progress: Progress) -> int:
-    """Writes what is not finished yet, and returns the number of links."""
-    total = len(plan.images)
-    writer: Writer = how.part("writer")(run.path, plan, run.rows)
-    with closing(writer):
-        before = writer.written
-        images = sum(last <= before for _, last in plan.images)
-        if how.pixels:
-            with closing(encoded(plan, before, threads)) as batches:
-                for pairs in batches:
-                    writer.add(pairs)
-                    run.rows = writer.written
-                    while images < total and plan.images[images][1] <= pairs[-1].row + 1:
-                        images += 1
-                    progress(images, total, pairs[-1].row + 1 - before)
-        writer.finish()
-    return int(getattr(writer, "linked", 0))
+@contextmanager
+def workplace(
+    output: Path, settings: dict[str, Any], resume: bool, names: Iterable[str] = (), paths: str = ""
+) -> Iterator[tuple[Path, RunFolder | None]]:
+    """Yields the folder OUTPUT.parts, with its run; on success it becomes OUTPUT, new or empty, otherwise it stays for
+    ``resume``.
+
+    A finished export with the same settings (JSON values) is yielded itself, without a run. ``names`` are those of the
+    files in HR and LRx2, without suffix, and ``paths`` is a regular expression of those that a format of an installed
+    package writes.
+    Raises InputError if OUTPUT or OUTPUT.parts holds something that must not be replaced, or was made with other
+    settings, and RunError if the disk is full, or another run writes there now.
+    """
+    final = check_folder_name(output)
+    if resume and kind_of(final) == KIND:
+        if (existing := made_of(final)) is None:
+            raise InputError(f"{output}: cannot be resumed: {MARK} in it cannot be read", hint="choose another output")
+        _check_same(output, existing, settings)
+        # Files that a run left in the export when it was killed after the rename.
+        if (final / LOCK).exists():
+            Lock.take(final / LOCK, output).release()
+        tidy(final)
+        yield final, None
+        return
+    with growing(output, KIND, _ours_in(final.with_name(final.name + PARTS), paths)) as run:
+        known = made_of(run.path) if resume else None
+        if known is None:
+            run.clear()
+            with atomic_path(run.path / NAMES) as temporary:
+                temporary.write_text("".join(f"{name}\n" for name in names) + "\n", encoding="utf-8")
+            run.mark(settings)
+        else:
+            _check_same(output, known, settings)
+        yield run.path, run
 
 
-def _subset(to: str, folder: Path, finished: bool, plan: Arrangement, sources: list[Path]) -> tuple[Arrangement, int]:
-    """Links and lists existing patches; returns the plan with their names, and the number of links."""
-    hr, *lr = sources
-    if to == "list" and not finished:
-        write_list(folder, plan)
-    plan = subset(to, folder, plan, hr, lr[0] if lr else None)
-    return plan, {"list": 0, "lmdb": len(sources)}.get(to, len(plan))
+def _ours_in(parts: Path, paths: str) -> Callable[[str], bool]:
+    """Says of a path in the folder whether an export writes it."""
+    try:
+        names = set((parts / NAMES).read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        names = None
+
+    def ours(name: str) -> bool:
+        pair = _PAIRS.fullmatch(name)
+        return bool(re.fullmatch(f"{_OURS}|{paths}", name)) or bool(pair and (names is None or pair[2] in names))
+
+    return ours
 
 
-def _write_draws(path: Path, plan: Arrangement, degradation: Draws, draws: int) -> None:
-    """Writes degradation.parquet; images that an interrupted run has finished are read again. (Hugging Face's loader
-    would take it for patches, and skips hidden files.)"""
-    p = plan.patches
-    for first, _ in plan.images:
-        if first not in plan.drawn:
-            pair = p.source(p.image[first], float(p.factor[first]))
-            read_pair(pair, plan.scale, draw=p.draw_of(first), note=plan.noting(first))
-    table = rows.table([row for first, _ in plan.images for row in plan.drawn[first]])
-    write_parquet(path, [table], rows.SCHEMA, {**rows.metadata(degradation, plan.scale), "draws": draws})
+def _check_same(output: Path, existing: dict[str, Any], settings: dict[str, Any]) -> None:
+    way = "use the old value, or choose another output"
+    check_same(output, existing, settings, done="begun", way=way, sums=_CHECKSUMS)

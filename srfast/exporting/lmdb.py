@@ -11,8 +11,8 @@ from typing import Any
 from srfast.data.atomic import FULL
 from srfast.errors import RunError
 from srfast.exporting.arrangement import Arrangement
-from srfast.exporting.stream import EncodedPair
-from srfast.exporting.writer import shape_of, sides, write_lines
+from srfast.exporting.encode import EncodedPair
+from srfast.exporting.folder import write_lines
 
 _COMMIT_BYTES = 32 << 20
 """Bytes of encoded files in a transaction, which an interrupted run may lose and LMDB holds in memory."""
@@ -33,7 +33,7 @@ class Lmdb:
         self._transactions: dict[bool, Any] = {}
         try:
             with self._explained():
-                for name, lr in sides(plan):
+                for name, lr in plan.sides:
                     path = folder / f"{name}.lmdb"
                     path.mkdir(exist_ok=True)
                     for file in () if written else ("data.mdb", "lock.mdb"):
@@ -68,9 +68,9 @@ class Lmdb:
             self._commit()
             for environment in self._environments.values():
                 environment.sync(True)
-        for name, lr in sides(self.plan):
+        for name, lr in self.plan.sides:
             lines = (
-                f"{key}.{self.plan.suffix} {shape_of(self.plan, row, lr=lr)} {_LEVEL}"
+                f"{key}.{self.plan.suffix} {self.plan.shape(row, lr=lr)} {_LEVEL}"
                 for row, key in enumerate(self.plan.names)
             )
             write_lines(self.folder / f"{name}.lmdb" / "meta_info.txt", lines)
@@ -105,7 +105,7 @@ class Lmdb:
             number = next((n for n in FULL if os.strerror(n) in str(error)), None)
             if number is not None:
                 raise OSError(number, os.strerror(number)) from None
-            for name, _ in sides(self.plan):
+            for name, _ in self.plan.sides:
                 _check_room(self.folder / f"{name}.lmdb" / "data.mdb", self._held)
             raise RunError(f"{self.folder}: LMDB cannot write ({error})") from error
 
@@ -144,13 +144,13 @@ def _room(plan: Arrangement, lr: bool) -> int:
 def read_lmdb(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs by meta_info.txt, whose keys end at the first dot and must be the same on both sides."""
     lmdb = import_lmdb()
-    keys = {name: read_keys(folder / f"{name}.lmdb") for name, _ in sides(plan)}
+    keys = {name: read_keys(folder / f"{name}.lmdb") for name, _ in plan.sides}
     if plan.lr and set(keys["HR"]) != set(keys[plan.lr_folder]):
         raise RunError(f"{folder}: the keys of HR.lmdb and {plan.lr_folder}.lmdb are not the same")
     options = {"readonly": True, "lock": False, "readahead": False, "meminit": False}
     with ExitStack() as stack:
         transactions = []
-        for name, _ in sides(plan):
+        for name, _ in plan.sides:
             environment = stack.enter_context(closing(lmdb.open(str(folder / f"{name}.lmdb"), **options)))
             _check_complete(folder / f"{name}.lmdb" / "data.mdb", environment)
             transactions.append(environment.begin())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from srfast.degradation.settings import LARGEST_SEED, degradation
 from srfast.errors import InputError
-from srfast.exporting.formats import FORMATS, GROUP, SUBSETS, TARGETS
+from srfast.exporting.formats import FORMATS, GROUP, find
 from srfast.runtime import plugins
 from srfast.runtime.progress import Progress
 from srfast.settings import (
@@ -25,6 +26,7 @@ from srfast.settings import (
     whole,
 )
 
+TARGETS = tuple(name for name, known in FORMATS.items() if known.help)
 ENCODINGS = ("png", "webp")
 _YES = fitting(lambda value: value in (True, False, "yes", "no"), lambda value: value in (True, "yes"))
 
@@ -105,27 +107,36 @@ class ExportSettings(Settings):
         SWITCH,
     )
 
+    @property
+    def layout(self) -> str:
+        """The name of the format, or of its variant that holds the images."""
+        return find(self.to).embedded if self.embed else self.to
+
+    @property
+    def sources(self) -> list[Path]:
+        """The existing HR and LR patches, if there are any."""
+        return [Path(path) for path in (self.existing, self.existing_lr if self.lr else None) if path]
+
     def validate(self) -> None:
         super().validate()
-        if self.degradation is not None and (not self.lr or self.to == "list" or self.existing is not None):
-            other = "`lr` no" if not self.lr else "`to` list" if self.to == "list" else "`existing`"
-            raise InputError(f"degradation: expected LR patches that are made, got {other}")
-        if self.degradation is not None and self.lr_root is not None:
-            raise InputError("degradation: expected LR patches that are made, got `lr_root`")
-        for name, plain in (("depth", 8), ("channels", 3)):
-            if (value := getattr(self, name)) != plain:
-                other = "`format` webp" if self.format == "webp" else "`to` list" if self.to == "list" else "`existing`"
-                if self.format == "webp" or self.to == "list" or self.existing is not None:
-                    raise InputError(f"{name}: expected {plain} with {other}, got {value}")
-        if self.depth == 16 and self.degradation is not None:
-            raise InputError("depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16")
-        if self.embed and self.to != "hf":
-            raise InputError(f"embed: needs `to` hf, got {self.to!r}")
-        if self.existing is None:
-            return
-        if self.to not in SUBSETS:
-            raise InputError(f"existing: needs `to` to be one of {', '.join(SUBSETS)}, got {self.to!r}")
-        if self.lr and self.existing_lr is None:
+        how = find(self.to)
+        other = f"`to` {self.to}" if not how.pixels else "`existing`" if self.existing is not None else ""
+        if self.degradation is not None:
+            if makes := "`lr` no" if not self.lr else other or ("`lr_root`" if self.lr_root is not None else ""):
+                raise InputError(f"degradation: expected LR patches that are made, got {makes}")
+            if self.depth == 16:
+                raise InputError("depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16")
+        other = "`format` webp" if self.format == "webp" else other
+        for name, value, plain in (("depth", self.depth, 8), ("channels", self.channels, 3)):
+            if value != plain and other:
+                raise InputError(f"{name}: expected {plain} with {other}, got {value}")
+        if self.embed and not how.embedded:
+            known = [name for name in TARGETS if FORMATS[name].embedded]
+            raise InputError(f"embed: needs `to` {' or '.join(known)}, got {self.to!r}")
+        if self.existing is not None and how.existing is None:
+            known = [name for name in TARGETS if FORMATS[name].existing]
+            raise InputError(f"existing: needs `to` to be one of {', '.join(known)}, got {self.to!r}")
+        if self.existing is not None and self.lr and self.existing_lr is None:
             raise InputError("existing_lr: expected the place of the LR patches, or `lr` no, got none")
 
 

@@ -12,41 +12,28 @@ from pathlib import Path
 
 from srfast.exporting.arrangement import Arrangement
 from srfast.exporting.formats import Format
-from srfast.exporting.writer import sides
 
 BATCH = 16
 """Batch size in the snippets: a start, not a recommendation."""
 
 
-def snippets(
-    how: Format, folder: Path, plan: Arrangement, existing: list[Path] | None = None, *, tars: Path
-) -> dict[str, str]:
-    """File name -> text, for every trainer that reads the format at ``folder``.
-
-    ``existing`` names the folders of a list, and ``tars`` the folder of the shards.
-    """
-    size = int(plan.patches.size.min())
+def snippets(how: Format, folder: Path, plan: Arrangement, existing: list[Path], tars: Path) -> dict[str, str]:
+    """File name -> text, for every trainer that reads the format at ``folder``; a list is read from the ``existing``
+    folders that hold its patches. The shards lie in ``tars`` now."""
     shards = sorted(p.stem for p in tars.glob("*.tar"))
     spread = f"{shards[0]}..{shards[-1]}" if shards else ""
-    roots = existing or [folder / name for name, _ in sides(plan)]
+    roots = [folder / name for name, _ in plan.sides] if how.pixels else existing
+    if not roots:
+        return {}
+    size = int(plan.patches.size.min())
     values = {
         "about": f"srfast core-set, {len(plan)} patches, x{plan.scale}",
-        "hr": quoted(roots[0]),
-        "lr": quoted(roots[-1]),
-        "meta": quoted(folder / "meta_info.txt"),
-        "hr_lmdb": quoted(folder / "HR.lmdb"),
-        "lr_lmdb": quoted(folder / f"{plan.lr_folder}.lmdb"),
-        "folder": quoted(folder),
-        "tars": quoted(f"{folder}/{{{spread}}}.tar"),
-        "suffix": plan.suffix,
-        "scale": str(plan.scale),
-        "size": str(size),
-        "low": str(size // plan.scale),
-        "batch": str(BATCH),
-    }
+        "hr": quoted(roots[0]), "lr": quoted(roots[-1]), "meta": quoted(folder / "meta_info.txt"),
+        "hr_lmdb": quoted(folder / "HR.lmdb"), "lr_lmdb": quoted(folder / f"{plan.lr_folder}.lmdb"),
+        "folder": quoted(folder), "tars": quoted(f"{folder}/{{{spread}}}.tar"), "suffix": plan.suffix,
+        "scale": str(plan.scale), "size": str(size), "low": str(size // plan.scale), "batch": str(BATCH),
+    }  # fmt: skip
     texts = how.snippets if plan.lr else how.hr_snippets
-    if existing:
-        texts = {"basicsr.yml": "BASICSR_LIST"} if plan.lr else {}
     unread = "kair.json" if plan.suffix == "webp" else ""  # KAIR looks for jpg, png, ppm, bmp and tif
     return {name: filled(globals().get(text, text), values) for name, text in texts.items() if name != unread}
 

@@ -18,8 +18,8 @@ from PIL import Image
 import srfast
 from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
-from srfast.exporting import stream
-from srfast.exporting.formats import TARGETS
+from srfast.exporting import encode
+from srfast.exporting.settings import TARGETS
 
 
 def rewritten(coreset: Path, path: Path, **meta: Any) -> Path:
@@ -59,14 +59,14 @@ def test_an_image_that_changes_meanwhile(
     moved = tmp_path / "moved"
     shutil.copytree(dataset, moved)
     table = rewritten(coreset, tmp_path / "moved.parquet", root=str(moved))
-    real = stream.read_pair
+    real = encode.read_pair
 
     def replaced(source: Any, scale: int) -> Any:
         if source.path.name == "whole.png":
             os.utime(source.path, ns=(1, 1))  # this core-set knows no hashes
         return real(source, scale)
 
-    monkeypatch.setattr(stream, "read_pair", replaced)
+    monkeypatch.setattr(encode, "read_pair", replaced)
     with pytest.raises(InputError, match=r"whole\.png: has changed"):
         srfast.export(table, tmp_path / "out", to="lmdb")
     assert not (tmp_path / "out").exists()

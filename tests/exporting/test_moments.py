@@ -11,7 +11,7 @@ import pytest
 
 import srfast
 from srfast.errors import InputError, RunError
-from srfast.exporting.workplace import workplace
+from srfast.exporting.job import workplace
 
 SETTINGS = {"to": "folder"}
 
@@ -138,10 +138,9 @@ def test_what_went_missing_of_an_unfinished_export_is_written_again(
     to: Any, embed: bool, victim: str, how: str, coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows were noted as finished, and then their file was removed, or a power cut left it empty."""
-    from srfast.exporting import huggingface, lmdb, webdataset
+    from srfast.exporting import arrangement, lmdb
 
-    for module in (huggingface, webdataset):
-        monkeypatch.setattr(module, "shard_rows", lambda plan: 4)
+    monkeypatch.setattr(arrangement, "SHARD_BYTES", 4 * 3 * (48**2 + 24**2))
     monkeypatch.setattr(lmdb, "_COMMIT_BYTES", 1)
 
     def stop(_done: int, _images: int, patches: int) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 
 import srfast
 from srfast.errors import InputError, RunError
-from srfast.exporting import stream, writer
+from srfast.exporting import arrangement, encode
 
 LAYOUTS = ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset"]
 
@@ -34,7 +34,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "SHARD_BYTES", 5 * 3 * (48**2 + 24**2))
+    monkeypatch.setattr(arrangement, "SHARD_BYTES", 5 * 3 * (48**2 + 24**2))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -91,9 +91,9 @@ def test_resumed_images_are_not_decoded_again(
     coreset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export: Callable[..., Any]
 ) -> None:
     read: list[str] = []
-    real = stream.read_pair
+    real = encode.read_pair
     monkeypatch.setattr(
-        stream, "read_pair", lambda source, scale: (read.append(source.path.name), real(source, scale))[1]
+        encode, "read_pair", lambda source, scale: (read.append(source.path.name), real(source, scale))[1]
     )
 
     def stop(done: int, total: int, patches: int) -> None:
@@ -140,11 +140,11 @@ def test_resume_with_other_settings(coreset: Path, tmp_path: Path) -> None:
 )
 def test_killed(coreset: Path, tmp_path: Path, number: signal.Signals, to: str) -> None:
     script = (
-        "import sys, time, srfast.exporting.stream as stream\n"
-        "real = stream.read_pair\n"
+        "import sys, time, srfast.exporting.encode as encode\n"
+        "real = encode.read_pair\n"
         "def slow(*args):\n"
         "    time.sleep(0.15); return real(*args)\n"
-        "stream.read_pair = slow\n"
+        "encode.read_pair = slow\n"
         "from srfast.__main__ import run; run()\n"
     )
     out = tmp_path / "out"
