@@ -13,7 +13,6 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,14 +22,12 @@ from torch import Tensor
 from srfast.data.shrink import WHOLE, read_shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.errors import RunError
-from srfast.ops.reference import srcnn
+from srfast.ops.functional import imresize, upsample
+from srfast.ops.reference import luma, srcnn
 from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages, check_inside
 from srfast.scoring.settings import Boundary, Scale
 from srfast.scoring.table import ScoreTable
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 DAMPINGS = tuple(10.0 ** (e / 2) for e in range(-8, 3))
 """Values of the damping to choose from, in units of the matrix's mean diagonal."""
@@ -212,19 +209,11 @@ class TableSettings:
 
 
 def plane_of(rgb: np.ndarray) -> Tensor:
-    import torch
-
-    from srfast.ops.reference import luma
-
     return luma(torch.from_numpy(rgb))
 
 
 def enlarged(y: Tensor, how: TableSettings) -> Tensor:
     """d(y) up-sampled again, in [0, 1], of whole images [N, H, W] uint8 whose sides are multiples of the scale."""
-    import torch
-
-    from srfast.ops.functional import imresize, upsample
-
     lr = torch.stack([imresize(plane, 1 / how.scale, boundary=how.boundary) for plane in y])
     return upsample(lr[:, None].float(), how.scale, boundary=how.boundary)[:, 0] / 255
 
@@ -242,8 +231,6 @@ class Crops:
         seed: int,
         threads: int,
     ) -> None:
-        from srfast.coreset.curvature import context
-
         self.how, self.reach, self.threads, self.pool = how, context(weights), threads, pool
         draw = np.random.default_rng(seed)
         self.names, of_image = coded(table.table.column("image"))
@@ -267,8 +254,6 @@ class Crops:
 
     def sample(self) -> tuple[Tensor, Tensor]:
         """A few crops, and their Y [n, side, side] in [0, 255]."""
-        import torch
-
         wanted = np.linspace(0, len(self.code) - 1, min(_SAMPLE, len(self.code))).astype(int)
         up, y = zip(*self._read(np.unique(wanted)), strict=True)
         return torch.cat(up), torch.cat(y)
@@ -281,9 +266,6 @@ class Crops:
                 yield pair
 
     def _of_image(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        import torch
-        import torch.nn.functional as F
-
         image, size_of_image = divmod(int(self.code[rows[0]]), len(self.sizes))
         path = self.pool.check(self.names[image])
         y = plane_of(read_shrunk(path, float(self.sizes[size_of_image])))

@@ -10,27 +10,35 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
+from torch import Tensor
 
-from srfast.coreset.curvature import Crops, TableSettings, enlarged, plane_of
+from srfast.coreset.curvature import (
+    Crops,
+    TableSettings,
+    context,
+    direction,
+    enlarged,
+    flattened,
+    plane_of,
+    probe_rows,
+    squared_error,
+    unflattened,
+)
+from srfast.coreset.joining import located
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
-from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
-from srfast.runtime.optional import needing
 from srfast.runtime.threads import cores
 from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
-from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_new, one_table
 from srfast.settings import whole
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 COLUMN = "influence"
 PROBES = 4096
@@ -97,10 +105,6 @@ def influence(
     whole(10, 8000).check("probes", probes)
     if damping is not None and not (isinstance(damping, (int, float)) and 0 < damping < math.inf):
         raise InputError(f"damping: expected a number above 0, got {damping!r}")
-    with needing("influence"):
-        import torch
-    from srfast.coreset.curvature import direction, flattened, probe_rows, unflattened
-
     how = TableSettings.of(table)
     network = load_network(scorer, how.scale)
     weights = network.weights
@@ -145,10 +149,6 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: TableSettin
 
     Dense mode: of every pixel of the images. Patch mode: of the patches on the table's grid, each degraded by itself.
     """
-    import torch
-
-    from srfast.coreset.curvature import context, flattened, squared_error
-
     free = {k: w.clone().requires_grad_() for k, w in weights.items()}
     reach, pixels = context(weights), 0
 
@@ -184,10 +184,6 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: TableSettin
 
 def _step(up: Tensor, y: Tensor, weights: Mapping[str, Tensor], along: Mapping[str, Tensor]) -> float:
     """The length e of the step that moves the losses of the crops by MOVED of themselves, in the median."""
-    import torch
-
-    from srfast.coreset.curvature import context, flattened, squared_error
-
     reach = context(weights)
     up = up.double()
     padded = torch.nn.functional.pad(y[:, None].double(), (reach,) * 4, mode="replicate")[:, 0]
@@ -223,24 +219,8 @@ def _column(
         mode="dense" if how.dense else "patch", scorer=network, boundary=how.boundary, shrink=how.shrink,
         threads=threads, progress=progress,
     )  # fmt: skip
-    scored_keys = _keys(scored, Path(scored.meta["root"]), images.root)
-    wanted = _keys(table, images.root, images.root)
-    if len(scored_keys) == len(wanted) and (scored_keys == wanted).all():
-        return scored.column("loss").astype(np.float64)
-    order = np.argsort(scored_keys)
-    at = np.searchsorted(scored_keys, wanted, sorter=order)
-    rows = order[np.minimum(at, len(order) - 1)]
-    if (scored_keys[rows] != wanted).any():
+    root = Path(scored.meta["root"])
+    rows = located(scored, table, lambda name: os.path.relpath(root / name, images.root))
+    if (rows < 0).any():
         raise InputError("scores: its patches do not lie on the grid of its metadata; the images have changed")
     return scored.column("loss").astype(np.float64)[rows]
-
-
-def _keys(table: ScoreTable, root: Path, folder: Path) -> np.ndarray:
-    """(image, size, y, x) of each row as a structured array [N]."""
-    images, code = coded(table.table.column("image"))
-    names = [os.path.relpath(root / name, folder) for name in images]
-    order = {name: i for i, name in enumerate(sorted(names))}
-    key = np.empty(len(table), [(name, np.int32) for name in ("image", "size", "y", "x")])
-    key["image"], key["x"], key["y"] = np.array([order[n] for n in names])[code], table.column("x"), table.column("y")
-    key["size"] = sizes_of(table.table, table.meta)[1]
-    return key

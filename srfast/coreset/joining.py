@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from srfast.data.files import check_input
 from srfast.data.parquet import check_names, opened, reason
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
-from srfast.scoring.rows import PLAIN, arrow_of, coded, is_frame
+from srfast.scoring.rows import PLAIN, Rows, arrow_of, coded, is_frame
 from srfast.scoring.table import ScoreTable, check_scored, one_table
 
 if TYPE_CHECKING:
@@ -123,6 +124,36 @@ def join_columns(
     for column in added:
         table = table.append_column(column, picked.column(column))
     return Joined(ScoreTable(table, scores.meta), added, int((index >= 0).sum()), by)
+
+
+def located(table: Rows, other: Rows, named: Callable[[str], str] = str) -> np.ndarray:
+    """The row of a table at which each row of another lies, by image, size of the image, x and y [len(other)], or -1;
+    images of the table are known to the other as ``named`` has them."""
+    names, code = table.coded()
+    number = {named(name): i for i, name in enumerate(names)}
+    theirs, own = other.coded()
+    image = np.array([number.get(name, -1) for name in theirs], np.int32)[own]
+    ours = code, table.sizes()[1], table.column("y"), table.column("x")
+    wanted = image, other.sizes()[1], other.column("y"), other.column("x")
+    counts = [int(part.max(initial=0)) + 1 for part in ours]
+    if math.prod(counts) >= 2**63:
+        raise InputError(
+            f"score table: patch positions up to ({counts[3] - 1}, {counts[2] - 1}) are larger than any image"
+        )
+
+    def keys(parts: Sequence[np.ndarray]) -> np.ndarray:
+        key = np.zeros(len(parts[0]), np.int64)
+        for count, part in zip(counts, parts, strict=True):
+            key *= count
+            key += part
+        return key
+
+    inside = np.logical_and.reduce([(p >= 0) & (p < n) for p, n in zip(wanted, counts, strict=True)])
+    key, goal = keys(ours), np.where(inside, keys(wanted), -1)
+    by_key = None if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
+    at = np.minimum(np.searchsorted(key, goal, sorter=by_key), len(key) - 1)
+    at = at if by_key is None else by_key[at]
+    return np.where(key[at] == goal, at, -1)
 
 
 def keys_of(table: pa.Table) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from srfast.coreset.joining import located
 from srfast.coreset.selection import CoreSet, select
 from srfast.errors import InputError
 from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup, count, percent
@@ -22,7 +23,6 @@ from srfast.scoring.table import SCHEMA, ScoreTable
 
 _SHOWN = 32
 """Largest number of patches in a gallery."""
-_PLACE = ("image", "x", "y", "size")
 
 
 def comparison(a: Rows, b: Rows, names: Sequence[str], root: Path | None = None) -> Content:
@@ -37,9 +37,7 @@ def comparison(a: Rows, b: Rows, names: Sequence[str], root: Path | None = None)
                 f"{names[1]}: {setting} differs: {names[0]} has {a.meta.get(setting)!r}, "
                 f"this table has {b.meta.get(setting)!r}"
             )
-    both_places = [list(zip(*(t.table[c].to_pylist() for c in _PLACE), strict=True)) for t in (a, b)]
-    row_of = {place: i for i, place in enumerate(both_places[0])}
-    matched = np.array([row_of.get(place, -1) for place in both_places[1]], dtype=np.int64)
+    matched = located(a, b)
     if isinstance(a, CoreSet):
         return _of_selections(a, b, matched, names, root)
     if len(a) != len(b) or (matched < 0).any():

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from srfast.coreset.condition import check_selection, not_repeated, passing
+from srfast.coreset.joining import located
 from srfast.coreset.limits import one_size
 from srfast.coreset.methods.sorting import FAINT
 from srfast.coreset.rejects import rejected
@@ -185,7 +186,11 @@ def read_scores(
         selection, decision = own["selection"] or {}, own.get("decision")
         if not isinstance(coreset, Stored):
             check_columns("core-set", coreset.table, SCHEMA)
-        status = _status(coreset, images, code, (at, y, x), len(sizes))
+        places = located(table, coreset)
+        if strangers := int(np.count_nonzero(places < 0)):
+            raise InputError(f"core-set: {strangers} of its {len(coreset)} patches are not in the score table")
+        status = np.full(len(table), LEFT_OUT, np.uint8)
+        status[places] = KEPT
         if dropped := int(selection.get("dropped_hardest") or 0):
             rows = _passing(table, selection)
             hardest = rows[hardest_first(loss[rows])[:dropped]]
@@ -253,40 +258,6 @@ def _checked(table: Rows, name: str) -> np.ndarray:
     if len(bad):
         raise InputError(f"score table: row {bad[0]}: expected a finite {name} >= 0, got {values[bad[0]]}")
     return values
-
-
-def _status(
-    coreset: Rows, images: list[str], code: np.ndarray, places: tuple[np.ndarray, np.ndarray, np.ndarray], deep: int
-) -> np.ndarray:
-    """KEPT or LEFT_OUT for each patch [N], uint8, of a table whose ``places`` are the numbers of the images' sizes, of
-    which there are ``deep``, y and x."""
-    tall, wide = (int(part.max()) + 1 for part in places[1:])
-    if wide * tall * deep * len(images) >= 2**63:
-        raise InputError(f"score table: patch positions up to ({wide - 1}, {tall - 1}) are larger than any image")
-
-    def keys(code: np.ndarray, *places: np.ndarray) -> np.ndarray:
-        found = code.astype(np.int64)
-        for many, part in zip((deep, tall, wide), places, strict=True):
-            found *= many
-            found += part
-        return found
-
-    key = keys(code, *places)
-    by_key = None if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
-    number = {name: i for i, name in enumerate(images)}
-    names, own = coreset.coded()
-    code = np.array([number.get(name, -1) for name in names], np.int32)[own]
-    x, y = coreset.column("x"), coreset.column("y")
-    inside = (code >= 0) & (x >= 0) & (x < wide) & (y >= 0) & (y < tall)
-    wanted = keys(code, coreset.sizes()[1], y, x)[inside]
-    at = np.minimum(np.searchsorted(key, wanted, sorter=by_key), len(key) - 1)
-    at = at if by_key is None else by_key[at]
-    strangers = len(coreset) - int(np.count_nonzero(key[at] == wanted))
-    if strangers:
-        raise InputError(f"core-set: {strangers} of its {len(coreset)} patches are not in the score table")
-    status = np.full(len(key), LEFT_OUT, np.uint8)
-    status[at] = KEPT
-    return status
 
 
 def _passing(table: Rows, selection: dict[str, Any]) -> np.ndarray:

@@ -74,7 +74,7 @@ def test_column_is_the_derivative_along_the_direction(
         seen["v"] = step.vector.double()
         return step
 
-    monkeypatch.setattr(curvature, "direction", along)
+    monkeypatch.setattr(influence, "direction", along)
     column = srfast.influence(scored, images[1], probes=20, threads=2).column("influence")
 
     v = curvature.unflattened(seen["v"], weights)

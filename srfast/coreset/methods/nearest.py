@@ -17,6 +17,7 @@ from srfast.data.images import find_images, read_rgb
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.ops.blockiness import summed_area
+from srfast.runtime.optional import needing
 from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages
@@ -62,8 +63,8 @@ def similar(table: ScoreTable, settings: SelectArguments) -> ScoreTable:
 
 def influential(table: ScoreTable, settings: SelectArguments) -> ScoreTable:
     """The table with the column influence for ``settings.target``."""
-    from srfast.coreset.influence import influence
-
+    with needing("influence"):
+        from srfast.coreset.influence import influence
     assert settings.target is not None
     return influence(table, settings.target, root=settings.root, seed=settings.seed)
 
