@@ -18,7 +18,7 @@ _PILLOWS = {"444": 0, "422": 1, "420": 2}
 
 
 def carry_out(
-    image: np.ndarray, steps: Sequence[Step], key: np.ndarray, *, threads: int = 1, isa: int | None = None
+    image: np.ndarray, steps: Sequence[Step], key: np.ndarray, *, threads: int = 1, isa: str | None = None
 ) -> np.ndarray:
     """The LR image uint8 [h, w, 3] of an HR image uint8 [H, W, 3], cropped to a multiple of the scale, by the steps
     that ``Degradation.draw`` drew by ``key``, from which the noise comes too. The result depends neither on threads nor

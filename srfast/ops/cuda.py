@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srfast.errors import InputError
 from srfast.ops import native, reference
-from srfast.ops.checks import check_boundary
+from srfast.ops.checks import check_boundary, check_patches
 from srfast.ops.cpu import LIBRARY
 from srfast.settings import SCALE
 
@@ -104,13 +104,6 @@ def _check(
         raise TypeError(f"dtype: expected float32, float16 or bfloat16, got {dtype}")
 
 
-def _check_patches(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype) -> None:
-    if patches.ndim != 4:
-        raise InputError(f"patches: expected [N, H, W, 3 or 1], got {patches.ndim} axes")
-    _, height, width, channels = patches.shape
-    _check(patches, height, width, channels, scale, boundary, dtype)
-
-
 def _check_windows(pixels: Tensor, offsets: Tensor, row_strides: Tensor, *size_and_settings: Any) -> None:
     _check(pixels, *size_and_settings)
     if not pixels.is_contiguous():
@@ -125,7 +118,8 @@ def _check_windows(pixels: Tensor, offsets: Tensor, row_strides: Tensor, *size_a
 def _degrade_plain(
     patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True
 ) -> Any:
-    _check_patches(patches, scale, boundary, dtype)
+    check_patches(patches, SCALE.check("scale", scale))
+    _check(patches, *patches.shape[1:], scale, boundary, dtype)
     patches = patches.contiguous()
     y = reference.luma(patches).clone()  # of one channel it would be a view
     small = reference.resample_uint8(y, 1 / scale, boundary)
@@ -155,8 +149,9 @@ def _degrade_cuda(
 ) -> Any:
     if not _runs(patches.device):
         return _degrade_plain(patches, scale, boundary, dtype, up, sums)
-    _check_patches(patches, scale, boundary, dtype)
+    check_patches(patches, SCALE.check("scale", scale))
     n, h, w, c = patches.shape
+    _check(patches, h, w, c, scale, boundary, dtype)
     return _degrade(patches.contiguous(), None, None, n, h, w, c, scale, boundary, dtype, up, sums)
 
 

@@ -196,22 +196,8 @@ def defects(image: Array, xs: Array, ys: Array, size: int, weights: Array) -> Ar
     return np.array(rows, np.float64).reshape(-1, 8)
 
 
-FREQUENCIES = (
-    (0, 1),
-    (1, 0),
-    (2, 0),
-    (1, 1),
-    (0, 2),
-    (0, 3),
-    (1, 2),
-    (2, 1),
-    (3, 0),
-    (4, 0),
-    (3, 1),
-    (2, 2),
-    (1, 3),
-    (0, 4),
-)
+FREQUENCIES = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0), (4, 0), (3, 1), (2, 2), (1, 3),
+               (0, 4))  # fmt: skip
 """Row and column of the first 14 coefficients after the mean, in JPEG's zigzag."""
 STANDARD = (11, 12, 14, 12, 10, 16, 14, 13, 14, 18, 17, 16, 19, 24)
 """The steps of these coefficients in Annex K of the standard."""

@@ -3,14 +3,14 @@
 
 Results are the same to the bit at any number of threads, with any instruction set and on any processor: each value is
 made of the same operations of IEEE 754 in the same order, and no function of a C library is called. ``isa`` is for
-tests: an index of ``srfast.ops.native.ISAS``; None takes the fastest. ``srfast.ops.degrade_reference`` has the same in
+tests: one of ``srfast.ops.native.ISAS``; None takes the fastest. ``srfast.ops.degrade_reference`` has the same in
 float64.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +27,11 @@ _SMALL = {1: [1.0], 3: [0.25, 0.5], 5: [0.0625, 0.25, 0.375], 7: [0.03125, 0.109
 """The halves of OpenCV's Gaussians of up to 9 taps whose standard deviation is not given."""
 
 
-@lru_cache(maxsize=1)
-def _fastest() -> int:
-    return isa_index()
-
-
-def _isa(isa: int | None) -> int:
-    return _fastest() if isa is None else isa
+def _made(entry: str, planes: np.ndarray, shape: tuple[int, ...], *arguments: Any) -> np.ndarray:
+    """Planes float32 of this shape that an entry of the compiled module makes of others."""
+    out = np.empty(shape, np.float32)
+    getattr(compiled(), entry)(planes_at(planes), *arguments, out.ctypes.data)
+    return out
 
 
 def planes_of(image: np.ndarray) -> np.ndarray:
@@ -103,34 +101,27 @@ def gaussian_row(taps: int, sigma: float) -> np.ndarray:
 
 
 @untraced
-def blur(planes: np.ndarray, weights: np.ndarray, *, threads: int = 1, isa: int | None = None) -> np.ndarray:
+def blur(planes: np.ndarray, weights: np.ndarray, *, threads: int = 1, isa: str | None = None) -> np.ndarray:
     """Planes correlated with a kernel [kh, kw] of odd sides; beyond the border they are mirrored at the edge pixels."""
     planes, weights = _checked(planes), _taps("weights", weights, 2)
-    out = np.empty_like(planes)
-    compiled().degrade_filter(
-        planes_at(planes), weights.ctypes.data, *weights.shape, _isa(isa), _threads(threads), out.ctypes.data
-    )
-    return out
+    taps = (weights.ctypes.data, *weights.shape)
+    return _made("degrade_filter", planes, planes.shape, *taps, isa_index(isa), _threads(threads))
 
 
 @untraced
 def blur_separable(
-    planes: np.ndarray, column: np.ndarray, row: np.ndarray, *, threads: int = 1, isa: int | None = None
+    planes: np.ndarray, column: np.ndarray, row: np.ndarray, *, threads: int = 1, isa: str | None = None
 ) -> np.ndarray:
     """``blur`` with the kernel column[i] row[j], first along columns."""
     planes, column, row = _checked(planes), _taps("column", column, 1), _taps("row", row, 1)
-    out = np.empty_like(planes)
-    compiled().degrade_separable(
-        planes_at(planes), column.ctypes.data, len(column), row.ctypes.data, len(row), _isa(isa), _threads(threads),
-        out.ctypes.data,
-    )  # fmt: skip
-    return out
+    taps = (column.ctypes.data, len(column), row.ctypes.data, len(row))
+    return _made("degrade_separable", planes, planes.shape, *taps, isa_index(isa), _threads(threads))
 
 
 @untraced
 def resize(
     planes: np.ndarray, height: int, width: int, filter: str, *, antialias: bool = False,
-    step: tuple[float, float] | None = None, threads: int = 1, isa: int | None = None,
+    step: tuple[float, float] | None = None, threads: int = 1, isa: str | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Planes [C, height, width], as ``torch.nn.functional.interpolate`` resizes them, first along columns.
 
@@ -149,12 +140,8 @@ def resize(
         soft = planes if height >= h and width >= w else blur_separable(planes, *rows, threads=threads, isa=isa)
         out = resize(soft, height, width, "bicubic", step=(down, across), threads=threads, isa=isa)
         return np.clip(out, 0, 255, out=out)
-    out = np.empty((c, height, width), np.float32)
-    compiled().degrade_resize(
-        planes_at(planes), FILTERS[filter], antialias, down, across, height, width, _isa(isa), _threads(threads),
-        out.ctypes.data,
-    )  # fmt: skip
-    return out
+    how = (FILTERS[filter], antialias, down, across, height, width, isa_index(isa), _threads(threads))
+    return _made("degrade_resize", planes, (c, height, width), *how)
 
 
 def _lanczos(ratio: float) -> np.ndarray:
@@ -167,7 +154,7 @@ def _lanczos(ratio: float) -> np.ndarray:
 @untraced
 def add_noise(
     planes: np.ndarray, kind: str, strength: float, key: np.ndarray, slot: int, *, gray: bool = False,
-    threads: int = 1, isa: int | None = None,
+    threads: int = 1, isa: str | None = None,
 ) -> None:  # fmt: skip
     """Adds noise to planes float32 [C, H, W], contiguous, in place, and clamps to 0..255; one random word a value.
 
@@ -180,7 +167,7 @@ def add_noise(
         raise TypeError(f"planes: expected contiguous float32 [C, H, W], got {planes.dtype} {list(planes.shape)}")
     key, slot = _key(key), _side("slot", slot, 0)
     compiled().degrade_noise(
-        planes_at(planes), kind == "poisson", float(strength), gray, key.ctypes.data, slot, _isa(isa),
+        planes_at(planes), kind == "poisson", float(strength), gray, key.ctypes.data, slot, isa_index(isa),
         _threads(threads), planes.ctypes.data,
     )  # fmt: skip
 
@@ -188,7 +175,7 @@ def add_noise(
 @untraced
 def unsharp(
     planes: np.ndarray, taps: int, sigma: float = 0.0, amount: float = 0.5, threshold: float = 10.0, *,
-    threads: int = 1, isa: int | None = None,
+    threads: int = 1, isa: str | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Sharpens by an unsharp mask where a blurred mask of strong differences says so (Real-ESRGAN's USM).
 
@@ -197,21 +184,15 @@ def unsharp(
     """
     planes = _checked(planes)
     row = np.ascontiguousarray(gaussian_row(taps, sigma), np.float32)
-    out = np.empty_like(planes)
-    compiled().degrade_unsharp(
-        planes_at(planes), row.ctypes.data, taps, float(amount), float(threshold), _isa(isa), _threads(threads),
-        out.ctypes.data,
-    )  # fmt: skip
-    return out
+    how = (row.ctypes.data, taps, float(amount), float(threshold), isa_index(isa), _threads(threads))
+    return _made("degrade_unsharp", planes, planes.shape, *how)
 
 
 @untraced
 def thick_lines(planes: np.ndarray, *, threads: int = 1) -> np.ndarray:
     """Three quarters of a pixel and a quarter of the darkest of the 3 x 3 around (traiNNer-redux)."""
     planes = _checked(planes)
-    out = np.empty_like(planes)
-    compiled().degrade_thick_lines(planes_at(planes), _threads(threads), out.ctypes.data)
-    return out
+    return _made("degrade_thick_lines", planes, planes.shape, _threads(threads))
 
 
 @untraced

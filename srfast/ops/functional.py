@@ -74,7 +74,7 @@ def downsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Te
         TypeError: ``x`` is not a float32 tensor.
         RunError: a gradient is requested, in the backward pass; ``srfast.reference.resample`` has one.
     """
-    return _planes(x).downsample(x, _checked(scale, boundary), boundary)
+    return _resampled(x, "downsample", scale, boundary)
 
 
 def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tensor:
@@ -93,7 +93,7 @@ def upsample(x: Tensor, scale: int, *, boundary: Boundary = "symmetric") -> Tens
         TypeError: ``x`` is not a float32 tensor.
         RunError: a gradient is requested, in the backward pass; ``srfast.reference.resample`` has one.
     """
-    return _planes(x).upsample(x, _checked(scale, boundary), boundary)
+    return _resampled(x, "upsample", scale, boundary)
 
 
 def per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
@@ -134,15 +134,10 @@ def _kind(value: Any) -> str:
     return type(value).__name__
 
 
-def _planes(x: Tensor) -> Any:
-    """Checks a float32 tensor [N, C, H, W] and returns the ops."""
+def _resampled(x: Tensor, op: str, scale: int, boundary: str) -> Any:
     if not is_tensor(x):
         raise TypeError(f"x: expected a float32 tensor, got {_kind(x)}")
     ops = _ops()
     ops.check_planes(x)
-    return ops.registered
-
-
-def _checked(scale: int, boundary: str) -> int:
     check_boundary(boundary)
-    return check_scale(scale)
+    return getattr(ops.registered, op)(x, check_scale(scale), boundary)

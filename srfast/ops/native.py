@@ -63,6 +63,7 @@ def integer_kernels(isa: str | None = None) -> str:
     return str(compiled().integer_kernels(isa_index(isa)))
 
 
+@lru_cache(maxsize=8)
 def isa_index(isa: str | None = None) -> int:
     """Index of an instruction set of the engine: the named one, or the fastest that this machine supports."""
     usable = isas()

@@ -66,7 +66,10 @@ class Cluster:
                     f"{' and a GPU' if device == 'cuda' else ''}; the cluster has {resources.get('CPU', 0):g} cores "
                     f"and {gpus} GPUs"
                 )
-            self.settings = replace(settings, device=device, **_absolute(settings))
+            scorer = settings.scorer
+            if isinstance(scorer, (str, os.PathLike)) and scorer not in ("srcnn", "bicubic"):
+                scorer = os.path.abspath(scorer)  # for machines with another working directory
+            self.settings = replace(settings, device=device, scorer=scorer)
             # What this machine chooses, or, without a GPU here, the first worker, holds for all: a machine that cannot
             # says why.
             here = _engine(self.settings, self._threads) if device == "cpu" or sees_cuda() else None
@@ -144,16 +147,6 @@ def _start(address: str | None) -> None:
         raise RunError(f"engine: ray: {' '.join(str(error).split())[:200]}") from None
 
 
-def _absolute(settings: ScoreSettings) -> dict[str, Any]:
-    """Makes paths absolute, for machines with another working directory."""
-    changed: dict[str, Any] = {}
-    if isinstance(settings.scorer, (str, os.PathLike)) and settings.scorer not in ("srcnn", "bicubic"):
-        changed["scorer"] = os.path.abspath(settings.scorer)
-    if settings.lr_images is not None:
-        changed["lr_images"] = os.path.abspath(settings.lr_images)
-    return changed
-
-
 @dataclass(frozen=True)
 class EngineRecord:
     """The engine that scores, and its machine; apart from the machine, it must be the same everywhere."""
@@ -180,23 +173,17 @@ def check_same(wanted: EngineRecord, other: EngineRecord) -> None:
 
 def _engine(settings: ScoreSettings, threads: int) -> EngineRecord:
     """The backend, precision and weights that score on this machine; it runs on a worker, and here."""
-    return _made(*_opened(settings, threads))
+    return _opened(settings, threads)[1]
 
 
-def _opened(settings: ScoreSettings, threads: int) -> tuple[Network, Job]:
+def _opened(settings: ScoreSettings, threads: int) -> tuple[Job, EngineRecord]:
     """``open_job``, whose errors name the machine."""
+    machine = f"{platform.node()} ({Path(__file__).parents[1]})"
     try:
-        return open_job(settings, threads)
+        network, job = open_job(settings, threads)
     except RunError as error:
-        raise RunError(f"engine: ray: on {_machine()}: {error}") from None
-
-
-def _machine() -> str:
-    return f"{platform.node()} ({Path(__file__).parents[1]})"
-
-
-def _made(network: Network, job: Job) -> EngineRecord:
-    return EngineRecord(job.engine.name, job.engine.precision, network.sha256, VERSION, _machine())
+        raise RunError(f"engine: ray: on {machine}: {error}") from None
+    return job, EngineRecord(job.engine.name, job.engine.precision, network.sha256, VERSION, machine)
 
 
 def _blocks(files: list[ImageFile]) -> Iterator[list[ImageFile]]:
@@ -216,8 +203,8 @@ class _Actor:
     """The actor, with one engine; it scores one image after another."""
 
     def __init__(self, settings: ScoreSettings, threads: int, root: str, wanted: EngineRecord) -> None:
-        network, self._job = _opened(settings, threads)
-        check_same(wanted, _made(network, self._job))
+        self._job, made = _opened(settings, threads)
+        check_same(wanted, made)
         self._root = Path(root)
         self._threads = threads
         if (most := getattr(settings, "max_pixels", None)) is not None:

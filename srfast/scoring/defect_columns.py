@@ -285,10 +285,7 @@ SIZES = ("1", "3/4", "1/2", "1/3")
 """Sizes that the rule chooses from, the largest first."""
 SOFT = tuple(t for t in THRESHOLDS if t.column in ("blur", "upscaled"))
 """Thresholds of the means of an image from which on it is soft."""
-RULE: dict[str, Any] = {
-    "sizes": list(SIZES),
-    **{t.column: t.image for t in SOFT},
-}
+RULE: dict[str, Any] = {"sizes": list(SIZES), **{t.column: t.image for t in SOFT}}
 """The rule as a table's metadata record it: a table of another rule is not continued."""
 
 Measures = Mapping[str, np.ndarray]

@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,9 @@ class Parts:
         setting."""
         self.settings = settings
         if resume is None:
-            resume = self._is_scored_already()
+            with suppress(InputError):
+                written = read_meta(self._target) if self._target.is_file() else {"selection": None}
+                resume = "selection" not in written and first_difference(written, settings, RESUMED) is None
         if not resume:
             self._folder.clear()
         known = made_of(self.folder)
@@ -114,14 +117,6 @@ class Parts:
             self._folder.mark(self._compared)
         if self._whole and os.path.lexists(output / LOCK):  # of a run between the rename of its parts and its end
             Lock.take(output / LOCK, self._target).release()
-
-    def _is_scored_already(self) -> bool:
-        """Whether a table exists already that was scored with the same settings."""
-        try:
-            written = read_meta(self._target) if self._target.is_file() else {"selection": None}
-        except InputError:
-            return False
-        return "selection" not in written and first_difference(written, self.settings, RESUMED) is None
 
     @property
     def folder(self) -> Path:
@@ -157,6 +152,8 @@ class Parts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with suppress(Exception):  # so that --resume loses nothing; the first error is the one to report
+            self.flush()
         self.close(keep=kind is not None and issubclass(kind, KeyboardInterrupt))
 
     def _index(self, path: Path) -> None:
@@ -234,7 +231,8 @@ class Parts:
         self._pending, self._rows, self._flushed = [], 0, time.monotonic()
 
     def meta(self) -> dict[str, Any]:
-        """The metadata of the table."""
+        """The metadata of the table, once every image was added."""
+        self.flush()
         about = {**self.settings, **of_records(self._stored[f.name].record for f in self.files)}
         for file in self.files:  # the same contents may have come with another time
             about["images"][file.name]["mtime_ns"] = file.mtime_ns

@@ -96,21 +96,17 @@ class Job:
         return image if isinstance(image, Outcome) else replace(image, sizes=list(image.sizes))
 
     def _sizes(self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, about: Decoded) -> Iterator[Sized]:
-        for size in self.settings.shrink:
-            sized = self._sized(file, whole, lr, str(size), about)
-            if sized is not None:
-                yield sized
+        every = (self._sized(file, whole, lr, str(size), about) for size in self.settings.shrink)
+        return (sized for sized in every if sized is not None)
 
     def _chosen(self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, about: Decoded) -> Iterator[Sized]:
         """The sizes that the rule of ``image_size`` chooses."""
         made: dict[str, Sized] = {}
 
         def measured(size: str) -> dict[str, np.ndarray] | None:
-            sized = self._sized(file, whole, lr, size, about)
-            if sized is None:
-                return None
-            made[size] = sized
-            return sized.more
+            if (sized := self._sized(file, whole, lr, size, about)) is not None:
+                made[size] = sized
+            return None if sized is None else sized.more
 
         chosen = choose(measured)
         about.tried.update(chosen.tried)

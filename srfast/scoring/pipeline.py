@@ -9,7 +9,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -213,7 +213,7 @@ def _score_into(parts: Parts, source: _Local | Cluster, settings: ScoreSettings,
     count, patches = len(parts.files), 0
     done = count - len(todo)
     progress(done, count, 0)
-    with finishing() as interrupted, flushing(parts), closing(source.outcomes(todo)) as outcomes:
+    with finishing() as interrupted, closing(source.outcomes(todo)) as outcomes:
         for outcome in outcomes:
             if outcome.skipped is not None and not settings.skip_bad:
                 raise InputError(f"{outcome.skipped}", hint="`skip_bad` leaves such files out")
@@ -223,6 +223,7 @@ def _score_into(parts: Parts, source: _Local | Cluster, settings: ScoreSettings,
             progress(done, count, patches)
             if interrupted():
                 break
+        parts.flush()
 
 
 def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None]:
@@ -259,20 +260,6 @@ def _groups(decoded: Iterable[Read]) -> Iterator[list[Read]]:
             group, pixels = [], 0
     if group:
         yield group
-
-
-@contextmanager
-def flushing(parts: Parts) -> Iterator[None]:
-    """Writes finished rows at the end, also if the body fails or is interrupted, so that --resume loses nothing."""
-    try:
-        yield
-    except BaseException:
-        try:
-            parts.flush()
-        except Exception:  # the first error is the one to report
-            pass
-        raise
-    parts.flush()
 
 
 def _nothing_scored(meta: Mapping[str, Any]) -> str:

@@ -18,14 +18,7 @@ from srfast.data.images import stays_inside
 from srfast.data.parquet import TableWriter, check_names, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
-from srfast.scoring.metadata import (
-    about_images,
-    check_together,
-    checked_shards,
-    file_metadata,
-    joined_meta,
-    parse_meta,
-)
+from srfast.scoring.metadata import about_images, check_together, checked_shards, file_metadata, joined_meta, parse_meta
 from srfast.scoring.rows import Rows, is_frame, numbers, of_frame
 
 SCHEMA = pa.schema(
