@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.measure import machine, side_by_side
+from bench.measure import record, side_by_side
 
 DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
 
@@ -60,9 +60,7 @@ def beside(benchmark: Any) -> Callable[..., dict[str, float]]:
     ) -> dict[str, float]:
         check()
         seconds = side_by_side({"subject": subject, **references})
-        for name in references:
-            benchmark.extra_info[f"ratio_{name}"] = seconds[name] / seconds["subject"]
-        benchmark.extra_info["machine"] = machine()
+        record(benchmark, seconds)
         benchmark.extra_info.update(info)
         benchmark.pedantic(subject, rounds=3, iterations=1)
         return seconds

@@ -76,6 +76,11 @@ def photographs(count: int) -> Tensor:
     return torch.from_numpy(cut).cuda()
 
 
+def at_rate(run: Callable[[], Any], pixels: int) -> dict[str, Any]:
+    timing = seconds(run)
+    return {**timing, "pixels_per_second": pixels / timing["median"]}
+
+
 def device_copy() -> dict[str, Any]:
     a = torch.randint(0, 256, (1 << 30,), dtype=torch.uint8, device="cuda")
     b = torch.empty_like(a)
@@ -84,10 +89,9 @@ def device_copy() -> dict[str, Any]:
 
 
 def bandwidth(run: Callable[[], Any], moved: int, copy: float, pixels: int) -> dict[str, Any]:
-    timing = seconds(run)
+    timing = at_rate(run, pixels)
     rate = moved / timing["median"]
-    return {**timing, "bytes": moved, "bytes_per_second": rate, "of_device_copy": rate / copy,
-            "pixels_per_second": pixels / timing["median"]}  # fmt: skip
+    return {**timing, "bytes": moved, "bytes_per_second": rate, "of_device_copy": rate / copy}
 
 
 def degrade(patches: Tensor, copy: float) -> dict[str, Any]:
@@ -163,9 +167,8 @@ def network(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
 
     def record(name: str, run: Callable[[], Tensor], rtol: float) -> None:
         torch.testing.assert_close(run()[:32].float(), expected, rtol=rtol, atol=1.0 if rtol > 1e-3 else 0.0)
-        timing = seconds(run)
-        rate = pixels / timing["median"]
-        out[name] = {**timing, "pixels_per_second": rate, "flop_per_second": rate * FLOP_PER_PIXEL}
+        out[name] = at_rate(run, pixels)
+        out[name]["flop_per_second"] = out[name]["pixels_per_second"] * FLOP_PER_PIXEL
 
     y, small, plane, _ = torch.ops.srfast.degrade(patches, SCALE, "symmetric", torch.float32, True, False)
 
@@ -181,8 +184,7 @@ def network(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
             ("features", partial(srcnn.launch_features, lr, packed)),
             ("error", partial(srcnn.launch_error, products, y, packed)),
         ):
-            timing = seconds(run)
-            out[f"triton_{name}_{part}"] = {**timing, "pixels_per_second": pixels / timing["median"]}
+            out[f"triton_{name}_{part}"] = at_rate(run, pixels)
         del products
     up = (plane / 255)[:, None].bfloat16().contiguous(memory_format=torch.channels_last)
     eager = torch_network(weights)
@@ -209,10 +211,8 @@ def score_patches(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]
             scorer = GpuScorer(weights, SCALE, "symmetric", backend, precision)
             loss = scorer.losses(patches[:32]).cpu()
             torch.testing.assert_close(loss, expected, rtol=rtol, atol=0.05 if precision == "fast" else 0.0)
-            timing = seconds(partial(scorer.losses, patches))
-            out[f"{backend}_{precision}"] = {**timing, "pixels_per_second": pixels / timing["median"]}
-            timing = seconds(partial(scorer.columns, patches))
-            out[f"{backend}_{precision}_three_columns"] = {**timing, "pixels_per_second": pixels / timing["median"]}
+            out[f"{backend}_{precision}"] = at_rate(partial(scorer.losses, patches), pixels)
+            out[f"{backend}_{precision}_three_columns"] = at_rate(partial(scorer.columns, patches), pixels)
             torch.cuda.empty_cache()
     return out
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +43,27 @@ def sgemm() -> Callable[[], Any]:
 
 
 SGEMM_FLOP = 2 * 1024**3
+
+
+def network_rates(seconds: dict[str, float], pixels: int) -> dict[str, float]:
+    """Pixels that the subject scores a second, and its share of the FLOP of ``sgemm``."""
+    rate, bound = pixels / seconds["subject"], SGEMM_FLOP / seconds["sgemm"]
+    return {"mpix_s": rate / 1e6, "fraction_of_sgemm": rate * FLOP_PER_PIXEL / bound}
+
+
+def record(benchmark: Any, seconds: dict[str, float]) -> None:
+    """Records ``ratio_REFERENCE``, its seconds by the subject's, and the machine."""
+    names = [name for name in seconds if name != "subject"]
+    benchmark.extra_info.update({f"ratio_{name}": seconds[name] / seconds["subject"] for name in names})
+    benchmark.extra_info["machine"] = machine()
+
+
+def peak_mib(script: str, *args: str, text: str = "") -> float:
+    """Peak resident memory of a script with these arguments, which reads the text."""
+    # VmHWM and not getrusage: the latter keeps the peak of the process that forked this one.
+    script += ";print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
+    command = [sys.executable, "-c", script, *args]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True, input=text).stdout) / 1024
 
 
 def machine() -> dict[str, Any]:

@@ -210,22 +210,6 @@ def degrade_cost(scale: int, folder: Path, mode: str = "") -> Cost:
     return count / size**2, 0, moved, moved, shared / size**2
 
 
-def columns_cost(scale: int, folder: Path) -> Cost:
-    return degrade_cost(scale, folder, "columns")
-
-
-def dense_degrade_cost(scale: int, folder: Path) -> Cost:
-    return degrade_cost(scale, folder, "dense")
-
-
-def dense_features_cost(scale: int, folder: Path) -> Cost:
-    return features_cost(scale, folder, dense=True)
-
-
-def dense_error_cost(scale: int, folder: Path) -> Cost:
-    return error_cost(scale, folder, dense=True)
-
-
 def cells_cost(stride: int, folder: Path) -> Cost:
     """The kernel that sums the maps over cells, of one row; a program's straight code runs whatever its cells hold."""
     from srfast.kernels import cells
@@ -294,9 +278,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for scale in (2, 3, 4):
-            patches = (degrade_cost, columns_cost, features_cost, error_cost)
-            dense = (dense_degrade_cost, dense_features_cost, dense_error_cost)
-            kernels = {f.__name__[:-5]: f(scale, folder) for f in (*patches, *dense)}
+            kernels = {
+                "degrade": degrade_cost(scale, folder),
+                "columns": degrade_cost(scale, folder, "columns"),
+                "features": features_cost(scale, folder),
+                "error": error_cost(scale, folder),
+                "dense_degrade": degrade_cost(scale, folder, "dense"),
+                "dense_features": features_cost(scale, folder, dense=True),
+                "dense_error": error_cost(scale, folder, dense=True),
+            }
             ways = {"loss alone": ["degrade", "features", "error"], "three columns": ["columns", "features", "error"]}
             for words, stride in WINDOWS.items():
                 more = {
@@ -304,7 +294,7 @@ def main() -> None:
                     f"windows, {words}": windows_cost(stride, folder),
                 }
                 kernels |= more
-                ways[f"dense, {words}"] = [f.__name__[:-5] for f in dense] + list(more)
+                ways[f"dense, {words}"] = ["dense_degrade", "dense_features", "dense_error", *more]
             roofs = {}
             for kernel, counts in kernels.items():
                 limits = [rate / max(count, 1e-9) for rate, count in zip(RATES.values(), counts, strict=True)]

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from bench.measure import machine, side_by_side
+from bench.measure import peak_mib, record, side_by_side
 from srfast.data.images import find_images, read_rgb
 from srfast.exporting.encode import encode_png, encode_webp
 
@@ -121,10 +120,8 @@ def test_lmdb(
     }
     seconds = once_each(runs)
     check_equal(ours, theirs)
-    for name in ("basicsr_pool", "basicsr"):
-        benchmark.extra_info[f"ratio_{name}"] = seconds[name] / seconds["subject"]
+    record(benchmark, seconds)
     benchmark.extra_info["bytes_of_basicsr"] = database_bytes(ours) / database_bytes(theirs)
-    benchmark.extra_info["machine"] = machine()
     benchmark.pedantic(export, rounds=1, iterations=1)
 
 
@@ -192,12 +189,8 @@ def test_encoders(benchmark: Any, images: tuple[Path, Path]) -> None:
 
         encoders["fpng"] = lambda: [fpng.from_ndarray(p) for p in patches]
     sizes = {name: sum(map(len, run())) for name, run in encoders.items()}
-    seconds = side_by_side(encoders, rounds=3)
-    for name in encoders:
-        if name != "subject":
-            benchmark.extra_info[f"ratio_{name}"] = seconds[name] / seconds["subject"]
-            benchmark.extra_info[f"bytes_of_{name}"] = sizes["subject"] / sizes[name]
-    benchmark.extra_info["machine"] = machine()
+    record(benchmark, side_by_side(encoders, rounds=3))
+    benchmark.extra_info.update({f"bytes_of_{n}": sizes["subject"] / s for n, s in sizes.items() if n != "subject"})
     benchmark.pedantic(encoders["subject"], rounds=1, iterations=1)
 
 
@@ -206,16 +199,12 @@ def test_memory(benchmark: Any, coreset: Path, tmp_path: Path, to: str) -> None:
     """Peak resident memory of exporting a tenth of the patches, and all."""
     script = (
         "import sys, pyarrow.parquet as pq; from srfast import export;"
-        "t = pq.read_table(sys.argv[1]); export(t.slice(0, int(sys.argv[2])), sys.argv[3], sys.argv[4]);"
-        "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
+        "t = pq.read_table(sys.argv[1]); export(t.slice(0, int(sys.argv[2])), sys.argv[3], sys.argv[4])"
     )
 
-    def peak(patches: int) -> int:
-        command = [sys.executable, "-c", script, str(coreset), str(patches), str(tmp_path / str(patches)), to]
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) * 1024
+    def peak(patches: int) -> float:
+        return peak_mib(script, str(coreset), str(patches), str(tmp_path / str(patches)), to)
 
     rows = pq.read_metadata(coreset).num_rows
-    few = peak(rows // 10)
-    many = benchmark.pedantic(peak, args=(rows,), rounds=1, iterations=1)
-    benchmark.extra_info["peak_mib_a_tenth"] = few / 2**20
-    benchmark.extra_info["peak_mib"] = many / 2**20
+    benchmark.extra_info["peak_mib_a_tenth"] = peak(rows // 10)
+    benchmark.extra_info["peak_mib"] = benchmark.pedantic(peak, args=(rows,), rounds=1, iterations=1)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import srfast
-from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, sgemm
+from bench.measure import network_rates, sgemm
 from srfast.ops import reference
 from srfast.scoring.backends.choice import unusable
 from srfast.scoring.network import load_network
@@ -40,8 +40,4 @@ def test_backends(
 
     others: dict[str, Callable[[], Any]] = {name: partial(score, name) for name in usable if name != backend}
     seconds = beside(lambda: score(backend), {**others, "sgemm": sgemm()}, agrees)
-    pixels = x.size // 3
-    benchmark.extra_info["mpix_s"] = pixels / seconds["subject"] / 1e6
-    benchmark.extra_info["fraction_of_sgemm"] = (pixels * FLOP_PER_PIXEL / seconds["subject"]) / (
-        SGEMM_FLOP / seconds["sgemm"]
-    )
+    benchmark.extra_info.update(network_rates(seconds, x.size // 3))

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import srfast
+from bench.measure import peak_mib
+from bench.test_scale import write_table
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.data.workers import ordered_map
@@ -24,21 +26,8 @@ from srfast.scoring.settings import Mode
 def test_million_patches(benchmark: Any, bsds400: Path, tmp_path: Path, precision: str) -> None:
     """Stride 6 over 400 photographs, dense: JPEG files on disk to scores.parquet, in a process of its own."""
     output = tmp_path / "scores.parquet"
-    command = [
-        sys.executable,
-        "-m",
-        "srfast",
-        "score",
-        str(bsds400),
-        "-o",
-        str(output),
-        "--mode",
-        "dense",
-        "--stride",
-        "6",
-        "--precision",
-        precision,
-    ]
+    command = [sys.executable, "-m", "srfast", "score", str(bsds400), "-o", str(output), "--mode", "dense"]
+    command += ["--stride", "6", "--precision", precision]
     benchmark.pedantic(lambda: subprocess.run(command, check=True, capture_output=True), rounds=3, iterations=1)
     table = srfast.ScoreTable.read(output)
     assert len(table) == 1_014_000
@@ -104,41 +93,21 @@ def test_memory(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:
     """Peak resident memory of scoring 40 and 400 photographs, dense, stride 6."""
     script = (
         "import sys; from srfast.scoring.pipeline import ScoreArguments, write_scores;"
-        "write_scores(sys.argv[1:], sys.stdin.read(), ScoreArguments(mode='dense', stride=6));"
-        # VmHWM and not getrusage: the latter keeps the peak of the process that forked this one.
-        "print(next(l.split()[1] for l in open('/proc/self/status') if l.startswith('VmHWM')))"
+        "write_scores(sys.argv[1:], sys.stdin.read(), ScoreArguments(mode='dense', stride=6))"
     )
     files = [str(f.path) for f in find_images(bsds400)]
 
-    def peak(n: int) -> int:
-        run = subprocess.run(
-            [sys.executable, "-c", script, *files[:n]], check=True, capture_output=True, text=True,
-            input=str(tmp_path / f"{n}.parquet"),
-        )  # fmt: skip
-        return int(run.stdout) * 1024
+    def peak(n: int) -> float:
+        return peak_mib(script, *files[:n], text=str(tmp_path / f"{n}.parquet"))
 
-    few = peak(40)
-    many = benchmark.pedantic(peak, args=(400,), rounds=1, iterations=1)
-    benchmark.extra_info["peak_mib_40_images"] = few / 2**20
-    benchmark.extra_info["peak_mib_400_images"] = many / 2**20
+    benchmark.extra_info["peak_mib_40_images"] = peak(40)
+    benchmark.extra_info["peak_mib_400_images"] = benchmark.pedantic(peak, args=(400,), rounds=1, iterations=1)
 
 
-def test_select(benchmark: Any) -> None:
-    """A million rows."""
-    import pyarrow as pa
-
-    from srfast.scoring.table import SCHEMA, ScoreTable
-
+def test_select(benchmark: Any, tmp_path: Path) -> None:
+    """A million rows in memory."""
     n = 1_000_000
-    rng = np.random.default_rng(0)
-    names = pa.DictionaryArray.from_arrays(
-        pa.array(np.repeat(np.arange(1000), 1000)), pa.array([f"{i:04d}.png" for i in range(1000)])
-    )
-    columns = [names.cast(pa.string()), *(pa.array(rng.integers(0, 2000, n).astype(np.int32)) for _ in range(2))]
-    columns += [
-        pa.array(np.full(n, 96, np.int32)),
-        *(pa.array(rng.gamma(1, 60, n).astype(np.float32)) for _ in range(3)),
-    ]
-    table = ScoreTable(pa.Table.from_arrays(columns, schema=SCHEMA), {"version": 1})
+    write_table(tmp_path / "scores.parquet", n)
+    table = srfast.ScoreTable.read(tmp_path / "scores.parquet")
     coreset = benchmark.pedantic(lambda: srfast.select(table, drop_hardest=0.05), rounds=3, iterations=1)
     assert len(coreset) == n // 2

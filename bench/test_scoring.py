@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.measure import FLOP_PER_PIXEL, SGEMM_FLOP, machine, sgemm, side_by_side
+from bench.measure import machine, network_rates, sgemm, side_by_side
 from srfast.data.grid import Grid
 from srfast.ops import reference
 from srfast.ops.native import build_info, isas
@@ -81,11 +81,7 @@ def test_score_patches(beside: Any, benchmark: Any, photographs: np.ndarray, sca
         references,
         _agrees(lambda: engine.batch(photographs[:8]), x[:8], network.weights, scale),
     )
-    pixels = 32 * 96 * 96
-    benchmark.extra_info["mpix_s"] = pixels / seconds["subject"] / 1e6
-    benchmark.extra_info["fraction_of_sgemm"] = (pixels * FLOP_PER_PIXEL / seconds["subject"]) / (
-        SGEMM_FLOP / seconds["sgemm"]
-    )
+    benchmark.extra_info.update(network_rates(seconds, 32 * 96 * 96))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

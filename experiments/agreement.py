@@ -105,7 +105,7 @@ def ways(images: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.agreement", description="How alike scores rank patches.")
+    parser = argparse.ArgumentParser(description="How alike scores rank patches.")
     parser.add_argument("images", help="folder of images")
     parser.add_argument("--scorer", metavar="FILE", help="weights to compare the shipped ones with, at x2")
     a = parser.parse_args()

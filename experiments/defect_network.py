@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from scipy.stats import rankdata
 from torch import nn
 
-from experiments.degrade import KERNELS, degrade
+from experiments.degrade import KERNELS, as_bytes, degrade
 from srfast.data.images import find_images, read_rgb
 from srfast.ops import native
 from srfast.ops.defects import FEATURES, WEIGHTS, has_colour
@@ -107,7 +107,7 @@ def grated(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     phase = 2 * np.pi * along / (rng.uniform(2, 6) * (1 + rng.uniform(0, 0.5) * y / height))
     wave = np.sin(phase) if rng.random() < 0.5 else np.sign(np.sin(phase) - rng.uniform(-0.5, 0.5))
     small = wave.reshape(height, 4, width, 4).mean((1, 3))[..., None]
-    return np.clip(np.rint(image + rng.uniform(8, 60) * small), 0, 255).astype(np.uint8)
+    return as_bytes(image + rng.uniform(8, 60) * small)
 
 
 def windows(job: tuple[int, np.ndarray, str]) -> list[tuple[np.ndarray, dict[str, Any]]]:

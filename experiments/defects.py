@@ -21,11 +21,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from scipy.stats import rankdata
 
 import srfast
+from experiments import defect_network
 from experiments.defect_rows import KEPT, Figures
-from experiments.degrade import degrade
+from experiments.degrade import as_bytes, degrade
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
@@ -77,18 +77,12 @@ def made(kind: str, strength: float, **options: object) -> Spoil:
     return lambda image, rng: degrade(image, kind, strength, rng, **options)
 
 
-def cropped(quality: int, again: int = 0) -> Spoil:
+def saved(quality: int, again: int = 0, *, cropped: bool = False) -> Spoil:
+    """A JPEG, cropped off its grid or not, and saved again or not."""
+
     def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        y, x = divmod(int(rng.integers(1, 64)), 8)
+        y, x = divmod(int(rng.integers(1, 64)), 8) if cropped else (0, 0)
         once = encoded(image, ".jpg", quality)[y:, x:]
-        return encoded(once, ".jpg", again) if again else once
-
-    return spoil
-
-
-def saved(quality: int, again: int = 0) -> Spoil:
-    def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        once = encoded(image, ".jpg", quality)
         return encoded(once, ".jpg", again) if again else once
 
     return spoil
@@ -99,7 +93,7 @@ def grained(sigma: float) -> Spoil:
 
     def spoil(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         grain = cv2.GaussianBlur(rng.normal(0, 1, image.shape[:2]), (0, 0), 0.8)
-        return np.clip(np.rint(image + sigma * grain[..., None] / grain.std()), 0, 255).astype(np.uint8)
+        return as_bytes(image + sigma * grain[..., None] / grain.std())
 
     return spoil
 
@@ -154,9 +148,9 @@ ROWS: list[tuple[str, str, Spoil]] = [
     ("upscaled", "x2 bicubic, WebP 90", enlarged(2, "bicubic", "webp")),
     ("upscaled", "x2 by SRCNN", by_network),
     *[("jpeg", f"JPEG {q} on the grid", saved(q)) for q in (80, 50, 30)],
-    *[("jpeg", f"JPEG {q} off the grid", cropped(q)) for q in (80, 50, 30)],
+    *[("jpeg", f"JPEG {q} off the grid", saved(q, cropped=True)) for q in (80, 50, 30)],
     ("jpeg", "JPEG 30, then 92", saved(30, 92)),
-    ("jpeg", "JPEG 30 off the grid, then 92", cropped(30, 92)),
+    ("jpeg", "JPEG 30 off the grid, then 92", saved(30, 92, cropped=True)),
     *[
         ("overlay", f"text of {size} pixels, opacity {opacity}", made("overlay", size, opacity=opacity, lines=8))
         for size in (9, 16, 30)
@@ -176,10 +170,8 @@ def columns_of(image: np.ndarray, only: str = "") -> dict[str, np.ndarray]:
 
 
 def auc(clean: np.ndarray, bad: np.ndarray) -> float:
-    """The probability that a spoilt one has the higher value; nulls left out."""
-    clean, bad = clean[~np.isnan(clean)], bad[~np.isnan(bad)]
-    ranks = rankdata(np.concatenate([clean, bad]))
-    return float((ranks[len(clean) :].mean() - (len(bad) + 1) / 2) / len(clean))
+    """The probability that a degraded one has the higher value; nulls left out."""
+    return defect_network.auc(clean[~np.isnan(clean)], bad[~np.isnan(bad)])
 
 
 def judged(column: str, values: np.ndarray) -> np.ndarray:

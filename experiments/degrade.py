@@ -46,6 +46,7 @@ KERNELS = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 FACTORS = (2, 3, 4)
+INKS = np.array([[255, 255, 255], [0, 0, 0], [255, 230, 0], [220, 20, 20]], np.float32)
 WORDS = (
     "sample proof copyright stock photo preview Menu File Edit View 2019-06-14 18:32 www.example.com breaking news the "
     "quick brown fox jumps over the lazy dog ALL RIGHTS RESERVED $ 4.99 subscribe 1080p REC 00:12:41 Untitled-1"
@@ -115,7 +116,7 @@ def _upscaled(
 
 def _noise(image: np.ndarray, sigma: float, rng: np.random.Generator, colour: bool) -> np.ndarray:
     noise = rng.normal(0, sigma, (*image.shape[:2], 3 if colour else 1))
-    return _bytes(image + noise)
+    return as_bytes(image + noise)
 
 
 def _jpeg(
@@ -142,7 +143,7 @@ def _saved(image: np.ndarray, quality: int, subsampling: int = 2) -> np.ndarray:
 def _blur(image: np.ndarray, strength: float, rng: np.random.Generator, shape: str, angle: float) -> np.ndarray:
     whole = image.astype(np.float32)
     if shape == "gaussian":
-        return _bytes(ndimage.gaussian_filter(whole, (strength, strength, 0), mode="nearest"))
+        return as_bytes(ndimage.gaussian_filter(whole, (strength, strength, 0), mode="nearest"))
     reach = int(np.ceil(strength / 2))
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1))
     for t in np.linspace(-strength / 2, strength / 2, 16 * (2 * reach + 1)):
@@ -150,12 +151,19 @@ def _blur(image: np.ndarray, strength: float, rng: np.random.Generator, shape: s
         kernel[round(y), round(x)] += 1
     kernel /= kernel.sum()
     planes = [ndimage.convolve(whole[..., c], kernel, mode="nearest") for c in range(whole.shape[2])]
-    return _bytes(np.stack(planes, -1))
+    return as_bytes(np.stack(planes, -1))
 
 
 def _overlay(image: np.ndarray, size: float, rng: np.random.Generator, opacity: float, lines: int) -> np.ndarray:
+    share = text_share(image, ImageFont.load_default(size), size, opacity, lines, rng)
+    return as_bytes(image * (1 - share) + rng.choice(INKS) * share)
+
+
+def text_share(
+    image: np.ndarray, font: Any, size: float, opacity: float, lines: int, rng: np.random.Generator
+) -> np.ndarray:
+    """float32 [H, W, 1]: how much of each pixel lines of text cover, drawn at random places."""
     height, width = image.shape[:2]
-    font = ImageFont.load_default(size)
     alpha = Image.new("L", (width, height), 0)
     pen = ImageDraw.Draw(alpha)
     for _ in range(lines):
@@ -163,9 +171,7 @@ def _overlay(image: np.ndarray, size: float, rng: np.random.Generator, opacity: 
         room = max(1, int(width - pen.textlength(text, font=font)))
         place = (int(rng.integers(0, room)), int(rng.integers(0, max(1, int(height - 1.3 * size)))))
         pen.text(place, text, fill=round(255 * opacity), font=font)
-    a = np.asarray(alpha, np.float32)[..., None] / 255
-    ink = rng.choice(np.array([[255, 255, 255], [0, 0, 0], [255, 230, 0], [220, 20, 20]], np.float32))
-    return _bytes(image * (1 - a) + ink * a)
+    return np.asarray(alpha, np.float32)[..., None] / 255
 
 
 def _halo(image: np.ndarray, amount: float, rng: np.random.Generator, radius: float) -> np.ndarray:
@@ -173,7 +179,7 @@ def _halo(image: np.ndarray, amount: float, rng: np.random.Generator, radius: fl
     return np.asarray(Image.fromarray(image).filter(mask))
 
 
-def _bytes(image: np.ndarray) -> np.ndarray:
+def as_bytes(image: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 

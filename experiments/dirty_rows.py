@@ -9,6 +9,7 @@ import numpy as np
 from experiments.dirty_kept import CLEAN, Kept
 from experiments.study_rows import (
     DATASET,
+    STRATA,
     Across,
     Family,
     Means,
@@ -21,7 +22,6 @@ from experiments.study_rows import (
     markdown,
     paired,
 )
-from srfast.evaluation.evaluator import STRATA
 from srfast.evaluation.inference import Comparison, judge
 from srfast.study.claims import judge_family
 
@@ -95,9 +95,6 @@ class WonBack:
         return markdown(head, rows)
 
 
-_STRATA = (*STRATA, "flat")
-
-
 @dataclass(frozen=True)
 class OverPools:
     """Differences of arms, each the mean over pools that were trained with the same seeds; a column for all of a test
@@ -118,11 +115,11 @@ class OverPools:
         ]
 
     def markdown(self) -> str:
-        columns = [self.differences(s) for s in ("", *_STRATA)]
+        columns = [self.differences(s) for s in ("", *STRATA)]
         lines = [
             [words, str(row[0].seeds), *map(bold, row)] for (words, *_), *row in zip(self.rows, *columns, strict=True)
         ]
-        return markdown([f"the mean over {len(self.pools)} pools", "seeds", "all", *_STRATA], lines)
+        return markdown([f"the mean over {len(self.pools)} pools", "seeds", "all", *STRATA], lines)
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,7 @@ class OverClaims:
     def markdown(self) -> str:
         rows = [
             (words, stratum, c)
-            for stratum in (_STRATA if self.strata else ("",))
+            for stratum in (STRATA if self.strata else ("",))
             for (words, *_), c in zip(self.over.rows, self.over.differences(stratum), strict=True)
         ]
         together = judge_family([({"stratum": stratum}, DATASET, c) for _, stratum, c in rows])

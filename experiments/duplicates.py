@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 import srfast
-from experiments.selection import many_patches
+from experiments.selection import many_patches, timed
 from srfast.coreset.duplicates import find_duplicates
 
 
@@ -63,9 +62,7 @@ def main(folder: str, patches: int = 0) -> None:
     print(f"false alarms {(called & other).sum():,} of {other.sum():,} patches of images that were not copied")
     if patches:
         many = many_patches(folder, patches)
-        wall, cpu = time.perf_counter(), time.process_time()
-        find_duplicates(many)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        wall, cpu, _ = timed(lambda: find_duplicates(many))
         print(f"{len(many):,} patches: {wall:.1f} s, {cpu:.1f} of processor time")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import srfast
-from experiments.selection import ids
+from experiments.selection import ids, timed
 from srfast.models import tiling
 from srfast.scoring.statistics import agreement
 
@@ -59,11 +59,9 @@ def compare(images: str, file: str, scale: Any) -> None:
     print("| mode | patches | seconds | of processor time | Spearman with srcnn | half in common | quarter in common |")
     print("|---|---|---|---|---|---|---|")
     modes: dict[str, Any] = {"patch": {"mode": "patch"}, "dense": {"mode": "dense"}}
-    own = {}
+    own: dict[str, Any] = {}
     for mode, options in modes.items():
-        wall, cpu = time.perf_counter(), time.process_time()
-        own[mode] = srfast.score(images, scale=scale, scorer=file, **options)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        wall, cpu, own[mode] = timed(partial(srfast.score, images, scale=scale, scorer=file, **options))
         base = srfast.score(images, scale=scale, **options)
         figures = [
             f"{len(base):,}",

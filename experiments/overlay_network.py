@@ -19,13 +19,13 @@ import cv2
 import matplotlib
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageFilter, ImageFont
 from safetensors.numpy import load_file as load_numpy
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from experiments.defect_network import FILTERS, auc, grated
-from experiments.degrade import WORDS, degrade
+from experiments.degrade import INKS, as_bytes, degrade, text_share
 from srfast.data.images import find_images, read_rgb
 from srfast.ops import native
 from srfast.ops.defects import FEATURES, WEIGHTS
@@ -42,15 +42,10 @@ INK = 6
 PEAK = 7.0
 """Logit of a tile that counts as a half; what lies below counts by its odds, so that the surest tiles decide."""
 HELD_OUT = 4
-INKS = np.array([[255, 255, 255], [0, 0, 0], [255, 230, 0], [220, 20, 20]], np.float32)
 FONTS = [
     Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVu{name}.ttf"
     for name in ("Sans", "Sans-Bold", "Serif", "Serif-Italic", "SansMono", "SansMono-Bold")
 ]
-
-
-def as_bytes(image: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def gray(image: np.ndarray) -> np.ndarray:
@@ -187,7 +182,6 @@ def altered(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def written(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """With lines of text of 8 to 34 pixels."""
-    height, width = image.shape[:2]
     size = float(np.exp(rng.uniform(np.log(8), np.log(34))))
     opacity = float(rng.choice([1, 1, 0.5, 0.5, rng.uniform(0.35, 0.8)]))
     if rng.random() < 0.6:
@@ -195,14 +189,7 @@ def written(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     else:
         font = ImageFont.truetype(str(FONTS[rng.integers(len(FONTS))]), size)
     ink = INKS[rng.integers(4)] if rng.random() < 0.65 else rng.uniform(0, 255, 3).astype(np.float32)
-    alpha = Image.new("L", (width, height), 0)
-    pen = ImageDraw.Draw(alpha)
-    for _ in range(int(rng.integers(3, 14))):
-        line = " ".join(rng.choice(WORDS, int(rng.integers(2, 7))))
-        room = max(1, int(width - pen.textlength(line, font=font)))
-        place = (int(rng.integers(0, room)), int(rng.integers(0, max(1, int(height - 1.3 * size)))))
-        pen.text(place, line, fill=round(255 * opacity), font=font)
-    share = np.asarray(alpha, np.float32)[..., None] / 255
+    share = text_share(image, font, size, opacity, int(rng.integers(3, 14)), rng)
     return as_bytes(image * (1 - share) + ink * share)
 
 

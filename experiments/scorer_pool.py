@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from experiments.degrade import of_name
+from experiments.degrade import as_bytes, of_name
 from srfast.data.images import find_images, read_rgb
 
 SIDE = 192
@@ -44,21 +44,17 @@ def ramp(rng: np.random.Generator) -> np.ndarray:
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) - 0.5
     along = (x * np.cos(angle) + y * np.sin(angle)) / np.sqrt(2) + 0.5
-    return np.clip(np.rint(low + (high - low) * along), 0, 255).astype(np.uint8)
+    return as_bytes(low + (high - low) * along)
 
 
 def night(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A darkened photograph, uint8 of the same shape; at most 8 grey levels are lost below black."""
-    return _bytes(image * rng.uniform(0.08, 0.4) - rng.uniform(0, 8))
+    return as_bytes(image * rng.uniform(0.08, 0.4) - rng.uniform(0, 8))
 
 
 def clipped(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """An overexposed photograph, uint8 of the same shape."""
-    return _bytes(image * rng.uniform(1.5, 3))
-
-
-def _bytes(image: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return as_bytes(image * rng.uniform(1.5, 3))
 
 
 def write(sources: list[str], out: Path, plain: int = 1) -> int:

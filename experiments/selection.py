@@ -92,13 +92,16 @@ def speed() -> None:
     sets += [{"per_image": "share"}, {"per_image": "even"}, {"flat_floor": 0.05}, {"nms": 0.3}, {"nms": 0.8}]
     print("\n| a million rows | seconds | of processor time |\n|---|---|---|")
     for options in sets:
-        taken = []
-        for _ in range(3):
-            wall, cpu = time.perf_counter(), time.process_time()
-            srfast.select(table, **options)
-            taken.append((time.perf_counter() - wall, time.process_time() - cpu))
+        wall, cpu = map(min, zip(*(timed(partial(srfast.select, table, **options))[:2] for _ in range(3)), strict=True))
         title = ", ".join(f"{k} {v}" for k, v in options.items())
-        print(f"| {title} | {min(t[0] for t in taken):.2f} | {min(t[1] for t in taken):.2f} |", flush=True)
+        print(f"| {title} | {wall:.2f} | {cpu:.2f} |", flush=True)
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Seconds, seconds of processor time, and what it returned."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = run()
+    return time.perf_counter() - wall, time.process_time() - cpu, result
 
 
 def many_patches(images: str, patches: int) -> ScoreTable:
@@ -127,9 +130,7 @@ def clusters_speed(images: str, patches: int = 100_000) -> None:
         for name in ("diverse", "hdc")
     }
     for title, step in steps.items():
-        wall, cpu = time.perf_counter(), time.process_time()
-        step()
-        print(f"| {title} | {time.perf_counter() - wall:.1f} | {time.process_time() - cpu:.1f} |", flush=True)
+        print("| {} | {:.1f} | {:.1f} |".format(title, *timed(step)), flush=True)
 
 
 def sheet(path: Path, keep: float = 0.1, columns: int = 20, side: int = 40) -> None:
