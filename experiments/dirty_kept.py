@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.study_rows import RESULTS, ROOT, markdown
-from srfast.study.cells import cells
+from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.pool import scores, scores_file, select_cell
 

@@ -29,9 +29,8 @@ from srfast.runtime.locks import Lock, Taken
 from srfast.scoring.metadata import read_meta
 from srfast.study import pool, results
 from srfast.study.cell import CellOutcome, cell_folder
-from srfast.study.cells import Cell, cells, pick, serves
 from srfast.study.claims import judged
-from srfast.study.description import Study
+from srfast.study.description import Cell, Study, cells, pick, serves
 from srfast.study.folder import ABOUT, collect, gather
 from srfast.study.publication import publish
 from srfast.study.results import CELLS, RESULTS, Results, finished_cells, place_of

@@ -72,7 +72,9 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
             entry.add(seed, "", str(of_image), _number(name, "value", of_image, value))
         return {"": _not_empty(entry)}
     if not isinstance(source, (str, os.PathLike)):
-        return {"": _not_empty(_of_object(source, name, metric, seed))}
+        if not hasattr(source, "to_dict") or not hasattr(source, "protocol"):
+            raise InputError(f"{name}: expected a file, an Evaluation or values by image, got {type(source).__name__}")
+        return {"": _of_document(Entry(name), source.to_dict(), metric, seed)}
     if not os.fspath(source):
         raise InputError(f"{name}: expected the name of a file, got ''")
     path = Path(source)
@@ -91,27 +93,35 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
         hint = "evaluate it first: srfast eval RUN --data IMAGES --json FILE" if path.is_dir() else None
         raise InputError(f"{source}: {reason}", hint=hint) from None
     entry = Entry(str(source))
-    rows, columns = _json(entry, text, metric) if text.lstrip().startswith(("{", "[")) else _csv(entry.source, text)
-    if "image" not in [column.strip().lower() for column in columns]:
-        listed = ", ".join(map(repr, columns)) or "none"
-        raise InputError(f"{source}: expected a column 'image', separated by commas from others, got {listed}")
-    _add_rows(entry, rows, columns, metric, seed)
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            document = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(f"{source}: not JSON: {error}") from None
+        return {"": _of_document(entry, document, metric, seed)}
+    _add_rows(entry, *_csv(entry.source, text), metric, seed)
     return {"": _not_empty(entry)}
 
 
-def _of_object(evaluation: Any, name: str, metric: str, seed: str) -> Entry:
-    """The values of an ``Evaluation`` in memory."""
-    if not hasattr(evaluation, "to_dict") or not hasattr(evaluation, "protocol"):
-        raise InputError(f"{name}: expected a file, an Evaluation or values by image, got {type(evaluation).__name__}")
-    entry, document = Entry(name), evaluation.to_dict()
-    rows = document["images"]
+def _of_document(entry: Entry, document: Any, metric: str, seed: str) -> Entry:
+    """The values of what ``Evaluation.to_dict`` returns, and how they were measured."""
+    images = document.get("images") if isinstance(document, dict) else None
+    if not isinstance(images, list):
+        raise InputError(f"{entry.source}: expected a file that `srfast eval --json` wrote, got no list 'images'")
+    for row in images:
+        if not isinstance(row, dict):
+            raise InputError(f"{entry.source}: expected images as objects with 'image' and a metric, got {row!r}")
     entry.measured = _measured(document, metric)
-    _add_rows(entry, rows, list(rows[0]) if rows else ["image", "psnr"], metric, seed)
-    return entry
+    if images:
+        _add_rows(entry, images, list(dict.fromkeys(column for row in images for column in row)), metric, seed)
+    return _not_empty(entry)
 
 
 def _add_rows(entry: Entry, rows: list[dict[str, Any]], columns: Sequence[str], metric: str, seed: str) -> None:
     source = entry.source
+    if "image" not in [column.strip().lower() for column in columns]:
+        listed = ", ".join(map(repr, columns)) or "none"
+        raise InputError(f"{source}: expected a column 'image', separated by commas from others, got {listed}")
     of = {column.strip().lower(): column for column in reversed(columns)}
     column = _metric(columns, metric, source)
     for row in rows:
@@ -165,24 +175,6 @@ def _csv(source: str, text: str) -> tuple[list[dict[str, Any]], Sequence[str]]:
     except csv.Error as error:
         raise InputError(f"{source}: line {reader.line_num + 1}: expected CSV, got: {error}") from None
     return rows, columns
-
-
-def _json(entry: Entry, text: str, metric: str) -> tuple[list[dict[str, Any]], Sequence[str]]:
-    """The rows of a file of ``srfast eval --json`` and their columns; the entry learns how they were measured."""
-    try:
-        document = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"{entry.source}: not JSON: {error}") from None
-    images = document.get("images") if isinstance(document, dict) else None
-    if not isinstance(images, list):
-        raise InputError(f"{entry.source}: expected a file that `srfast eval --json` wrote, got no list 'images'")
-    for row in images:
-        if not isinstance(row, dict):
-            raise InputError(f"{entry.source}: expected images as objects with 'image' and a metric, got {row!r}")
-    entry.measured = _measured(document, metric)
-    if not images:
-        _not_empty(entry)
-    return images, list(dict.fromkeys(column for row in images for column in row))
 
 
 def _measured(document: Mapping[str, Any], metric: str) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from srfast.evaluation.settings import EvaluateSettings
 from srfast.ops.device import resolve_device
 from srfast.runtime.locks import Lock, Taken, is_taken
 from srfast.study import pool, results
-from srfast.study.cells import Cell, plan_of
-from srfast.study.description import DEGRADED, Study
+from srfast.study.description import DEGRADED, Cell, Study, plan_of
 from srfast.training import checkpoint
 from srfast.training.loop import train
 

@@ -17,8 +17,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring.metadata import read_meta
 from srfast.study import pool, results
 from srfast.study.cell import running
-from srfast.study.cells import Cell, cells
-from srfast.study.description import Study
+from srfast.study.description import Cell, Study, cells
 from srfast.study.results import CELLS, Results, finished_cells, place_of
 from srfast.training import checkpoint
 

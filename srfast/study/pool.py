@@ -38,8 +38,7 @@ from srfast.scoring.pipeline import write_scores
 from srfast.scoring.scored import unchanged
 from srfast.scoring.settings import Scale, ScoreArguments
 from srfast.scoring.table import ScoreTable
-from srfast.study.cells import Cell
-from srfast.study.description import DEGRADED, Arm, Study
+from srfast.study.description import DEGRADED, Arm, Cell, Study
 from srfast.study.results import images_as_text, read_json
 from srfast.training.loop import train
 from srfast.training.plan import Plan

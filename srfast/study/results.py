@@ -22,8 +22,7 @@ from srfast.errors import InputError
 from srfast.scoring.metadata import VERSION
 from srfast.scoring.table import read_parquet, write_parquet
 from srfast.settings import first_difference
-from srfast.study.cells import Cell, plan_of
-from srfast.study.description import Arm, Claim, Study
+from srfast.study.description import Arm, Cell, Claim, Study, plan_of
 
 RESULTS, STRATA, LOG = "results.parquet", "strata.parquet", "log.parquet"
 CELLS = "cells"

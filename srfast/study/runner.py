@@ -22,7 +22,7 @@ from srfast.scoring.settings import Scale
 from srfast.settings import whole
 from srfast.study import pool, results
 from srfast.study.cell import CellOutcome, run_cell
-from srfast.study.cells import Cell, cells, pick
+from srfast.study.description import Cell, cells, pick
 from srfast.study.file import find_runnable, read_study
 from srfast.study.folder import KIND, begun, default_jobs, described, gather
 from srfast.study.results import CELLS, Results, place_of

@@ -18,7 +18,7 @@ import pytest
 from srfast.errors import InputError
 from srfast.evaluation.evaluator import STRATA
 from srfast.evaluation.inference import Interval, compare
-from srfast.study.cells import cells
+from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.groups import groups, main_dataset, paired
 from srfast.study.publication import publish, results_folder

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from srfast.errors import InputError
-from srfast.study.cells import cells, serves
+from srfast.study.description import cells, serves
 from srfast.study.file import read_study
 
 NET = "def Net(scale): pass"

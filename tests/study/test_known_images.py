@@ -14,7 +14,7 @@ from safetensors import safe_open
 import srfast
 from srfast.data.atomic import checksum
 from srfast.errors import InputError
-from srfast.study.cells import cells
+from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.results import images_as_text
 from srfast.study.runner import run_study

@@ -22,7 +22,7 @@ from srfast.errors import InputError, RunError
 from srfast.runtime.locks import Lock
 from srfast.scoring.table import ScoreTable
 from srfast.study import cell as cell_module
-from srfast.study.cells import cells, pick
+from srfast.study.description import cells, pick
 from srfast.study.file import read_study
 from srfast.study.folder import status
 from srfast.study.pool import find_data, pool_of

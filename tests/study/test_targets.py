@@ -15,7 +15,7 @@ import srfast
 from srfast.errors import InputError
 from srfast.evaluation.evaluator import TILE, TileErrors, evaluate
 from srfast.scoring.table import ScoreTable
-from srfast.study.cells import cells
+from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.pool import select_cell
 from srfast.study.runner import run_study
