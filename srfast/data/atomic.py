@@ -39,14 +39,8 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
     path = Path(path)
     final = Path(os.path.realpath(path))
     folder = final.parent
-    if not folder.is_dir():
-        raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
-    if final.is_symlink():
-        raise InputError(f"{path}: is a symbolic link that leads to itself", hint="choose another output")
-    if final.exists() and not final.is_file():
-        raise InputError(f"{path}: expected a file to write; a {kind_in_words(final)} is there")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: no permission to write in {folder}")
+    check_link(path, final)
+    check_place(path, final)
     # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.
     prefix = f".srfast-{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:8]}-"
     temporary = (aside or folder) / f"{prefix}{secrets.token_hex(8)}{final.suffix[:16]}"
@@ -76,6 +70,22 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
                 os.close(held)
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def check_link(path: str | os.PathLike[str], final: Path) -> None:
+    if final.is_symlink():
+        raise InputError(f"{path}: is a symbolic link that leads to itself", hint="choose another output")
+
+
+def check_place(path: str | os.PathLike[str], final: Path) -> None:
+    """Refuses a path at which no file can be written; ``final`` is ``path`` without symbolic links."""
+    folder = final.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
+    if final.exists() and not final.is_file():
+        raise InputError(f"{path}: expected a file to write; a {kind_in_words(final)} is there")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: no permission to write in {folder}")
 
 
 def write_all(file: io.RawIOBase, data: bytes) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.data.atomic import TEMPORARY, atomic_path, kind_in_words, no_folder, sweep, with_article
+from srfast.data.atomic import TEMPORARY, atomic_path, check_link, check_place, kind_in_words, sweep, with_article
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.errors import InputError
 from srfast.runtime.locks import LOCK, Lock
@@ -48,15 +48,11 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     another kind or is one of ``inputs``, the files and folders that the run reads.
     """
     final = resolved(path)
-    folder = final.parent
     check_replaceable(path, final)
     if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
         raise InputError(f"{path}: {with_article(kind)} is a parquet file; expected a name ending in .parquet")
-    if not folder.is_dir():
-        raise InputError(f"{path}: expected a file in an existing folder; {no_folder(folder)}")
+    check_place(path, final)
     if final.exists():
-        if not final.is_file():
-            raise InputError(f"{path}: expected a file to write; a {kind_in_words(final)} is there")
         existing = kind_of(final)
         if existing is None:
             raise InputError(f"{path}: exists and was not written by srfast", hint="choose another output")
@@ -66,8 +62,6 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
                 f"{path}: expected {with_article(kind)} to replace, got {with_article(existing)}",
                 hint="choose another output",
             )
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: no permission to write in {folder}")
     return final
 
 
@@ -113,7 +107,7 @@ def output_folder(
     """
     inputs = list(inputs)
     folder = resolved(path)
-    _check_link(path, folder)
+    check_link(path, folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{path}: expected a folder to write to; a {kind_in_words(folder)} is there")
     if folder.is_dir() and files is None:
@@ -151,7 +145,7 @@ def check_replaceable(path: str | os.PathLike[str], final: Path) -> None:
     """Refuses, before the work, what no rename replaces at its end: InputError if it is a mount point, a link that
     leads to itself, or a folder that may not be written to. ``final`` is ``path``, as the user named it, without
     symbolic links."""
-    _check_link(path, final)
+    check_link(path, final)
     if not final.exists():
         return
     folder = final.is_dir()
@@ -170,11 +164,6 @@ def _is_mounted(path: Path) -> bool:
     except (OSError, IndexError):  # no Linux
         return os.path.ismount(path)
     return os.fsencode(path) in points
-
-
-def _check_link(path: str | os.PathLike[str], final: Path) -> None:
-    if final.is_symlink():
-        raise InputError(f"{path}: is a symbolic link that leads to itself", hint="choose another output")
 
 
 def check_input(path: str | os.PathLike[str], what: str) -> Path:

@@ -67,8 +67,6 @@ def silence() -> None:
 ALPHA, DEEP = "alpha", "bits"
 WORDS = (ALPHA, DEEP, f"{ALPHA},{DEEP}")
 """The values that a table may have for an image under ``reduced``."""
-_BITS = 258
-"""TIFF tag BitsPerSample."""
 
 
 def left_out(image: Image.Image, data: bytes) -> str:
@@ -84,8 +82,7 @@ def bits_of(image: Image.Image, data: bytes) -> int:
     if image.format == "PNG":
         return data[24] if len(data) > 24 else 8
     if image.format == "TIFF":
-        tags: Any = getattr(image, "tag_v2", {})
-        return int(np.max(tags.get(_BITS, 8)))
+        return int(np.max(_tags(image).get(_BITS, 8)))
     if image.format == "PPM":
         tiles: Any = getattr(image, "tile", None)
         args = tiles[0][3] if tiles else ""

@@ -25,9 +25,8 @@ from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window, protocol_of, rounded
 from srfast.evaluation.settings import EvaluateSettings
 from srfast.models import loading
-from srfast.models.descriptor import Descriptor
 from srfast.models.registry import Buildable
-from srfast.models.tiling import super_resolve
+from srfast.models.tiling import Descriptor, super_resolve
 from srfast.ops import reference
 from srfast.ops.color import from_ycbcr, to_y, to_ycbcr
 from srfast.ops.device import resolve_device

@@ -103,7 +103,11 @@ def databases(
         except (InputError, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{source}: expected an LMDB with its meta_info.txt ({error})") from None
         for row, key in enumerate(keys):
-            _check_shape(source, key, lines.get(key), plan.side(row, lr))
+            if key not in lines:
+                raise InputError(f"{source}: expected the key {key}, which meta_info.txt does not have")
+            side, shape = plan.side(row, lr), _SHAPE.search(lines[key])
+            if shape is None or (int(shape[1]), int(shape[2])) != (side, side):
+                raise InputError(f"{source}: expected {key} of {side} x {side}, got {lines[key]!r}")
         if not finished:
             target = folder / f"{name}.lmdb"
             target.mkdir(exist_ok=True)
@@ -126,14 +130,6 @@ def _check_keys(plan: Arrangement, lr: Path, hr: Path, keys: list[str]) -> None:
                 f"y = {p.y[row]}, got {own}",
                 hint="take both databases from one export",
             )
-
-
-def _check_shape(source: Path, key: str, line: str | None, side: int) -> None:
-    if line is None:
-        raise InputError(f"{source}: expected the key {key}, which meta_info.txt does not have")
-    match = _SHAPE.search(line)
-    if match is None or (int(match[1]), int(match[2])) != (side, side):
-        raise InputError(f"{source}: expected {key} of {side} x {side}, got {line!r}")
 
 
 def folders(

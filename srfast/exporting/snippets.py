@@ -201,20 +201,9 @@ resize_mode_list3: [bilinear, bicubic, nearest-exact, lanczos]
 resize_mode_prob3: [0.25, 0.25, 0.25, 0.25]
 queue_size: 120
 """
-_REDUX_PAIRS = """\
-datasets:
-  train:
-    name: coreset
-    type: pairedimagedataset
-    dataroot_gt: <hr>
-    dataroot_lq: <lr>
-    lq_size: <low>
-    use_hflip: true
-    use_rot: true
-    num_worker_per_gpu: 4
-    batch_size_per_gpu: <batch>
-    accum_iter: 1
-"""
+_REDUX_PAIRS = REDUX.partition("scale: <scale>\n")[2].replace("PairedImageDataset", "pairedimagedataset")
+for _line in ("    io_backend:\n      type: disk\n", "    dataset_enlarge_ratio: auto\n"):
+    _REDUX_PAIRS = _REDUX_PAIRS.replace(_line, "")
 _REDUX_TAIL = """\
 network_g:
   type: compact
@@ -259,14 +248,7 @@ model_type = "image"
 scale = <scale>
 use_amp = true
 bfloat16 = true
-
-[datasets.train]
-type = "paired"
-dataroot_gt = <hr>
-dataroot_lq = <lr>
-patch_size = <low>
-batch_size = <batch>
-"""
+""" + NEOSR.partition("scale = <scale>\n")[2]
 _NEOSR_DEGRADATION = """
 # The degradations of the template: change them to those that your images have.
 [degradations]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from srfast.errors import InputError
-from srfast.models.descriptor import Descriptor
+from srfast.models.tiling import Descriptor
 from srfast.ops import reference
 from srfast.ops.color import OFFSET, YCBCR
 from srfast.settings import PAIR_SCALE, PAIR_SCALES

@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from srfast.data.files import check_input
 from srfast.errors import InputError, RunError
 from srfast.models import registry as models
-from srfast.models.descriptor import Descriptor
 from srfast.models.foreign import adopted
 from srfast.models.layers import OnLuma
 from srfast.models.official.readers import load_caffemodel, load_mat
 from srfast.models.official.recognise import nearest, recognise, scale_of
 from srfast.models.registry import WEIGHT_FILES, Buildable
+from srfast.models.tiling import Descriptor
 from srfast.settings import PAIR_SCALES
 
 _NESTED = ("params_ema", "params", "state_dict", "model_state_dict", "net_state_dict", "model")

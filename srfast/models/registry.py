@@ -207,7 +207,7 @@ def is_module(value: object) -> bool:
 
 def _of_object(model: Any) -> Description:
     if is_module(model):
-        from srfast.models.descriptor import Descriptor
+        from srfast.models.tiling import Descriptor
 
         color = Descriptor.of(model, 2).color
     elif callable(model):

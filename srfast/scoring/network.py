@@ -176,7 +176,7 @@ def _own(module: Any, scale: int) -> Network:
     import torch
     from torch import nn
 
-    from srfast.models.descriptor import Descriptor
+    from srfast.models.tiling import Descriptor
 
     color = getattr(module, "color", "rgb")
     digest = hashlib.sha256()

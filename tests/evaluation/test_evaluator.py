@@ -16,8 +16,7 @@ import srfast
 from srfast import models
 from srfast.cli.evaluate import command
 from srfast.errors import InputError
-from srfast.models.descriptor import Descriptor
-from srfast.models.tiling import super_resolve
+from srfast.models.tiling import Descriptor, super_resolve
 from srfast.training.checkpoint import save_weights
 
 data = pytest.importorskip("skimage.data", reason="needs the demo extra")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from srfast import models
 from srfast.errors import InputError, RunError
 from srfast.models import foreign, layers
-from srfast.models.descriptor import Descriptor
+from srfast.models.tiling import Descriptor
 from srfast.ops import reference
 
 FOREIGN = ("swinir", "swinir_light", "rcan", "hat", "compact", "span", "realplksr")

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from srfast import models
-from srfast.models.descriptor import Descriptor
 from srfast.models.loading import load_model
-from srfast.models.tiling import OVERLAP, super_resolve
+from srfast.models.tiling import OVERLAP, Descriptor, super_resolve
 
 pytest.importorskip("spandrel", reason="spandrel is not installed")
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from srfast.errors import InputError
 from srfast.models import layers, registry
-from srfast.models.official.planes_rgb import RGB_LAYOUTS
-from srfast.models.official.planes_y import Y_LAYOUTS
+from srfast.models.official.layouts import RGB_LAYOUTS, Y_LAYOUTS
 from srfast.models.official.readers import Layout, State
 
 LAYOUTS = (*Y_LAYOUTS, *RGB_LAYOUTS)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from srfast.data.grid import Grid
 from srfast.models import tiling
-from srfast.models.descriptor import Descriptor
+from srfast.models.tiling import Descriptor
 from srfast.ops import native, reference
 from srfast.ops.color import luma
 from srfast.ops.device import without_tf32
