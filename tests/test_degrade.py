@@ -35,7 +35,7 @@ def photograph(height: int = 67, width: int = 90) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", [*KINDS, "wild"])
 @pytest.mark.parametrize("shape", [(67, 90), (9, 200)])
-def test_every_kind_is_the_same_twice_and_changes_the_image(kind: str, shape: tuple[int, int]) -> None:
+def test_every_kind_is_the_same_twice_and_changes_the_image(kind, shape):
     image = photograph(*shape)
     before = image.copy()
     first, second = (degrade(image, kind, rng=of_name("a")) for _ in range(2))
@@ -46,7 +46,7 @@ def test_every_kind_is_the_same_twice_and_changes_the_image(kind: str, shape: tu
     assert (image == before).all()
 
 
-def test_the_bytes_are_those_of_the_published_pools() -> None:
+def test_the_bytes_are_those_of_the_published_pools():
     """They also trained the columns of defects. Another NumPy, SciPy, Pillow or libjpeg-turbo may change them: then the
     pools of studies/results/dirty* cannot be made again."""
     digest = hashlib.sha256()
@@ -55,7 +55,7 @@ def test_the_bytes_are_those_of_the_published_pools() -> None:
     assert digest.hexdigest() == "cba1bb5b100356bb811c54c9be9a603ef5ff512c8f81ce02164e307d380519c5"
 
 
-def test_strengths_are_what_they_say() -> None:
+def test_strengths_are_what_they_say():
     flat = np.full((200, 200, 3), 128, np.uint8)
     for sigma in (5, 20):
         noisy = degrade(flat, "noise", sigma, colour=True).astype(float)
@@ -80,7 +80,7 @@ def test_strengths_are_what_they_say() -> None:
 
 
 @pytest.mark.parametrize("shift", [(0, 0), (3, 5)])
-def test_the_grid_of_a_jpeg_lies_where_it_is_asked_for(tmp_path: Path, shift: tuple[int, int]) -> None:
+def test_the_grid_of_a_jpeg_lies_where_it_is_asked_for(tmp_path, shift):
     """Of a saved image, the 8 x 8 blocks on its own grid are those of the file that was decoded."""
     image = np.repeat(np.random.default_rng(0).integers(90, 166, (64, 64, 1), np.uint8), 3, 2)  # no edges of its own
     got = degrade(image, "jpeg", 20, shift=shift, subsampling=0)[..., 0].astype(float)
@@ -97,7 +97,7 @@ def test_the_grid_of_a_jpeg_lies_where_it_is_asked_for(tmp_path: Path, shift: tu
         assert (degrade(image, "jpeg", 20, shift=shift, subsampling=0) == read_rgb(tmp_path / "saved.jpg")).all()
 
 
-def test_an_overlay_of_half_opacity_lets_the_image_through() -> None:
+def test_an_overlay_of_half_opacity_lets_the_image_through():
     image = photograph(120, 160)
     whole = degrade(image, "overlay", 20, of_name("b"), opacity=1.0, lines=3)
     half = degrade(image, "overlay", 20, of_name("b"), opacity=0.5, lines=3)
@@ -107,7 +107,7 @@ def test_an_overlay_of_half_opacity_lets_the_image_through() -> None:
     assert np.abs(half.astype(int) - image)[touched].mean() < 0.6 * np.abs(whole.astype(int) - image)[touched].mean()
 
 
-def test_what_is_not_given_is_drawn_from_the_documented_ranges() -> None:
+def test_what_is_not_given_is_drawn_from_the_documented_ranges():
     drawn = [described(photograph(), "upscaled", rng=of_name(n))[1][0] for n in NAMES]
     assert {s for _, s, _ in drawn} == set(map(float, FACTORS))
     assert {o["kernel"] for *_, o in drawn} == set(KERNELS)
@@ -115,7 +115,7 @@ def test_what_is_not_given_is_drawn_from_the_documented_ranges() -> None:
         degrade(photograph(), "upscaled", kernal="nearest")
 
 
-def test_a_smaller_share_lies_in_every_larger_one() -> None:
+def test_a_smaller_share_lies_in_every_larger_one():
     half, most = spoilt(NAMES, 0.5), spoilt(NAMES, 0.75)
     assert len(half) == 20
     assert len(most) == 30
@@ -123,7 +123,7 @@ def test_a_smaller_share_lies_in_every_larger_one() -> None:
     assert spoilt(NAMES, 0.5, seed=1) != half
 
 
-def test_a_pool_says_what_was_done_to_each_image(tmp_path: Path) -> None:
+def test_a_pool_says_what_was_done_to_each_image(tmp_path):
     (tmp_path / "in").mkdir()
     for i in range(6):
         Image.fromarray(np.roll(photograph(), 3 * i, 1)).save(tmp_path / "in" / f"p{i}.png")

@@ -46,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_what_is_in_the_wheel(wheel: Path) -> None:
+def test_what_is_in_the_wheel(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     compiled = [n for n in names if n.startswith("srfast/_C") and n.endswith((".so", ".pyd"))]
@@ -70,7 +70,7 @@ def test_what_is_in_the_wheel(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_works_where_it_is_put(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_works_where_it_is_put(wheel, tmp_path):
     target = tmp_path / "target"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
@@ -86,7 +86,7 @@ def test_the_wheel_works_where_it_is_put(wheel: Path, tmp_path: Path) -> None:
     assert done.stdout.split("\n")[0] == "(1,) False"
 
 
-def test_every_module_can_be_imported() -> None:
+def test_every_module_can_be_imported():
     """In a process of its own, as imports register ops and set up libraries."""
     package = ROOT / "srfast"
     names = [

@@ -14,7 +14,7 @@ import torch
     ("module", "library"),
     [("ops.native", "np"), ("ops.cpu", "torch"), ("coreset.limits", "np"), ("scoring.backends.compiled", "np")],
 )
-def test_fresh_memory_is_poisoned(module: str, library: str) -> None:
+def test_fresh_memory_is_poisoned(module, library):
     used: Any = getattr(importlib.import_module(f"srfast.{module}"), library)
     real: Any = {"np": np, "torch": torch}[library]
     assert used is not real

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,54 +25,58 @@ Run = Callable[..., tuple[int, str, str]]
 Check = Callable[..., None]
 
 
-# Bad input
+REFUSED = {
+    "frobnicate": "No such command 'frobnicate'",
+    "--nothing": "No such option",
+    "score": "Missing argument",
+    "score x": "Missing option",
+    "score x -o s.parquet --scale 7": "--scale",
+    "score x -o s.parquet --scale two": "--scale",
+    "score x -o s.parquet --mode whole": "--mode",
+    "score x -o s.parquet --backend jax": "--backend",
+    "score x -o s.parquet --workers 0": "threads: expected a whole number of at least 1, got 0",
+    **{f"score photos -o s.parquet --scorer bicubic --shard {shard}": "shard: expected" for shard in
+       ("2", "a/b", "5/2", "0/0", "²/4", "1/²", "①/4", "-1/4", "1/0", "0x1/4")},
+    "score photos -o s.parquet --scorer bicubic --patch 95": "patch: expected a positive multiple of the scale",
+    "score photos -o s.parquet --scorer bicubic --patch -96": "patch: expected",
+    "score photos -o s.parquet --scorer bicubic --patch 1200": "nothing to score",
+    "score photos -o s.parquet --scorer bicubic --stride 7": "stride: expected",
+    "score photos -o s.parquet --scorer bicubic --stride 0": "stride: expected",
+    "score photos -o s.parquet --scorer nothing.safetensors": "scorer: expected",
+    "score photos -o s.parquet --strid 4": "--stride",
+    "select x -o c.parquet --order up": "--order",
+    "select x -o c.parquet --keep half": "--keep",
+    "select x -o c.parquet --keep 50": "keep: expected a fraction",
+    "select x -o c.parquet --window 0.5": "--window",
+    "select x -o c.parquet --per-image all": "--per-image",
+    "prune x": "Missing option",
+    "doctor extra": "unexpected extra argument",
+    "train fsrcnn --data photos -o run --steps 1 --lr inf": "--lr: expected a finite learning rate above 0, got 'inf'",
+    "train fsrcnn --data photos -o run --steps 1 --clip inf": "--clip: expected a finite number",
+    "train fsrcnn --data photos -o run --steps 1 --decay inf": "--decay: expected a finite number",
+    "train fsrcnn --data photos -o run --epochs inf": "--epochs: expected a positive, finite number, got inf",
+    "train fsrcnn --data photos -o run --epochs 1e308": "--epochs: expected a positive, finite number, got 1e+308",
+    f"train fsrcnn --data photos -o run --steps 1 --seed {'9' * 23}": f"--seed: expected .* at most {2**63 - 1}",
+    "stats no.parquet": "no.parquet: no such file",
+    "join no.parquet x.csv -o o.parquet": "no.parquet: no such file",
+    "dedup a.parquet b.parquet -o o.parquet": "test images come after --against",
+    "dedup no.parquet -o o.parquet": "no.parquet: no such file",
+    "influence no.parquet --target . -o o.parquet": "no.parquet: no such file",
+    "influence a.parquet -o o.parquet": "--target",
+}  # fmt: skip
+"""Command line -> what its one line has, as a pattern."""
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--patch", "95"], "patch: expected a positive multiple of the scale 2, got 95"),
-        (["--patch", "-96"], "patch: expected"),
-        (["--stride", "7"], "stride: expected"),
-        (["--stride", "0"], "stride: expected"),
-        (["--shard", "5/2"], "shard: expected"),
-        (["--shard", "0/0"], "shard: expected"),
-        (["--scorer", "nothing.safetensors"], "scorer: expected"),
-        (["--patch", "1200"], "nothing to score"),
-    ],
-)
-def test_wrong_values_are_exit_code_2(
-    options: list[str], words: str, photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check
-) -> None:
-    result = run("score", photo_folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic", *options)
-    assert_one_line(result, 2, words)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos"]
+@pytest.mark.parametrize("line", REFUSED)
+def test_what_is_refused(line, photo_folder, tmp_path, run, assert_one_line, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*line.split())
+    assert_one_line(result, 2)
+    assert re.search(REFUSED[line].replace("+", r"\+"), result[2]), result[2]
+    assert os.listdir(tmp_path) == ["photos"]
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--lr", "inf"], "--lr: expected a finite learning rate above 0, got 'inf'"),
-        (["--clip", "inf"], "--clip: expected a finite number of 0 or more, got inf"),
-        (["--decay", "inf"], "--decay: expected a finite number of 0 or more, got inf"),
-        (["--epochs", "inf"], "--epochs: expected a positive, finite number, got inf"),
-        (["--epochs", "1e308"], "--epochs: expected a positive, finite number, got 1e+308"),
-        (
-            ["--seed", "9" * 23],
-            f"--seed: expected a whole number of at least 0 and at most {2**63 - 1}, got {'9' * 23}",
-        ),
-    ],
-)
-def test_numbers_without_end_are_refused(
-    options: list[str], words: str, photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check
-) -> None:
-    length = [] if "--epochs" in options else ["--steps", "1"]
-    result = run("train", "fsrcnn", "--data", photo_folder, "-o", tmp_path / "run", *length, *options)
-    assert_one_line(result, 2, words)
-    assert not (tmp_path / "run").exists()
-
-
-def test_missing_paths_and_empty_folders(photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check) -> None:
+def test_missing_paths_and_empty_folders(photo_folder, tmp_path, run, assert_one_line):
     (tmp_path / "empty").mkdir()
     for command in ("score", "prune"):
         for name, words in (("missing", "no such file or folder"), ("empty", "no image files found")):
@@ -85,19 +90,14 @@ BAD = {
     "truncated.png": ("cannot be decoded", lambda data: data[: len(data) // 2]),
     "text.png": ("not an image in a known format", lambda data: b"This is a text file.\n"),
     "empty.png": ("the file is empty (0 bytes)", lambda data: b""),
-    "huge.png": (
-        "the header claims too many pixels",
-        lambda data: data[:16] + (100_000).to_bytes(4, "big") * 2 + data[24:],
-    ),
+    "huge.png": ("the header claims too many pixels", lambda d: d[:16] + (100_000).to_bytes(4, "big") * 2 + d[24:]),
     "<b onclick=x>.png": ("the file is empty", lambda data: b""),
     "naïve name.png": ("the file is empty", lambda data: b""),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_images_name_the_file_and_the_reason(
-    name: str, photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check
-) -> None:
+def test_bad_images_name_the_file_and_the_reason(name, photo_folder, tmp_path, run, assert_one_line):
     words, damage = BAD[name]
     data = bytearray(damage((photo_folder / "astronaut.png").read_bytes()))
     if name == "huge.png":
@@ -110,18 +110,12 @@ def test_bad_images_name_the_file_and_the_reason(
     assert_one_line(run(*arguments), 2, photo_folder / name, words, "--skip-bad")
     assert not output.exists()
     code, out, err = run(*arguments, "--skip-bad")
-    assert code == 0
-    assert err.count("\n") == 1
-    assert err.startswith("srfast: skipped ")
-    assert name in err
-    assert words in err
+    assert (code, err.count("\n"), out.count("\n")) == (0, 1, 1)
+    assert re.match(f"srfast: skipped .*{re.escape(name)}.*{re.escape(words)}", err)
     assert [s["image"] for s in ScoreTable.read(output).meta["skipped"]] == [name]
-    assert out.count("\n") == 1
 
 
-def test_bad_tables_name_the_file_and_the_reason(
-    photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check
-) -> None:
+def test_bad_tables_name_the_file_and_the_reason(photo_folder, tmp_path, run, assert_one_line):
     run("score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic")
     table = pq.read_table(tmp_path / "s.parquet")
     meta = json.loads(table.schema.metadata[KEY])
@@ -140,11 +134,8 @@ def test_bad_tables_name_the_file_and_the_reason(
     (tmp_path / "text.parquet").write_text("not parquet")
     assert_one_line(run("select", tmp_path / "text.parquet", "-o", tmp_path / "c.parquet"), 2, "not a readable parquet")
     assert_one_line(run("select", tmp_path / "no.parquet", "-o", tmp_path / "c.parquet"), 2, "no such file")
-    assert_one_line(
-        run("report", tmp_path / "s.parquet", "--coreset", tmp_path / "s.parquet", "-o", tmp_path / "r.html"),
-        2,
-        "core-set",
-    )
+    line = ("report", tmp_path / "s.parquet", "--coreset", tmp_path / "s.parquet", "-o", tmp_path / "r.html")
+    assert_one_line(run(*line), 2, "core-set")
     assert not (tmp_path / "c.parquet").exists()
     assert not (tmp_path / "r.html").exists()
 
@@ -168,7 +159,7 @@ def unprivileged(srfast_command: Any) -> Callable[..., tuple[int, str, str]]:
     return call
 
 
-def test_no_permission(unprivileged: Any, photo_folder: Path, tmp_path: Path, assert_one_line: Check) -> None:
+def test_no_permission(unprivileged, photo_folder, tmp_path, assert_one_line):
     call, photos, folder = unprivileged, photo_folder, tmp_path
     locked = folder / "locked"
     locked.mkdir()
@@ -183,52 +174,18 @@ def test_no_permission(unprivileged: Any, photo_folder: Path, tmp_path: Path, as
     assert_one_line(call("score", photos, "-o", locked / "s.parquet", *options), 2, photos / "sub", "ermission")
     (folder / "scores.parquet").write_bytes(b"")
     (folder / "scores.parquet").chmod(0o000)
-    assert_one_line(
-        call("select", folder / "scores.parquet", "-o", locked / "c.parquet"), 2, "scores.parquet", "ermission"
-    )
+    result = call("select", folder / "scores.parquet", "-o", locked / "c.parquet")
+    assert_one_line(result, 2, "scores.parquet", "ermission")
     (photos / "sub").chmod(0o755)
 
 
-# Messages for wrong input of the stranger kind: one line, the argument or the file, nothing of the inside.
-
-
-Run = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def line(run: Callable[..., tuple[int, str, str]]) -> Run:
-    """line(*args) -> (exit code, stderr), which is one line."""
-
-    def call(*args: str | Path) -> tuple[int, str]:
-        code, _, err = run(*args)
-        assert err.startswith("srfast: error: ")
-        assert err.count("\n") == 1
-        assert "Traceback" not in err
-        assert code
-        return code, err
-
-    return call
-
-
-@pytest.mark.parametrize("shard", ["²/4", "1/²", "①/4", "-1/4", "1/0", "0x1/4", "1 /4 x"])
-def test_shards_that_are_no_numbers(shard: str, photo_folder: Path, tmp_path: Path, line: Run) -> None:
-    code, err = line("score", photo_folder, "-o", tmp_path / "s.parquet", "--scorer", "bicubic", "--shard", shard)
-    assert code == 2
-    assert "shard" in err
-    assert "expected" in err
-
-
-def test_proposals_are_similar_options(photo_folder: Path, tmp_path: Path, line: Run) -> None:
-    code, err = line("onnx", "--lr", "x", "-o", tmp_path / "n.onnx")
-    assert code == 2
-    assert "--lr" in err
-    assert "Did you mean" not in err
-    _, err = line("score", photo_folder, "-o", tmp_path / "s.parquet", "--strid", "4")
-    assert "--stride" in err
-
-
-def test_a_core_set_does_not_replace_a_score_table(photo_folder: Path, tmp_path: Path, line: Run) -> None:
+def test_a_core_set_does_not_replace_a_score_table_and_proposals_are_similar(
+    photo_folder, tmp_path, run, assert_one_line
+):
     scores, other = tmp_path / "s.parquet", tmp_path / "other.parquet"
     other.write_bytes(score(photo_folder, scorer="bicubic", patch=48, output=scores) and scores.read_bytes())
-    assert "expected a core-set to replace, got a score table" in line("select", scores, "-o", other)[1]
+    assert_one_line(run("select", scores, "-o", other), 2, "expected a core-set to replace, got a score table")
     assert other.read_bytes() == scores.read_bytes()
+    result = run("onnx", "--lr", "x", "-o", tmp_path / "n.onnx")
+    assert_one_line(result, 2, "--lr")
+    assert "Did you mean" not in result[2]

@@ -15,11 +15,11 @@ import pytest
 import srfast
 from srfast.cli import main
 from srfast.errors import ArgumentError, InputError, RunError
-from srfast.settings import whole
+from srfast.settings import one_of, whole
 
 
 @pytest.fixture
-def run(srfast_command: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+def process(srfast_command: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
     return lambda *args: srfast_command(*args, cwd=tmp_path)
 
 
@@ -29,70 +29,47 @@ def scores(photo_folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "s.parquet"
 
 
-def test_join_stats_select_and_dedup(scores: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
+def test_join_stats_select_and_dedup(scores, tmp_path, process):
     pytest.importorskip("duckdb")
     pytest.importorskip("faiss")
     images = sorted(set(srfast.ScoreTable.read(scores)["image"]))
     (tmp_path / "iqa.txt").write_text("".join(f"{name} {i}\n" for i, name in enumerate(images)))
-    joined = run("join", scores, tmp_path / "iqa.txt", "-o", tmp_path / "j.parquet")
+    joined = process("join", scores, tmp_path / "iqa.txt", "-o", tmp_path / "j.parquet")
     assert joined.returncode == 0, joined.stderr
     assert "by path ->" in joined.stdout
-    stats = run("stats", tmp_path / "j.parquet", "--json")
+    stats = process("stats", tmp_path / "j.parquet", "--json")
     assert json.loads(stats.stdout)["columns"]["iqa"]["missing"] == 0
-    assert "Agreement with loss" in run("stats", tmp_path / "j.parquet").stdout
+    assert "Agreement with loss" in process("stats", tmp_path / "j.parquet").stdout
     gates = ["--where", "iqa < 1", "--method", "iqa", "--keep", "1", "--max-per-image", "2"]
-    chosen = run("select", tmp_path / "j.parquet", "-o", tmp_path / "c.parquet", *gates, "--json")
+    chosen = process("select", tmp_path / "j.parquet", "-o", tmp_path / "c.parquet", *gates, "--json")
     assert chosen.returncode == 0, chosen.stderr
     assert json.loads(chosen.stdout)["kept"] == 2
     assert "max_per_image=2 allows no more" in chosen.stderr
     photos = Path(srfast.ScoreTable.read(scores).meta["root"])
-    printed = run(
+    printed = process(
         "dedup", scores, "-o", tmp_path / "d.parquet", "--json", "--against", photos / images[0], photos / images[1]
     )
     assert printed.returncode == 0, printed.stderr
     assert len(json.loads(printed.stdout)["leaks"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["stats", "no.parquet"], "no.parquet: no such file"),
-        (["join", "no.parquet", "x.csv", "-o", "o.parquet"], "no.parquet: no such file"),
-        (["dedup", "a.parquet", "b.parquet", "-o", "o.parquet"], "test images come after --against"),
-        (["dedup", "no.parquet", "-o", "o.parquet"], "no.parquet: no such file"),
-        (["influence", "no.parquet", "--target", ".", "-o", "o.parquet"], "no.parquet: no such file"),
-        (["influence", "a.parquet", "-o", "o.parquet"], "--target"),
-    ],
-)
-def test_wrong_use_is_one_line(arguments: list[str], words: str, run: Callable[..., Any]) -> None:
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert done.stderr.count("\n") == 1
-    assert words in done.stderr
-
-
-# What to do about an error is a field of it; a terminal gets it on a line of its own, as of uv.
-
-
 @pytest.mark.parametrize("kind", [InputError, ArgumentError, RunError])
-def test_an_error_carries_its_hint(kind: type[InputError | RunError]) -> None:
+def test_an_error_carries_its_hint(kind):
     error = kind("s.parquet: exists", hint="choose another output")
     assert (error.message, error.hint) == ("s.parquet: exists", "choose another output")
     assert str(error) == "s.parquet: exists; choose another output"
     again = pickle.loads(pickle.dumps(error))
     assert (again.message, again.hint, type(again)) == (error.message, error.hint, kind)
     assert (str(kind("a; b.png: choose")), kind("a; b.png: choose").hint) == ("a; b.png: choose", None)
+    moved = kind("not of 8 bits", hint="convert the file").within("a.png: ")
+    assert (type(moved), moved.message, moved.hint) == (kind, "a.png: not of 8 bits", "convert the file")
 
 
-def test_a_setting_has_the_nearest_as_its_hint() -> None:
-    from srfast.settings import one_of
-
+def test_a_setting_has_the_nearest_as_its_hint():
     with pytest.raises(InputError) as wrong:
         one_of("patch", "dense").check("mode", "dence")
-    assert (wrong.value.message, wrong.value.hint) == (
-        "mode: expected patch or dense, got 'dence'",
-        "did you mean dense?",
-    )
+    said = ("mode: expected patch or dense, got 'dence'", "did you mean dense?")
+    assert (wrong.value.message, wrong.value.hint) == said
     with pytest.raises(InputError) as wrong:
         whole(1).check("patch", 0)
     assert wrong.value.hint is None
@@ -114,9 +91,7 @@ LINES = [
 
 
 @pytest.mark.parametrize(("line", "error", "hint"), LINES)
-def test_a_terminal_gets_two_lines(
-    line: list[str], error: str, hint: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_terminal_gets_two_lines(line, error, hint, monkeypatch):
     seen = Terminal()
     monkeypatch.setattr(sys, "stderr", seen)
     with pytest.raises(SystemExit) as end:
@@ -132,27 +107,11 @@ def test_a_terminal_gets_two_lines(
         assert hint not in lines[0]
 
 
-def test_anything_else_gets_one(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["scor"])
-    assert capsys.readouterr().err == "srfast: error: No such command 'scor'; did you mean score?\n"
-
-
-def test_json_has_both(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["score", "no-such-folder", "-o", "s.parquet", "--scorer", "bicubic", "--mode", "dence", "--json"])
-    content = json.loads(capsys.readouterr().out)
+def test_anything_else_gets_one_and_json_has_both(run):
+    assert run("scor")[2] == "srfast: error: No such command 'scor'; did you mean score?\n"
+    bad = run("score", __file__, "-o", "s.parquet", "--scorer", "bicubic")[2]
+    assert bad.endswith("; --skip-bad leaves such files out\n")
+    line = ("score", "no-such-folder", "-o", "s.parquet", "--scorer", "bicubic", "--mode", "dence", "--json")
+    content = json.loads(run(*line)[1])
     assert (content["hint"], content["code"]) == ("did you mean dense?", 2)
     assert content["error"].endswith("; did you mean dense?")
-
-
-def test_a_hint_names_options(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["score", __file__, "-o", "s.parquet", "--scorer", "bicubic"])
-    assert "; --skip-bad leaves such files out\n" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("kind", [InputError, ArgumentError, RunError])
-def test_an_error_that_is_said_of_a_place_keeps_its_hint(kind: type[InputError | RunError]) -> None:
-    moved = kind("not of 8 bits", hint="convert the file").within("a.png: ")
-    assert (type(moved), moved.message, moved.hint) == (kind, "a.png: not of 8 bits", "convert the file")

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -24,10 +23,7 @@ Run = Callable[..., tuple[int, str, str]]
 Check = Callable[..., None]
 
 
-# Help and version
-
-
-def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path: Path) -> None:
+def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path):
     """Instead of a stopwatch: what takes long to import is not imported."""
     lines = [[], ["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)]
     code = (
@@ -38,6 +34,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path: Path) -> N
         "    heavy = {'torch', 'numpy', 'pyarrow', 'PIL', 'duckdb', 'rich'} & set(sys.modules)\n"
         "    assert not heavy, (line, heavy)\n"
         "    print('----')\n"
+        "import srfast; srfast.InputError; assert 'torch' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -47,25 +44,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path: Path) -> N
         assert text.startswith(f"Usage: srfast {name} ")
 
 
-def test_help_is_fast(tmp_path: Path) -> None:
-    """0.3 s is the promise; processor time, as the machine may be busy, and twice that for a slow one."""
-    import resource
-
-    taken = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "srfast", "--help"], cwd=tmp_path, capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        taken.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(taken) < 0.6
-
-
-def test_importing_srfast_does_not_import_torch(tmp_path: Path) -> None:
-    code = "import sys, srfast; assert 'torch' not in sys.modules; srfast.InputError; assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-
-
-def test_every_public_name_resolves() -> None:
+def test_every_public_name_resolves():
     import srfast
 
     for name in srfast.__all__:
@@ -75,46 +54,12 @@ def test_every_public_name_resolves() -> None:
         srfast.nothing  # noqa: B018
 
 
-# Usage errors
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["frobnicate"], "No such command 'frobnicate'"),
-        (["--nothing"], "No such option"),
-        (["score"], "Missing argument"),
-        (["score", "x"], "Missing option"),
-        (["score", "x", "-o", "s.parquet", "--scale", "7"], "--scale"),
-        (["score", "x", "-o", "s.parquet", "--scale", "two"], "--scale"),
-        (["score", "x", "-o", "s.parquet", "--mode", "whole"], "--mode"),
-        (["score", "x", "-o", "s.parquet", "--backend", "jax"], "--backend"),
-        (["score", "x", "-o", "s.parquet", "--workers", "0"], "threads: expected a whole number of at least 1, got 0"),
-        (["score", "x", "-o", "s.parquet", "--shard", "2"], "--shard"),
-        (["score", "x", "-o", "s.parquet", "--shard", "a/b"], "--shard"),
-        (["select", "x", "-o", "c.parquet", "--order", "up"], "--order"),
-        (["select", "x", "-o", "c.parquet", "--keep", "half"], "--keep"),
-        (["select", "x", "-o", "c.parquet", "--keep", "50"], "keep: expected a fraction"),
-        (["select", "x", "-o", "c.parquet", "--window", "0.5"], "--window"),
-        (["select", "x", "-o", "c.parquet", "--per-image", "all"], "--per-image"),
-        (["prune", "x"], "Missing option"),
-        (["doctor", "extra"], "unexpected extra argument"),
-    ],
-)
-def test_wrong_usage_is_exit_code_2(arguments: list[str], words: str, run: Run, assert_one_line: Check) -> None:
-    assert_one_line(run(*arguments), 2, words)
-
-
-# JSON and plain output
-
-
-def test_json_is_one_object_and_nothing_else(photo_folder: Path, tmp_path: Path, run: Run) -> None:
+def test_json_is_one_object_and_nothing_else(photo_folder, tmp_path, run):
     Image.new("RGB", (5, 4)).save(photo_folder / "ü tiny.png")
     (photo_folder / "broken.png").write_bytes(b"")
     scores, coreset = tmp_path / "größe.parquet", tmp_path / "c.parquet"
-    code, out, err = run(
-        "score", photo_folder, "-o", scores, "--patch", "48", "--scorer", "bicubic", "--skip-bad", "--json"
-    )
+    line = ("score", photo_folder, "-o", scores, "--patch", "48", "--scorer", "bicubic", "--skip-bad", "--json")
+    code, out, err = run(*line)
     assert code == 0
     summary = json.loads(out)
     assert out.count("\n") == 1
@@ -136,9 +81,13 @@ def test_json_is_one_object_and_nothing_else(photo_folder: Path, tmp_path: Path,
     findings = json.loads(out)
     assert findings["native"]["available"] is True
     assert findings["backends"]["cpu"]["native"] is None
+    code, out, err = run("doctor")
+    assert (code, err) == (0, "")
+    for word in ("srfast", "cpu", "engine", "cuda build", "auto takes", "native/cpu"):
+        assert f"\n{word}" in f"\n{out}"
 
 
-def test_json_on_a_terminal_that_knows_only_ascii(photo_folder: Path, tmp_path: Path, srfast_command: Any) -> None:
+def test_json_on_a_terminal_that_knows_only_ascii(photo_folder, tmp_path, srfast_command):
     arguments = ["score", photo_folder, "-o", tmp_path / "größe.parquet", "--patch", "48", "--scorer", "bicubic"]
     env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C.UTF-8"}
     done = srfast_command(*arguments, "--json", cwd=tmp_path, env=env)
@@ -147,19 +96,7 @@ def test_json_on_a_terminal_that_knows_only_ascii(photo_folder: Path, tmp_path: 
     assert srfast_command(*arguments, cwd=tmp_path, env=env).returncode == 0
 
 
-def test_doctor_for_a_person(run: Run) -> None:
-    code, out, err = run("doctor")
-    assert (code, err) == (0, "")
-    for word in ("srfast", "cpu", "engine", "cuda build", "auto takes", "native/cpu"):
-        assert f"\n{word}" in f"\n{out}"
-
-
-# The main job
-
-
-def test_score_select_report_prune(
-    photo_folder: Path, tmp_path: Path, srcnn_weights: Any, run: Run, assert_one_line: Check
-) -> None:
+def test_score_select_report_prune(photo_folder, tmp_path, srcnn_weights, run, assert_one_line):
     options = ["--patch", "48", "--scorer", srcnn_weights(2)]
     paper = ["--preset", "paper", *options, "--drop-hardest", "0.05"]
     code, out, err = run("prune", photo_folder, "-o", tmp_path / "out dir", *paper)
@@ -182,7 +119,7 @@ def test_score_select_report_prune(
     assert {p.name: p.read_bytes() for p in made.iterdir()} == before
 
 
-def test_shards_through_the_command_line(photo_folder: Path, tmp_path: Path, run: Run, assert_one_line: Check) -> None:
+def test_shards_through_the_command_line(photo_folder, tmp_path, run, assert_one_line):
     options = ["--patch", "48", "--stride", "24", "--scorer", "bicubic"]
     run("score", photo_folder, "-o", tmp_path / "whole.parquet", *options)
     shards = [tmp_path / f"{i}.parquet" for i in range(3)]
@@ -194,49 +131,33 @@ def test_shards_through_the_command_line(photo_folder: Path, tmp_path: Path, run
     assert_one_line(run("select", shards[0], shards[0], "-o", tmp_path / "b.parquet"), 2, "more than one table")
 
 
-def test_names_of_every_kind(photographs: dict[str, np.ndarray], tmp_path: Path, run: Run) -> None:
+def test_names_of_every_kind(photographs, tmp_path, run):
     folder = tmp_path / "mes photos d'été (2) & co"
-    names = [
-        "a b.png",
-        "ünïcödé 写真.png",
-        "quote'\".png",
-        "semi;colon$HOME.png",
-        "percent%20.png",
-        "same.png",
-        "same.jpg",
-        "-dash.png",
-    ]
+    names = ["a b.png", "ünïcödé 写真.png", "quote'\".png", "semi;colon$HOME.png", "percent%20.png", "same.png",
+             "same.jpg", "-dash.png"]  # fmt: skip
     (folder / "sub dir").mkdir(parents=True)
     for i, name in enumerate(names):
-        Image.fromarray(np.roll(photographs["coffee"][:48, :96], i, 1)).save(
-            folder / ("sub dir" if i % 2 else "") / name
-        )
+        path = folder / ("sub dir" if i % 2 else "") / name
+        Image.fromarray(np.roll(photographs["coffee"][:48, :96], i, 1)).save(path)
     code, _, err = run("prune", folder, "-o", tmp_path / "out", "--patch", "48", "--scorer", "bicubic")
     assert (code, err) == (0, "")
     stored = set(ScoreTable.read(tmp_path / "out" / "scores.parquet").column("image"))
     assert stored == {("sub dir/" if i % 2 else "") + n for i, n in enumerate(names)}
 
 
-def test_warnings_of_image_libraries_stay_out_of_the_way(
-    photo_folder: Path, tmp_path: Path, srfast_command: Any
-) -> None:
+def test_warnings_of_image_libraries_stay_out_of_the_way(photo_folder, tmp_path, srfast_command):
     data = (photo_folder / "chelsea.jpg").read_bytes()
     exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0garbage"
-    (photo_folder / "exif.jpg").write_bytes(
-        data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
-    )
-    done = srfast_command(
-        "score", photo_folder, "-o", "s.parquet", "--patch", "48", "--scorer", "bicubic", cwd=tmp_path
-    )
+    marked = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+    (photo_folder / "exif.jpg").write_bytes(marked)
+    line = ("score", photo_folder, "-o", "s.parquet", "--patch", "48", "--scorer", "bicubic")
+    done = srfast_command(*line, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# Crashes, interrupts, pipes
-
-
 def test_unexpected_errors_are_one_line_and_debug_shows_the_traceback(
-    photo_folder: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, assert_one_line: Check
-) -> None:
+    photo_folder, tmp_path, run, monkeypatch, assert_one_line, srfast_command
+):
     def broken(*args: Any, **kwargs: Any) -> None:
         raise ZeroDivisionError("two\nlines")
 
@@ -246,18 +167,11 @@ def test_unexpected_errors_are_one_line_and_debug_shows_the_traceback(
     for args in (["--debug", *arguments], [*arguments, "--debug"]):
         with pytest.raises(ZeroDivisionError):
             main(args)
-
-
-def test_debug_prints_a_traceback(tmp_path: Path, srfast_command: Any, assert_one_line: Check) -> None:
     done = srfast_command("--debug", "score", "nowhere", "-o", "s.parquet", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
-    assert "nowhere: no such file or folder" in done.stderr
-    done = srfast_command("score", "nowhere", "-o", "s.parquet", "--scorer", "bicubic", cwd=tmp_path)
-    assert_one_line((done.returncode, done.stdout, done.stderr), 2, "nowhere: no such file or folder")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, True)
 
 
-def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_traceback(tmp_path):
     command = f"{sys.executable} -m srfast doctor | head -c 1 > /dev/null"
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, env=env)
@@ -265,7 +179,7 @@ def test_a_closed_pipe_is_no_traceback(tmp_path: Path) -> None:
     assert "Exception" not in done.stderr
 
 
-def test_demo(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo(tmp_path, run, monkeypatch):
     from srfast.cli.tools import PHOTOGRAPHS
     from srfast.models.registry import WEIGHTS
 
@@ -279,7 +193,7 @@ def test_demo(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(CoreSet.read(tmp_path / "demo" / "coreset.parquet"))
 
 
-def test_help_is_short_and_help_all_is_whole(run: Run) -> None:
+def test_help_is_short_and_help_all_is_whole(run):
     for name in ("prune", "score", "select"):
         _, short, _ = run(name, "--help")
         code, whole, err = run(name, "--help-all")
@@ -293,7 +207,7 @@ def test_help_is_short_and_help_all_is_whole(run: Run) -> None:
         assert "--help-all" in short
 
 
-def test_every_command_has_one_place_in_the_help(run: Run) -> None:
+def test_every_command_has_one_place_in_the_help(run):
     listed = [name for names in SECTIONS.values() for name in names]
     assert len(set(listed)) == len(listed)
     assert set(listed) <= set(COMMANDS)

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
 
 from srfast.cli import doctor
 
@@ -28,29 +25,23 @@ main(sys.argv[2:])
 """The command line in an installation without PyTorch, on a machine with or without an NVIDIA driver."""
 
 
-@pytest.mark.parametrize(
-    ("installed", "conflicting"),
-    [
-        ({"onnxruntime"}, False),
-        ({"onnxruntime-gpu"}, False),
-        ({"onnxruntime", "onnxruntime-gpu"}, True),
-        (set(), False),
-    ],
-)
-def test_two_onnx_runtimes(monkeypatch: pytest.MonkeyPatch, installed: set[str], conflicting: bool) -> None:
-    monkeypatch.setattr(doctor, "_version", lambda name: "1.0" if name in installed else None)
-    conflicts = doctor.conflicts()
-    assert bool(conflicts) == conflicting
-    if conflicting:
-        assert "onnxruntime and onnxruntime-gpu" in conflicts[0]
-        assert "extra onnx or onnx-gpu" in conflicts[0]
+def test_packages_that_break_each_other_or_are_slow(monkeypatch):
+    both = {"onnxruntime", "onnxruntime-gpu"}
+    for installed in (set(), {"onnxruntime"}, {"onnxruntime-gpu"}, both):
+        monkeypatch.setattr(doctor, "_version", lambda name, some=installed: "1.0" if name in some else None)
+        conflicts = doctor.conflicts()
+        assert bool(conflicts) == (installed == both)
+    assert "onnxruntime and onnxruntime-gpu" in conflicts[0]
+    assert "extra onnx or onnx-gpu" in conflicts[0]
+    assert "a newer torch brings a newer Triton" in doctor.slow("3.6.0")[0]
+    assert doctor.slow("3.9.1") == doctor.slow(None) == []
 
 
 def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)], capture_output=True, text=True)
 
 
-def test_a_gpu_without_torch() -> None:
+def test_a_gpu_without_torch():
     """It is not passed over in silence, and the line says what to install."""
     done = without_torch("driver", "doctor")
     assert done.returncode == 0, done.stderr
@@ -64,15 +55,12 @@ def test_a_gpu_without_torch() -> None:
     ]
     content = json.loads(without_torch("driver", "doctor", "--json").stdout)
     assert (content["torch"], content["cuda"]["driver"], content["cuda"]["available"]) == (None, True, False)
+    none = without_torch("none", "doctor")
+    assert "none, and PyTorch is not installed; the CPU is used" in none.stdout
+    assert none.stderr == ""
 
 
-def test_no_gpu_and_no_torch() -> None:
-    done = without_torch("none", "doctor")
-    assert "none, and PyTorch is not installed; the CPU is used" in done.stdout
-    assert done.stderr == ""
-
-
-def test_scores_on_a_gpu_without_torch(photo_folder: Path, tmp_path: Path) -> None:
+def test_scores_on_a_gpu_without_torch(photo_folder, tmp_path):
     """The run says once that the CPU is used; a device that was named ends it in one line."""
     arguments = ("score", photo_folder, "--patch", 48, "-o", tmp_path / "s.parquet")
     done = without_torch("driver", *arguments)
@@ -82,10 +70,3 @@ def test_scores_on_a_gpu_without_torch(photo_folder: Path, tmp_path: Path) -> No
     assert named.returncode == 1
     assert named.stderr.count("\n") == 1
     assert "--device: cuda was requested, but PyTorch is not installed: pip install 'srfast[cuda]'" in named.stderr
-
-
-def test_a_slow_triton_is_named() -> None:
-    from srfast.cli.doctor import slow
-
-    assert "a newer torch brings a newer Triton" in slow("3.6.0")[0]
-    assert slow("3.9.1") == slow(None) == []

@@ -94,10 +94,8 @@ def content(folder: Path) -> dict[str, str]:
     files = {}
     for path in sorted(folder.rglob("*")):
         mode = path.lstat().st_mode
-        regular = stat.S_ISREG(mode)
-        files[str(path.relative_to(folder))] = (
-            hashlib.sha256(path.read_bytes()).hexdigest() if regular else str(stat.S_IFMT(mode))
-        )
+        what = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(mode) else str(stat.S_IFMT(mode))
+        files[str(path.relative_to(folder))] = what
     return files
 
 
@@ -122,7 +120,6 @@ FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "export": (("export", "c.parquet", "--to", "folder", "-o"), ("anything", ".srfast.json", "HR/1.png")),
     "study": (("study", "study.toml", "-o"), ("results.parquet", "anything", "cells/1.png", "tables/study.md")),
 }
-IN_FOLDERS = [(command, name) for command, (_, names) in FOLDERS.items() for name in names]
 
 
 def place(path: Path, thing: str) -> None:
@@ -151,27 +148,22 @@ def place(path: Path, thing: str) -> None:
     "thing", ["foreign file", "named pipe", "device", "folder", "link to a foreign file", "link to itself"]
 )
 @pytest.mark.parametrize("command", FILES)
-def test_what_lies_at_an_output_file(command: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_lies_at_an_output_file(command, thing, work, capfd):
     place(work / "out.parquet", thing)
     before = content(work)
     assert "out.parquet" in refused(capfd, *FILES[command], "out.parquet")
     assert content(work) == before
 
 
-@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "device", "link to itself"])
-@pytest.mark.parametrize("command", FOLDERS)
-def test_what_lies_at_an_output_folder(command: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    place(work / "out", thing)
-    before = content(work)
-    assert "out" in refused(capfd, *FOLDERS[command][0], "out")
-    assert content(work) == before
-
-
-@pytest.mark.parametrize("thing", ["foreign file", "named pipe", "link to a foreign file", "link to itself"])
-@pytest.mark.parametrize(("command", "name"), IN_FOLDERS)
-def test_what_lies_in_an_output_folder(
-    command: str, name: str, thing: str, work: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(
+    ("command", "name", "thing"),
+    [
+        *((c, "", t) for c in FOLDERS for t in ("foreign file", "named pipe", "device", "link to itself")),
+        *((c, n, t) for c, (_, names) in FOLDERS.items() for n in names for t in
+          ("foreign file", "named pipe", "link to a foreign file", "link to itself")),
+    ],
+)  # fmt: skip
+def test_what_lies_at_or_in_an_output_folder(command, name, thing, work, capfd):
     place(work / "out" / name, thing)
     before = content(work)
     assert "out" in refused(capfd, *FOLDERS[command][0], "out")
@@ -186,7 +178,7 @@ def test_what_lies_in_an_output_folder(
         ("pairs", ("export", "c.parquet", "--to", "list", "-o")),
     ],
 )
-def test_a_mount_point_is_found_before_the_work(output: str, arguments: tuple[str, ...], work: Path) -> None:
+def test_a_mount_point_is_found_before_the_work(output, arguments, work):
     """As `docker -v` makes it: all the work was done beside it, and then could not be renamed to it."""
     place = work / "mounted" / output.rstrip("/")
     place.parent.mkdir()
@@ -209,7 +201,7 @@ def test_a_mount_point_is_found_before_the_work(output: str, arguments: tuple[st
     assert [p.name for p in place.parent.iterdir()] == [place.name]
 
 
-def test_an_empty_folder_that_may_not_be_written_to(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_folder_that_may_not_be_written_to(work, capfd):
     """It was replaced, and what the run had noted in it stayed."""
     (work / "out").mkdir(mode=0o555)
     if os.access(work / "out", os.W_OK):
@@ -243,7 +235,7 @@ def test_an_empty_folder_that_may_not_be_written_to(work: Path, capfd: pytest.Ca
     ],
     ids=lambda a: f"{a[0]} {a[-1]}",
 )
-def test_an_output_that_is_an_input(arguments: tuple[str, ...], work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_output_that_is_an_input(arguments, work, capfd):
     shutil.copy(work / "s.parquet", work / "other.parquet")
     before = content(work)
     assert arguments[-1] in refused(capfd, *arguments)
@@ -255,7 +247,7 @@ def test_an_output_that_is_an_input(arguments: tuple[str, ...], work: Path, capf
     assert content(work) == before
 
 
-def test_tables_of_a_study_replace_nothing(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_tables_of_a_study_replace_nothing(work, capfd):
     pytest.importorskip("scipy")
     pytest.importorskip("matplotlib")
     assert call("study", "study.toml", "-o", "out", "--jobs", "1") == 0
@@ -272,7 +264,7 @@ def test_tables_of_a_study_replace_nothing(work: Path, capfd: pytest.CaptureFixt
     assert (work / "out" / "tables" / "study.md").exists()
 
 
-def test_tables_are_not_gathered_in_a_folder_that_is_no_study(work: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_tables_are_not_gathered_in_a_folder_that_is_no_study(work, capfd):
     place(work / "out" / "cells" / "1.png", "foreign file")
     before = content(work)
     assert "out: expected the folder of a study" in refused(capfd, "study", "study.toml", "-o", "out", "--tables")

@@ -7,9 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +29,7 @@ def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     )
 
 
-def test_a_closed_stderr(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_closed_stderr(photo_folder, tmp_path):
     """The stream was None, and the first line for it an error of its own; its number went to the next file."""
     command = "$1 -m srfast score photos -o s.parquet --scorer bicubic --patch 48"
     done = shell(f"{command} 2>&-", tmp_path)
@@ -41,7 +39,7 @@ def test_a_closed_stderr(photo_folder: Path, tmp_path: Path) -> None:
     assert shell(f"{command} --skip-bad <&- >&- 2>&-", tmp_path).returncode == 0
 
 
-def test_names_do_not_reach_the_terminal_as_they_are(tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+def test_names_do_not_reach_the_terminal_as_they_are(tmp_path, srfast_command):
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / ODD).write_bytes(b"no image")
@@ -55,7 +53,7 @@ def test_names_do_not_reach_the_terminal_as_they_are(tmp_path: Path, srfast_comm
         assert not set(said) & set("\x1b\x07\x9b\u202e")
 
 
-def test_tables_do_not_bring_names_to_the_terminal_either(tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+def test_tables_do_not_bring_names_to_the_terminal_either(tmp_path, srfast_command):
     """Nor are they taken for markup: rich makes a link of the one, and leaves the other out."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -73,34 +71,33 @@ def test_tables_do_not_bring_names_to_the_terminal_either(tmp_path: Path, srfast
         assert not set(done.stdout) & set("\x1b\x07\x9b\u202e")
 
 
-def test_what_is_shown_of_a_text() -> None:
+def test_what_is_shown_of_a_text():
     assert shown("caf\u00e9 \u65e5\u672c\u8a9e \U0001f600\tx\n") == "caf\u00e9 \u65e5\u672c\u8a9e \U0001f600\tx\n"
     assert shown("\x00\r\x7f\u2028\ud800") == r"\x00\r\x7f\u2028\ud800"
 
 
-def test_a_name_of_several_lines_or_spaces(srfast_command: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_name_of_several_lines_or_spaces(srfast_command, tmp_path):
     """It looked like messages of the program; and of two spaces, or of one that does not break, one was shown."""
-    (tmp_path / "images").mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "images" / "good\nsrfast: done.png")
-    Image.fromarray(pixels[:9]).save(tmp_path / "images" / "small\nsrfast: done.png")
-    (tmp_path / "images" / "at 9.00\u202fPM  bad\nsrfast: done.png").touch()
-    run = lambda *line: srfast_command(*line, cwd=tmp_path)  # noqa: E731
+    folder, pixels = tmp_path / "images", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    folder.mkdir()
+    Image.fromarray(pixels).save(folder / "good\nsrfast: done.png")
+    Image.fromarray(pixels[:9]).save(folder / "small\nsrfast: done.png")
+    (folder / "at 9.00\u202fPM  bad\nsrfast: done.png").touch()
     command = ("score", "images", "-o", "s.parquet", "--scorer", "bicubic", "--patch", "48")
-    refused = run(*command)
+    refused = srfast_command(*command, cwd=tmp_path)
     assert refused.returncode == 2
     assert "at 9.00\u202fPM  bad srfast: done.png: the file is empty" in refused.stderr
-    done = run(*command, "--skip-bad")
-    assert done.returncode == 0, done.stderr
-    assert len(done.stderr.splitlines()) == 2
-    assert "\nsrfast: done" not in run("stats", "s.parquet").stdout + done.stderr
-    assert r"good\nsrfast: done.png" in run("stats", "s.parquet").stdout
+    done = srfast_command(*command, "--skip-bad", cwd=tmp_path)
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 2)
+    stats = srfast_command("stats", "s.parquet", cwd=tmp_path).stdout
+    assert "\nsrfast: done" not in stats + done.stderr
+    assert r"good\nsrfast: done.png" in stats
 
 
 @pytest.mark.parametrize(
     "line", ["a" + "\t" * 200_000 + "x", "a" + " ," * 100_000, "," * 200_000, "\t1" * 100_000 + "x"]
 )
-def test_a_line_of_separators(line: str, tmp_path: Path) -> None:
+def test_a_line_of_separators(line, tmp_path):
     """2,000 tabs took two minutes, and eight times that for twice as many."""
     path = tmp_path / "scores.txt"
     path.write_text(line + "\n")
@@ -108,7 +105,7 @@ def test_a_line_of_separators(line: str, tmp_path: Path) -> None:
         read_table(path)
 
 
-def test_lines_of_names_and_numbers() -> None:
+def test_lines_of_names_and_numbers():
     wanted = {
         "a.png 1.5": ("a.png", "1.5"),
         "a b.png,1.5": ("a b.png", "1.5"),
@@ -132,14 +129,14 @@ def test_lines_of_names_and_numbers() -> None:
         ("a = \x00", "not TOML"),
     ],
 )
-def test_toml_of_depth_size_and_digits(text: str, words: str, tmp_path: Path) -> None:
+def test_toml_of_depth_size_and_digits(text, words, tmp_path):
     path = tmp_path / "study.toml"
     path.write_text(text)
     with pytest.raises(InputError, match=rf"study\.toml: {words}"):
         toml.parse(path)
 
 
-def test_a_pipe_as_a_study(tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+def test_a_pipe_as_a_study(tmp_path, srfast_command):
     os.mkfifo(tmp_path / "study.toml")
     done = srfast_command("study", "study.toml", "-o", "out", cwd=tmp_path, timeout=60)
     assert done.returncode == 2
@@ -147,7 +144,7 @@ def test_a_pipe_as_a_study(tmp_path: Path, srfast_command: Callable[..., Any]) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space")
-def test_little_memory_is_said_in_one_line(photo_folder: Path, tmp_path: Path) -> None:
+def test_little_memory_is_said_in_one_line(photo_folder, tmp_path):
     """Whatever runs out first, down to where the libraries themselves find no room: no abort, no traceback."""
     assert shell("$1 -m srfast score photos -o s.parquet --scorer bicubic --patch 48", tmp_path).returncode == 0
     rng = random.Random(0)
@@ -156,9 +153,6 @@ def test_little_memory_is_said_in_one_line(photo_folder: Path, tmp_path: Path) -
         assert done.returncode in (0, 1, 2), (limit, done)
         assert b"Traceback" not in done.stderr
         assert done.stderr.count(b"srfast: error: ") <= 1, (limit, done)
-
-
-# A /dev/shm without room, as in containers: the commands do not need it, a DataLoader's workers say so.
 
 
 FULL = 'mount -t tmpfs -o size=64k none /dev/shm && head -c "$0" /dev/zero > /dev/shm/full && exec "$@"'
@@ -180,7 +174,7 @@ def in_full(*line: str | Path, cwd: Path, used: int = 1 << 16) -> subprocess.Com
 
 
 @pytest.mark.slow
-def test_commands_do_not_need_it(photo_folder: Path, tmp_path: Path) -> None:
+def test_commands_do_not_need_it(photo_folder, tmp_path):
     for line in (
         ("score", photo_folder, "-o", "s.parquet", "--patch", "48", "--workers", "2"),
         ("select", "s.parquet", "-o", "c.parquet"),
@@ -193,7 +187,7 @@ def test_commands_do_not_need_it(photo_folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_loop_of_the_users_ends_with_an_error(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_loop_of_the_users_ends_with_an_error(photo_folder, tmp_path):
     """PyTorch's own: its workers hand pairs over through /dev/shm. None is lost without a word."""
     srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic"), keep=1.0).write(tmp_path / "c.parquet")
     for used, words in ((1 << 16, "No space left on device"), (4096, "DataLoader worker")):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -17,18 +17,18 @@ from srfast.data.images import read_rgb
 from srfast.runtime.interrupts import finishing
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+SCORE = ["score", "photos", "-o", "s.parquet", "--patch", "48", "--scorer", "bicubic"]
 
 
 def start(*arguments: str | Path, cwd: Path, code: str | None = None) -> subprocess.Popen[str]:
-    head = ["-m", "srfast"] if code is None else ["-c", code]
-    return subprocess.Popen(
-        [sys.executable, *head, *map(str, arguments)],
-        cwd=cwd,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    line = [sys.executable, *(["-m", "srfast"] if code is None else ["-c", code]), *map(str, arguments)]
+    env, pipe = {**os.environ, "OMP_NUM_THREADS": "1"}, subprocess.PIPE
+    return subprocess.Popen(line, cwd=cwd, text=True, stdout=pipe, stderr=pipe, env=env)
+
+
+def until(stream: IO[str] | None, word: str = "now") -> None:
+    assert stream is not None
+    assert stream.readline() == f"{word}\n"
 
 
 SLOW = """
@@ -49,11 +49,9 @@ entry.run()
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda s: s.name)
-def test_the_first_signal_keeps_what_is_finished(number: signal.Signals, photo_folder: Path, tmp_path: Path) -> None:
-    options = ["score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic"]
-    process = start(*options, cwd=tmp_path, code=SLOW.replace("WAIT", "100"))
-    assert process.stderr is not None
-    assert process.stderr.readline() == "now\n"
+def test_the_first_signal_keeps_what_is_finished(number, photo_folder, tmp_path):
+    process = start(*SCORE, cwd=tmp_path, code=SLOW.replace("WAIT", "100"))
+    until(process.stderr)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
@@ -64,11 +62,9 @@ def test_the_first_signal_keeps_what_is_finished(number: signal.Signals, photo_f
     assert not (tmp_path / "s.parquet.parts" / "lock").exists()
 
 
-def test_the_second_signal_ends_at_once_and_quietly(photo_folder: Path, tmp_path: Path) -> None:
-    options = ["score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic"]
-    process = start(*options, cwd=tmp_path, code=SLOW.replace("WAIT", "3000"))
-    assert process.stderr is not None
-    assert process.stderr.readline() == "now\n"
+def test_the_second_signal_ends_at_once_and_quietly(photo_folder, tmp_path):
+    process = start(*SCORE, cwd=tmp_path, code=SLOW.replace("WAIT", "3000"))
+    until(process.stderr)
     process.send_signal(signal.SIGINT)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)  # a launcher's copy of the first
@@ -77,12 +73,12 @@ def test_the_second_signal_ends_at_once_and_quietly(photo_folder: Path, tmp_path
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (130, "", "")
-    resumed = start(*options, "--resume", cwd=tmp_path)
+    resumed = start(*SCORE, "--resume", cwd=tmp_path)
     resumed.communicate(timeout=60)
     assert resumed.returncode == 0
 
 
-def test_a_command_without_resume_does_not_name_it(tmp_path: Path) -> None:
+def test_a_command_without_resume_does_not_name_it(tmp_path):
     code = """
 import sys, time
 sys.argv = ["srfast", "doctor"]
@@ -95,22 +91,20 @@ doctor.examine = examine
 entry.run()
 """
     process = start(cwd=tmp_path, code=code)
-    assert process.stderr is not None
-    assert process.stderr.readline() == "now\n"
+    until(process.stderr)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "srfast: error: interrupted; no output is half-written\n")
 
 
-def test_signals_during_the_start(photo_folder: Path, tmp_path: Path) -> None:
+def test_signals_during_the_start(photo_folder, tmp_path):
     """From the first line of srfast's own on; what comes before it, Python's start, is not ours to catch."""
     rng = random.Random(0)
     code = "import sys\nprint('up', flush=True)\nimport runpy\nrunpy.run_module('srfast', run_name='__main__')"
     options = ["eval", "bicubic", "--data", photo_folder]
     for _ in range(6):
         process = start(*options, cwd=tmp_path, code=code)
-        assert process.stdout is not None
-        process.stdout.readline()
+        until(process.stdout, "up")
         time.sleep(0.15 + rng.random() * 0.6)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
@@ -119,19 +113,17 @@ def test_signals_during_the_start(photo_folder: Path, tmp_path: Path) -> None:
         assert process.returncode in (0, 130, -signal.SIGINT)
 
 
-def test_ignored_signals_stay_ignored(photo_folder: Path, tmp_path: Path) -> None:
+def test_ignored_signals_stay_ignored(photo_folder, tmp_path):
     """nohup ignores SIGHUP."""
     code = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SLOW.replace("WAIT", "50")
-    options = ["score", photo_folder, "-o", tmp_path / "s.parquet", "--patch", "48", "--scorer", "bicubic"]
-    process = start(*options, cwd=tmp_path, code=code)
-    assert process.stderr is not None
-    assert process.stderr.readline() == "now\n"
+    process = start(*SCORE, cwd=tmp_path, code=code)
+    until(process.stderr)
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=60)
     assert process.returncode == 0
 
 
-def test_in_a_program_of_the_users() -> None:
+def test_in_a_program_of_the_users():
     """The first signal ends the body where it wants, the second raises, and the handlers come back."""
     before = [signal.getsignal(s) for s in SIGNALS]
 
@@ -153,7 +145,7 @@ def test_in_a_program_of_the_users() -> None:
 
 
 @pytest.mark.parametrize(("error", "said"), [("KeyboardInterrupt", ""), ("ValueError(3)", "ValueError: 3")])
-def test_c_code_that_prints_what_an_import_raised(error: str, said: str, tmp_path: Path) -> None:
+def test_c_code_that_prints_what_an_import_raised(error, said, tmp_path):
     """As NumPy's does (PyErr_Print) before it raises an error of its own: an interrupt has its line already."""
     code = (
         "import ctypes\nfrom srfast.runtime import interrupts\ninterrupts.install()\n"
@@ -178,23 +170,20 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda s: s.name)
-def test_an_import_is_ended_first(number: signal.Signals, tmp_path: Path) -> None:
+def test_an_import_is_ended_first(number, tmp_path):
     """An interrupt in the initialisation of C++ (torch's) would end the process by SIGABRT. A second one ends it."""
     waits = "for _ in range({}):\n    time.sleep(0.01)\n"
     slow = f"import time\nprint('now', flush=True)\n{waits}print('imported', flush=True)"
     (tmp_path / "slow.py").write_text(slow.format(150))
     code = f"import signal\nsignal.signal({int(signal.SIGINT)}, signal.SIG_IGN)\n" if number != signal.SIGINT else ""
     process = start(cwd=tmp_path, code=code + IMPORTING)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "now\n"
+    until(process.stdout)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)  # what was slept after the import ends too
     assert (process.returncode, out, err) == (0, "imported\ninterrupted True\n", "")
-    # As long as a busy machine may take between the two signals.
-    (tmp_path / "slow.py").write_text(slow.format(4000))
+    (tmp_path / "slow.py").write_text(slow.format(4000))  # as long as a busy machine may take between the two signals
     process = start(cwd=tmp_path, code=code + IMPORTING)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "now\n"
+    until(process.stdout)
     process.send_signal(number)
     time.sleep(0.7)
     process.send_signal(number)
@@ -202,7 +191,7 @@ def test_an_import_is_ended_first(number: signal.Signals, tmp_path: Path) -> Non
     assert (process.returncode, out, err) == (130, "", "")
 
 
-def test_little_is_imported_before_signals_are_taken_over(tmp_path: Path) -> None:
+def test_little_is_imported_before_signals_are_taken_over(tmp_path):
     """What comes before is Python's to report, with a traceback."""
     code = "import sys\nbefore = set(sys.modules)\nimport srfast.__main__\nprint(*sorted(set(sys.modules) - before))"
     out, _ = start(cwd=tmp_path, code=code).communicate(timeout=60)
@@ -210,7 +199,7 @@ def test_little_is_imported_before_signals_are_taken_over(tmp_path: Path) -> Non
     assert {"typing", "re", "click", "logging", "numpy"}.isdisjoint(out.split())
 
 
-def test_an_interrupt_while_an_image_is_opened_stays_one(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_while_an_image_is_opened_stays_one(photo_folder, monkeypatch):
     """The file object has closed its descriptor already: closing it again is an error that would hide the interrupt."""
 
     def interrupted(*args: Any, **options: Any) -> None:

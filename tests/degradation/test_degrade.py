@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.cli import main
 from srfast.data.hashing import of_pixels
 from srfast.data.images import read_rgb
 from srfast.degradation import rows
@@ -33,13 +32,7 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def call(*argv: object) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main([str(a) for a in argv])
-    return int(stop.value.code or 0)
-
-
-def test_the_same_bytes_at_any_number_of_threads_and_of_images(images: Path, tmp_path: Path):
+def test_the_same_bytes_at_any_number_of_threads_and_of_images(images, tmp_path):
     done = srfast.degrade(images, tmp_path / "one", degradation="realesrgan", scale=2, seed=3, draws=2, threads=1)
     assert (done.images, done.written) == (3, 6)
     srfast.degrade(images, tmp_path / "seven", degradation="realesrgan", scale=2, seed=3, draws=2, threads=7)
@@ -52,7 +45,7 @@ def test_the_same_bytes_at_any_number_of_threads_and_of_images(images: Path, tmp
     assert read_rgb(tmp_path / "one" / "a-0.png").shape == (30, 40, 3)
 
 
-def test_the_table_makes_the_images_again(images: Path, tmp_path: Path):
+def test_the_table_makes_the_images_again(images, tmp_path):
     done = srfast.degrade(images, tmp_path / "lr", degradation="neosr", scale=2, seed=9)
     table = pq.read_table(done.table)
     assert table.schema.names == rows.SCHEMA.names
@@ -65,27 +58,24 @@ def test_the_table_makes_the_images_again(images: Path, tmp_path: Path):
         assert np.array_equal(lr, read_rgb(tmp_path / "lr" / name))
 
 
-def test_bicubic_is_the_default_and_imresize(images: Path, tmp_path: Path):
-    assert call("degrade", images, "-o", tmp_path / "lr", "--scale", 3) == 0
-    assert np.array_equal(
-        read_rgb(tmp_path / "lr" / "c.png"), srfast.imresize(read_rgb(images / "c.png")[:, :63], 1 / 3)
-    )
+def test_bicubic_is_the_default_and_imresize(images, tmp_path, run):
+    assert run("degrade", images, "-o", tmp_path / "lr", "--scale", 3)[0] == 0
+    expected = srfast.imresize(read_rgb(images / "c.png")[:, :63], 1 / 3)
+    assert np.array_equal(read_rgb(tmp_path / "lr" / "c.png"), expected)
 
 
-def test_a_sheet_shows_draws_in_words(images: Path, tmp_path: Path):
+def test_a_sheet_shows_draws_in_words(images, tmp_path, run):
     page = tmp_path / "page.html"
-    assert call("degrade", images, "--degradation", "realesrgan", "--show", page, "--scale", 2) == 0
+    assert run("degrade", images, "--degradation", "realesrgan", "--show", page, "--scale", 2)[0] == 0
     text = page.read_text()
     assert text.count("<img") == 3 * 7
-    assert "JPEG" in text
-    assert "noise" in text
-    assert "sub/b.png" in text
-    assert call("degrade", images, "--show", page) == 0  # its own page is replaced
+    assert all(word in text for word in ("JPEG", "noise", "sub/b.png"))
+    assert run("degrade", images, "--show", page)[0] == 0  # its own page is replaced
     page.write_text("mine")
-    assert call("degrade", images, "--show", page) == 2
+    assert run("degrade", images, "--show", page)[0] == 2
 
 
-def test_wrong_input_is_one_line(images: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_wrong_input_is_one_line(images, tmp_path, run):
     full = tmp_path / "full"
     full.mkdir()
     (full / "mine.txt").write_text("x")
@@ -100,15 +90,13 @@ def test_wrong_input_is_one_line(images: Path, tmp_path: Path, capfd: pytest.Cap
         ([images / "c.png", "-o", tmp_path / "lr", "--show", "page.png"], "--show: expected a name ending in .html"),
         ([images / "c.png", "-o", tmp_path / "lr", "--seed", "-1"], "--seed"),
     ):
-        assert call("degrade", *argv) == 2
-        error = capfd.readouterr().err
-        assert words in error
-        assert len(error.strip().splitlines()) == 1
+        code, _, error = run("degrade", *argv)
+        assert (code, error.count("\n"), words in error) == (2, 1, True), error
     assert not (tmp_path / "lr").exists()
     assert not (tmp_path / "lr.parts").exists()
 
 
-def test_an_image_that_cannot_be_read_leaves_no_output(images: Path, tmp_path: Path):
+def test_an_image_that_cannot_be_read_leaves_no_output(images, tmp_path):
     (images / "z.png").write_bytes(b"not an image")
     with pytest.raises(InputError, match=r"z\.png"):
         srfast.degrade(images, tmp_path / "lr", degradation="redux")
@@ -119,7 +107,7 @@ def test_an_image_that_cannot_be_read_leaves_no_output(images: Path, tmp_path: P
 
 
 @pytest.mark.hostile
-def test_the_same_bytes_after_a_kill_and_without_instructions(images: Path, tmp_path: Path):
+def test_the_same_bytes_after_a_kill_and_without_instructions(images, tmp_path):
     """The switches of OpenCV and NumPy change what these make of filters and sums; here they change nothing."""
     how = ["--degradation", "realesrgan", "--seed", "3", "--draws", "60"]
     command = [sys.executable, "-m", "srfast", "degrade", images, "-o", tmp_path / "lr", *how, "--threads", "2"]

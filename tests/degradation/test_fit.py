@@ -9,12 +9,21 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.cli import main
 from srfast.degradation.plan import Degradation
 from srfast.errors import InputError
 from srfast.workflows.fitting import fit_degradation, measures
 
 skimage = pytest.importorskip("skimage")
+
+NOISY = """
+[[operation]]
+do = "resize"
+to = "lr"
+filters = "area"
+[[operation]]
+do = "gaussian-noise"
+sigma = 9.0
+"""
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +40,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
                 crop = image.crop((40 * k, 30 * k, 40 * k + 288, 30 * k + 224))
                 crop.save(root / folder / f"{name}{k}.png")
     made = root / "mine.toml"
-    made.write_text(
-        '[[operation]]\ndo = "blur"\nsize = 15\nsigma = 2.4\n[[operation]]\ndo = "resize"\n'
-        'to = "lr"\nfilters = "area"\n'
-        '[[operation]]\ndo = "gaussian-noise"\nsigma = 9.0\n'
-    )
+    made.write_text('[[operation]]\ndo = "blur"\nsize = 15\nsigma = 2.4\n' + NOISY)
     srfast.degrade(root / "other", root / "lr", degradation=made, scale=2)
     return root / "hr", root / "lr"
 
 
-def test_the_measures_come_near(folders: tuple[Path, Path], tmp_path: Path):
+def test_the_measures_come_near(folders, tmp_path):
     hr, lr = folders
     done = fit_degradation(hr, tmp_path / "fit.toml", like=[lr], scale=2, show=tmp_path / "fit.html")
     middle = len(done.given["noise"]) // 2
@@ -60,30 +65,26 @@ def test_the_measures_come_near(folders: tuple[Path, Path], tmp_path: Path):
     assert page.count("<table>") == 4
 
 
-def test_jpeg_is_seen(folders: tuple[Path, Path], tmp_path: Path):
+def test_jpeg_is_seen(folders, tmp_path):
     hr, _ = folders
     (tmp_path / "lr").mkdir()
     for file in hr.iterdir():
         Image.open(file).save(tmp_path / "lr" / f"{file.stem}.jpg", quality=40)
-    assert (
-        measures(np.asarray(Image.open(tmp_path / "lr" / "coffee0.jpg")), tmp_path / "lr" / "coffee0.jpg")["jpeg"] == 40
-    )
+    coffee = tmp_path / "lr" / "coffee0.jpg"
+    assert measures(np.asarray(Image.open(coffee)), coffee)["jpeg"] == 40
     done = fit_degradation(hr, tmp_path / "fit.toml", like=[tmp_path / "lr"])
     assert done.degradation.operations[-1].settings["quality"] == 40
     assert done.jpeg == (1.0, 1.0)
 
 
-def test_gray_images_get_gray_noise(folders: tuple[Path, Path], tmp_path: Path):
+def test_gray_images_get_gray_noise(folders, tmp_path):
     """In colour, noise of the same strength moves the luma less, and gray HR images would get a tint."""
     hr, _ = folders
     (tmp_path / "gray").mkdir()
     for file in (hr.parent / "other").iterdir():
         Image.open(file).convert("L").save(tmp_path / "gray" / file.name)
     made = tmp_path / "made.toml"
-    made.write_text(
-        '[[operation]]\ndo = "resize"\nto = "lr"\nfilters = "area"\n'
-        '[[operation]]\ndo = "gaussian-noise"\nsigma = 9.0\ngray = 1.0\n'
-    )
+    made.write_text(NOISY + "gray = 1.0\n")
     srfast.degrade(tmp_path / "gray", tmp_path / "lr", degradation=made, scale=2)
     done = fit_degradation(hr, tmp_path / "fit.toml", like=[tmp_path / "lr"], scale=2)
     noise = done.degradation.operations[-1]
@@ -93,7 +94,7 @@ def test_gray_images_get_gray_noise(folders: tuple[Path, Path], tmp_path: Path):
 
 
 @pytest.mark.parametrize(("mode", "size"), [("L", (40, 33)), ("RGBA", (64, 48)), ("RGB", (33, 32))])
-def test_one_small_image_without_noise(folders: tuple[Path, Path], tmp_path: Path, mode: str, size: tuple[int, int]):
+def test_one_small_image_without_noise(folders, tmp_path, mode, size):
     hr, _ = folders
     (tmp_path / "lr").mkdir()
     photograph = Image.open(hr / "coffee0.png").reduce(2).crop((0, 0, *size)).convert(mode)
@@ -106,21 +107,19 @@ def test_one_small_image_without_noise(folders: tuple[Path, Path], tmp_path: Pat
     assert 'source = "lr, 1 image"' in (tmp_path / "fit.toml").read_text()
 
 
-def test_wrong_input_is_refused(folders: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+def test_wrong_input_is_refused(folders, tmp_path, run):
     hr, lr = folders
-    with pytest.raises(InputError, match="like"):
-        fit_degradation(hr, tmp_path / "x.toml")
     Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
-    with pytest.raises(InputError, match="at least 32 x 32"):
-        fit_degradation(hr, tmp_path / "x.toml", like=[tmp_path / "small.png"])
-    with pytest.raises(InputError, match=r"small.png: expected at least 64 x 64 pixels, got 20 x 20"):
-        fit_degradation(tmp_path / "small.png", tmp_path / "x.toml", like=[lr])
     Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / "flat.png")
-    with pytest.raises(InputError, match="like: expected LR images that show something, got flat ones only"):
-        fit_degradation(hr, tmp_path / "x.toml", like=[tmp_path / "flat.png"])
+    for images, like, message in (
+        (hr, [], "like"),
+        (hr, [tmp_path / "small.png"], "at least 32 x 32"),
+        (tmp_path / "small.png", [lr], r"small.png: expected at least 64 x 64 pixels, got 20 x 20"),
+        (hr, [tmp_path / "flat.png"], "like: expected LR images that show something"),
+    ):
+        with pytest.raises(InputError, match=message):
+            fit_degradation(images, tmp_path / "x.toml", like=like)
     (tmp_path / "mine.toml").write_text("mine = 1")
     for argv in ([hr, "--like", lr, "-o", tmp_path / "mine.toml"], [hr, "-o", tmp_path / "x.toml"]):
-        with pytest.raises(SystemExit) as stop:
-            main(["degradation", "fit", *map(str, argv)])
-        assert stop.value.code == 2
-        assert len(capfd.readouterr().err.strip().splitlines()) == 1
+        code, _, error = run("degradation", "fit", *argv)
+        assert (code, error.count("\n")) == (2, 1)

@@ -44,7 +44,7 @@ def expected(images: Path, name: str, draw: int, factor: float, preset: str, see
 
 
 @pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset"])
-def test_every_format_holds_every_draw_and_is_checked(coreset, images: Path, tmp_path: Path, to: str):
+def test_every_format_holds_every_draw_and_is_checked(coreset, images, tmp_path, to):
     how = {"to": "hf", "embed": True} if to == "hf-embedded" else {"to": to}
     done = srfast.export(coreset, tmp_path / "out", degradation="realesrgan", draws=3, seed=4, check=True, **how)
     assert done.patches == 3 * len(coreset)
@@ -57,7 +57,7 @@ def test_every_format_holds_every_draw_and_is_checked(coreset, images: Path, tmp
     }
 
 
-def test_the_patches_are_those_of_the_whole_degraded_image(coreset, images: Path, tmp_path: Path):
+def test_the_patches_are_those_of_the_whole_degraded_image(coreset, images, tmp_path):
     srfast.export(coreset, tmp_path / "out", degradation="neosr", draws=2, seed=7)
     listed = pq.read_table(tmp_path / "out" / "patches.parquet").to_pylist()
     assert len(listed) == 2 * len(coreset)
@@ -69,7 +69,7 @@ def test_the_patches_are_those_of_the_whole_degraded_image(coreset, images: Path
     assert first.samefile(second)
 
 
-def test_one_draw_keeps_the_names_and_check_finds_another_seed(coreset, tmp_path: Path):
+def test_one_draw_keeps_the_names_and_check_finds_another_seed(coreset, tmp_path):
     srfast.export(coreset, tmp_path / "plain")
     srfast.export(coreset, tmp_path / "made", degradation="realesrgan")
     names = [sorted(p.name for p in (tmp_path / d / "LRx2").iterdir()) for d in ("plain", "made")]
@@ -85,13 +85,13 @@ def test_one_draw_keeps_the_names_and_check_finds_another_seed(coreset, tmp_path
 
 
 @pytest.mark.parametrize("how", [{"to": "list"}, {"lr": False}, {"draws": 2, "degradation": None}])
-def test_what_cannot_go_together_is_refused(coreset, tmp_path: Path, how: dict):
+def test_what_cannot_go_together_is_refused(coreset, tmp_path, how):
     with pytest.raises(InputError, match=r"degradation|draws"):
         srfast.export(coreset, tmp_path / "out", **{"degradation": "neosr", **how})
     assert not (tmp_path / "out").exists()
 
 
-def test_a_pass_has_a_fresh_draw_of_the_whole_image(images: Path):
+def test_a_pass_has_a_fresh_draw_of_the_whole_image(images):
     from srfast.training.sources import open_store
     from srfast.training.store import Batches
 
@@ -133,11 +133,7 @@ def _within(lr: np.ndarray, small: np.ndarray, hr: np.ndarray, large: np.ndarray
     return False
 
 
-class Crash(Exception):
-    pass
-
-
-def test_a_training_resumes_to_the_same_bits(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_training_resumes_to_the_same_bits(images, tmp_path, monkeypatch):
     how = {"scale": 2, "steps": 12, "batch": 2, "lr_patch": 12, "degradation": "realesrgan", "save_every": 4}
     whole = srfast.train("fsrcnn", images, tmp_path / "whole", **how)
     with monkeypatch.context() as patch:
@@ -146,11 +142,11 @@ def test_a_training_resumes_to_the_same_bits(images: Path, tmp_path: Path, monke
         def crash(*_: object, **options: object) -> object:
             assert options["degradation"] == "realesrgan"
             if next(left) == 5:
-                raise Crash
+                raise InterruptedError
             return srfast.evaluate("bicubic", images)
 
         patch.setattr("srfast.workflows.training.evaluate", crash)
-        with pytest.raises(Crash):
+        with pytest.raises(InterruptedError):
             srfast.train("fsrcnn", images, tmp_path / "parts", **how, eval_data=[images], eval_every=1)
     with pytest.raises(InputError, match="degradation"):
         srfast.train(output=tmp_path / "parts", resume=True, degradation="neosr")
@@ -158,7 +154,7 @@ def test_a_training_resumes_to_the_same_bits(images: Path, tmp_path: Path, monke
     assert done.weights.read_bytes() == whole.weights.read_bytes()
 
 
-def test_a_changed_file_does_not_resume(images: Path, tmp_path: Path):
+def test_a_changed_file_does_not_resume(images, tmp_path):
     file = tmp_path / "mine.toml"
     text = written(Degradation.read("neosr").content())
     file.write_text(text)
@@ -171,7 +167,7 @@ def test_a_changed_file_does_not_resume(images: Path, tmp_path: Path):
         srfast.train(output=tmp_path / "run", resume=True, steps=4)
 
 
-def test_an_evaluation_takes_draw_0(images: Path, tmp_path: Path):
+def test_an_evaluation_takes_draw_0(images, tmp_path):
     srfast.degrade(images, tmp_path / "lr", degradation="realesrgan", scale=2, seed=6)
     for protocol in ("classic", "rgb"):
         made = srfast.evaluate("bicubic", images, scale=2, degradation="realesrgan", seed=6, protocol=protocol)
@@ -188,7 +184,7 @@ def test_an_evaluation_takes_draw_0(images: Path, tmp_path: Path):
         srfast.evaluate("bicubic", images, seed=1)
 
 
-def test_a_gray_image_stays_gray(tmp_path: Path):
+def test_a_gray_image_stays_gray(tmp_path):
     Image.radial_gradient("L").resize((64, 48)).save(tmp_path / "g.png")
     for protocol in ("classic", "rgb"):
         made = srfast.evaluate("bicubic", tmp_path / "g.png", scale=2, degradation="realesrgan", protocol=protocol)
@@ -196,7 +192,7 @@ def test_a_gray_image_stays_gray(tmp_path: Path):
 
 
 @pytest.mark.filterwarnings("ignore:scale")
-def test_lr_as_large_as_hr(coreset, images: Path, tmp_path: Path):
+def test_lr_as_large_as_hr(coreset, images, tmp_path):
     done = srfast.export(coreset, tmp_path / "out", scale=1, degradation="realesrgan", draws=2, seed=3, check=True)
     assert done.compared == 2 * len(coreset)
     low = next((tmp_path / "out" / "LRx1").iterdir())

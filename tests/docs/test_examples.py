@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.cli import COMMANDS, group, main
+from srfast.cli import COMMANDS, group
 from srfast.coreset import influence
 from srfast.coreset.settings import METHODS, TARGETED
 
@@ -79,7 +79,7 @@ def commands(code: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "sh"], ids=lambda b: b.name)
-def test_commands_parse(block: Block) -> None:
+def test_commands_parse(block):
     """Names, options and types of each command; whether its files exist does not matter here."""
     for name, *arguments in commands(block.code):
         assert name in COMMANDS, f"{block.name}: srfast {name}"
@@ -95,12 +95,12 @@ def test_commands_parse(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "python"], ids=lambda b: b.name)
-def test_python_compiles(block: Block) -> None:
+def test_python_compiles(block):
     compile(block.code, block.name, "exec")
 
 
 @pytest.mark.parametrize("name", [*METHODS])
-def test_every_selection_is_in_the_tables(name: str) -> None:
+def test_every_selection_is_in_the_tables(name):
     """docs/selection.md says what each keeps, selections-compared.md has its figures at a half and at a fifth."""
     page, compared = (
         (ROOT / "docs" / p).read_text(encoding="utf-8") for p in ("selection.md", "results/selections-compared.md")
@@ -112,7 +112,7 @@ def test_every_selection_is_in_the_tables(name: str) -> None:
     assert len(rows) == 2, name
 
 
-def test_make_targets_exist() -> None:
+def test_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     used = {t for b in BLOCKS for t in re.findall(r"^make ([a-z-]+)", b.code, re.M)}
     assert used <= targets, used - targets
@@ -139,7 +139,7 @@ def _names() -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [f for f in FILES if blocks(f)], ids=lambda p: p.name)
-def test_examples_run(path: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_run(path, here, monkeypatch):
     """The blocks of a file, one after the other, in one folder and one namespace."""
     monkeypatch.chdir(here)
     names = _names()
@@ -162,12 +162,6 @@ def test_examples_run(path: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -
         assert done.returncode == 0, f"{block.name}: {done.stderr[-2000:]}"
 
 
-# The recipe "train for my images" of docs/recipes.md, with fewer crops and updates than it takes there.
-
-
-PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
-
-
 def stripes(period: float, across: bool) -> Image.Image:
     """Fine lines of one direction, 160 x 112 pixels."""
     y, x = np.mgrid[:112, :160]
@@ -175,10 +169,10 @@ def stripes(period: float, across: bool) -> Image.Image:
     return Image.fromarray(np.repeat(plane[..., None], 3, 2).astype(np.uint8))
 
 
-def test_train_for_my_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    section = PAGE.read_text(encoding="utf-8").split("## Train for my images")[1].split("\n## ")[0]
+def test_train_for_my_images(tmp_path, monkeypatch, run):
+    section = (
+        (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8").split("## Train for my images")[1].split("\n## ")[0]
+    )
     lines = section.split("```sh\n")[1].split("```")[0].replace("--steps 2000", "--steps 2").splitlines()
     assert [line.split()[1] for line in lines] == ["score", "influence", "select", "train", "eval"]
     (tmp_path / "photos").mkdir()
@@ -189,15 +183,14 @@ def test_train_for_my_images(
     stripes(6.7, True).save(tmp_path / "mine" / "a.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(influence, "PROBES", 60)
+    said = ""
     for line in lines:
-        with pytest.raises(SystemExit) as ended:
-            main(shlex.split(line)[1:])
-        assert not ended.value.code, line
-    assert "are predicted to lower the loss on the target -> for-mine.parquet" in capsys.readouterr().out
+        code, out, err = run(*shlex.split(line)[1:])
+        assert code == 0, (line, err)
+        said += out
+    assert "are predicted to lower the loss on the target -> for-mine.parquet" in said
     kept = srfast.ScoreTable.read("quarter.parquet")
     assert all(name.startswith("across") for name in kept["image"]), "lines of the target's direction"
     assert Path("run-mine", "model.safetensors").is_file()
-    with pytest.raises(SystemExit) as ended:
-        main(["report", "for-mine.parquet", "-o", "report.html"])
-    assert not ended.value.code
+    assert run("report", "for-mine.parquet", "-o", "report.html")[0] == 0
     assert '"influence":{"label":"Influence"' in Path("report.html").read_text(encoding="utf-8"), "as any other column"

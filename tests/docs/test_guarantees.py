@@ -15,7 +15,7 @@ ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in TEXT
 NAMED = sorted(set(re.findall(r"`((?:\w+/)*test_\w+\.py)`", TEXT)))
 
 
-def test_every_promise_names_its_tests() -> None:
+def test_every_promise_names_its_tests():
     assert len(ROWS) >= 20
     for row in ROWS:
         assert len(row) == 2, row
@@ -23,7 +23,7 @@ def test_every_promise_names_its_tests() -> None:
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_every_named_test_exists(name: str) -> None:
+def test_every_named_test_exists(name):
     """And is one that can run: not all of it is skipped."""
     text = (ROOT / "tests" / name).read_text(encoding="utf-8")
     assert re.search(r"^def test_\w+\(", text, re.MULTILINE)

@@ -20,35 +20,25 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_site_builds_without_a_warning(tmp_path: Path) -> None:
+def test_site_builds_without_a_warning(tmp_path):
     if find_spec("material") is None or find_spec("mkdocstrings") is None:
         pytest.skip("the extra docs is not installed")
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-        "--quiet",
-        "--site-dir",
-        str(tmp_path / "site"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    words = ("-P", "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir")
+    done = subprocess.run([sys.executable, *words, tmp_path / "site"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "site" / "api" / "index.html").read_text()
     for name in ("score", "select", "CorePatches", "imresize", "evaluate", "InputError"):
         assert name in page
 
 
-def test_one_version() -> None:
+def test_one_version():
     declared = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
     cited = re.findall(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.M)
     assert declared == cited == [srfast.__version__] == [srfast.build_info()["version"]]
 
 
 @pytest.mark.parametrize("name", srfast.__all__)
-def test_every_public_name_is_on_the_page(name: str) -> None:
+def test_every_public_name_is_on_the_page(name):
     page = (ROOT / "docs" / "api.md").read_text()
     value = getattr(srfast, name)
     module = getattr(value, "__module__", None)
@@ -56,13 +46,10 @@ def test_every_public_name_is_on_the_page(name: str) -> None:
     assert listed or re.search(rf"::: {module}\n    options:\n      members: \[[^]]*\b{name}\b", page)
 
 
-def test_every_page_is_in_the_site() -> None:
+def test_every_page_is_in_the_site():
     nav = (ROOT / "mkdocs.yml").read_text().split("nav:", 1)[1]
     listed = set(re.findall(r"[\w-]+\.md", nav))
     assert listed == {page.name for page in (ROOT / "docs").glob("*.md")}
-
-
-# docs/cli.md and srfast/__init__.pyi are what docs/command_line.py and docs/stub.py make of the package.
 
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -82,17 +69,17 @@ def _script(name: str) -> ModuleType:
     return module
 
 
-def test_the_page_is_what_the_commands_say(writer: ModuleType) -> None:
+def test_the_page_is_what_the_commands_say(writer):
     assert (DOCS / "cli.md").read_text(encoding="utf-8") == writer.page(), "python docs/command_line.py writes it anew"
 
 
-def test_type_checkers_see_the_settings() -> None:
+def test_type_checkers_see_the_settings():
     stub = DOCS.parent / "srfast" / "__init__.pyi"
     assert stub.read_text(encoding="utf-8") == _script("stub").stub(), "python docs/stub.py writes it anew"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_has_a_sentence(writer: ModuleType, name: str) -> None:
+def test_every_option_has_a_sentence(writer, name):
     context = click.Context(group, info_name="srfast")
     command = group.get_command(context, name)
     assert command is not None

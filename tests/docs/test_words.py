@@ -42,18 +42,18 @@ def sentences(text: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_no_sentence_is_too_long(page: Path) -> None:
+def test_no_sentence_is_too_long(page):
     text = page.read_text(encoding="utf-8")
     assert [s for s in sentences(text) if len(s.split()) > MOST] == []
 
 
-def test_the_pages_are_short() -> None:
+def test_the_pages_are_short():
     words = {p.name: len(re.sub(r"^```.*?^```", "", p.read_text(), flags=re.S | re.M).split()) for p in PAGES}
     assert sum(words.values()) <= TOTAL, words
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=lambda p: p.name)
-def test_pages_are_in_the_words_of_the_field(page: Path) -> None:
+def test_pages_are_in_the_words_of_the_field(page):
     assert DIALECT.findall(page.read_text(encoding="utf-8")) == []
 
 
@@ -64,14 +64,14 @@ def strings(module: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-def test_the_package_speaks_in_the_words_of_the_field() -> None:
+def test_the_package_speaks_in_the_words_of_the_field():
     assert len(MODULES) > 100
     dialect = [(m.name, n, w) for m in MODULES for n, text in strings(m) for w in DIALECT.findall(text)]
     assert dialect == []
     assert [p.name for p in SCRIPTS if DIALECT.search(p.read_text(encoding="utf-8"))] == []
 
 
-def test_every_page_says_first_whom_it_is_for() -> None:
+def test_every_page_says_first_whom_it_is_for():
     """The first two sentences: "This page is for ...", and what it answers."""
     missing = [p.name for p in PAGES if p.name not in {"README.md", "index.md"} and "This page is for" not in first(p)]
     assert missing == []
@@ -82,7 +82,7 @@ def first(page: Path) -> str:
     return " ".join(list(sentences(body))[:2])
 
 
-def test_every_how_to_has_a_picture() -> None:
+def test_every_how_to_has_a_picture():
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("How-to guides:")[2].partition("- Reference:")[0]
     pages = re.findall(r": (\w[\w-]*\.md)", nav)
     assert len(pages) > 10

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 import srfast
-from srfast.cli import main
 from srfast.errors import InputError
 
 
@@ -32,23 +29,15 @@ from srfast.errors import InputError
         ('[{"image": "1", "psnr": 30}]', "psnr", "expected a file that `srfast eval --json` wrote"),
         ('{"images": [{"image": 1, "psnr": 30}]}', "psnr", r"a\.csv: expected the name of an image, got 1"),
         ('{"images": [{"image": "1", "psnr": [30]}]}', "psnr", r"psnr of '1': expected a number, got \[30\]"),
-        (
-            '{"images": [{"image": "1", "psnr": 30}, {"image": "2"}]}',
-            "psnr",
-            "psnr of '2': expected a number, got none",
-        ),
+        ('{"images": [{"image": "1", "psnr": 30}, {"image": "2"}]}', "psnr", "psnr of '2': expected a number"),
         ("image,psnr\n1,30\n1,31\n", "psnr", "image '1' occurs twice"),
         ("image,psnr\n1,high\n", "psnr", "psnr of '1': expected a number, got 'high'"),
-        (
-            "image,psnr\n9,30\n8,30\n",
-            "psnr",
-            "expected at least two images that all evaluations have, got 0 of 4: a has '8', b has '.'",
-        ),
+        ("image,psnr\n9,30\n8,30\n", "psnr", "expected at least two images .*, got 0 of 4: a has '8', b has '.'"),
         ("{", "psnr", "not JSON"),
         ("", "psnr", "expected a column 'image'"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, text: str, metric: str, message: str) -> None:
+def test_what_is_wrong_is_named(tmp_path, text, metric, message):
     (tmp_path / "a.csv").write_text(text)
     good = {"1": 30.0, "2": 31.0}
     with pytest.raises(InputError, match=message):
@@ -64,16 +53,11 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, metric: str, message:
     [
         ({"scale": 4}, "expected scale 2, as .*a.json has, got scale 4; `scale` picks one"),
         ({"protocol": "rgb"}, "expected protocol classic, as .*a.json has, got protocol rgb; `protocol` picks one$"),
-        (
-            {"scale": 4, "protocol": "rgb"},
-            "b.json: expected scale 2, protocol classic, as .*, got scale 4, protocol rgb",
-        ),
+        ({"scale": 4, "protocol": "rgb"}, "b.json: expected scale 2, protocol classic, .*, got scale 4, protocol rgb"),
         ({"ssim_window": "skimage"}, "expected ssim_window wang, as .*a.json has, got ssim_window skimage"),
     ],
 )
-def test_evaluations_that_were_measured_otherwise_are_refused(
-    tmp_path: Path, other: dict[str, Any], message: str
-) -> None:
+def test_evaluations_that_were_measured_otherwise_are_refused(tmp_path, other, message):
     head = {"scale": 2, "protocol": "classic", "ssim_window": "wang"}
     images = [{"image": f"{i}.png", "psnr": 30.0 + i, "ssim": 0.9} for i in range(5)]
     for name, about in (("a", head), ("b", {**head, **other})):
@@ -87,7 +71,7 @@ def test_evaluations_that_were_measured_otherwise_are_refused(
         assert len(srfast.compare({"a": a, "b": b}).rows) == 2
 
 
-def test_headers_are_read_in_any_case(tmp_path: Path) -> None:
+def test_headers_are_read_in_any_case(tmp_path):
     other = {f"{i}.png": 30.0 + i for i in range(3)}
     for header in ("Image,PSNR", "image, psnr", " IMAGE , Psnr "):
         (tmp_path / "a.csv").write_text("\n".join([header, *(f"{k},{v + 1}" for k, v in other.items())]))
@@ -95,7 +79,7 @@ def test_headers_are_read_in_any_case(tmp_path: Path) -> None:
             assert srfast.compare({"a": tmp_path / "a.csv", "b": other}, metric).rows[0].name == "a"
 
 
-def test_seeds_of_json(tmp_path: Path) -> None:
+def test_seeds_of_json(tmp_path):
     """A seed of 0 is a seed: it was taken for none, and the place in the list for it."""
     rows = [{"image": f"{i}.png", "psnr": 30.0 + i + s, "seed": s} for s in (0, 1) for i in range(4)]
     for name in "ab":
@@ -107,7 +91,7 @@ def test_seeds_of_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("named", [lambda i: f"i{i}", lambda i: f"BSD100/i{i}.png"])
-def test_names_that_differ_are_shown(named: Any) -> None:
+def test_names_that_differ_are_shown(named):
     a = {f"i{i}.png": 30.0 + i for i in range(20)}
     b = {named(i): 30.0 + i for i in range(20)}
     message = re.escape(f"got 0 of 40: a has 'i0.png', b has {named(0)!r}")
@@ -120,35 +104,33 @@ def test_names_that_differ_are_shown(named: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["=a.csv", "b.csv"], "compare: expected a name before '=', got '=a.csv'"),
+        (["=a.csv", "b.csv"], "compare: expected a name before '='"),
         (["X="], "X: expected the name of a file, got ''"),
         (["a=x.csv", "a=y.csv"], "compare: expected evaluations with different names, got 'a' twice"),
     ],
 )
-def test_names_on_the_command_line(given: list[str], message: str, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["compare", *given])
-    assert (stop.value.code, capfd.readouterr().err) == (2, f"srfast: error: {message}\n")
+def test_names_on_the_command_line(given, message, run):
+    code, _, err = run("compare", *given)
+    assert (code, err.count("\n"), message in err) == (2, 1, True), err
 
 
-def test_values_by_image_are_numbers() -> None:
-    with pytest.raises(InputError, match="a: value of 'x': expected a number, got 'high'"):
-        srfast.compare({"a": {"x": "high"}, "b": {"x": 1.0}})  # type: ignore[dict-item]
-    with pytest.raises(InputError, match="a: expected values of images, got none"):
-        srfast.compare({"a": {}, "b": {"x": 1.0}})
+@pytest.mark.parametrize(
+    ("a", "how", "message"),
+    [
+        ({"x": "high"}, {}, "a: value of 'x': expected a number"),
+        ({}, {}, "a: expected values of images, got none"),
+        ({"1": 30.0, "2": 31.0}, {"scale": 4}, "^scale: expected evaluations that name their scale, got none"),
+        ({"1": 30.0, "2": 31.0}, {"protocol": "rgb"}, "^protocol: expected evaluations that name their protocol"),
+    ],
+)
+def test_values_by_image(a, how, message):
+    with pytest.raises(InputError, match=message):
+        srfast.compare({"a": a, "b": {"1": 1.0, "2": 31.0}}, **how)
 
 
-def test_one_file_is_one_training(tmp_path: Path) -> None:
+def test_one_file_is_one_training(tmp_path):
     (tmp_path / "a.csv").write_text("image,psnr\n1,30\n2,31\n")
     (tmp_path / "link.csv").symlink_to("a.csv")
     for twice in ("a.csv", "link.csv"):
         with pytest.raises(InputError, match=r"^a: expected a file for each training, got .*a\.csv twice"):
             srfast.compare({"a": [tmp_path / "a.csv", tmp_path / twice], "b": {"1": 30.0, "2": 31.0}})
-
-
-@pytest.mark.parametrize("settings", [{"scale": 4}, {"protocol": "rgb"}])
-def test_what_no_evaluation_names_cannot_be_picked(settings: dict[str, Any]) -> None:
-    values = {"1": 30.0, "2": 31.0}
-    (name,) = settings
-    with pytest.raises(InputError, match=f"^{name}: expected evaluations that name their {name}, got none"):
-        srfast.compare({"a": values, "b": values}, **settings)

@@ -21,7 +21,7 @@ def saved(image: np.ndarray, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("model", ["bicubic", "srcnn"])
-def test_under_classic_lr_is_gray_or_rgb_as_its_hr_is(model: str, tmp_path: Path) -> None:
+def test_under_classic_lr_is_gray_or_rgb_as_its_hr_is(model, tmp_path):
     gray = data.camera()[100:190, 150:252]
     rgb = gray[..., None].repeat(3, 2)
     low = srfast.imresize(gray, 0.5)
@@ -33,7 +33,7 @@ def test_under_classic_lr_is_gray_or_rgb_as_its_hr_is(model: str, tmp_path: Path
         assert one[0].psnr == pytest.approx(made, abs=0.2)  # LR in 8 bits or not
 
 
-def test_a_gray_image_has_no_lr_with_colours(tmp_path: Path) -> None:
+def test_a_gray_image_has_no_lr_with_colours(tmp_path):
     hr = saved(data.camera()[100:190, 150:252], tmp_path / "hr")
     lr = saved(data.astronaut()[100:145, 150:201], tmp_path / "lr")
     with pytest.raises(InputError, match=r"lr/a\.png: expected a gray LR image, as its HR image is gray, got one with"):

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import srfast
-from srfast.cli import main
 from srfast.errors import InputError, RunError
 from srfast.evaluation import perceptual
 from srfast.evaluation.perceptual import Measure
@@ -119,7 +118,7 @@ def photographs(h: int = 41, w: int = 52) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_against_the_definition_in_float64(trunks: Path, heads: Path, name: str) -> None:
+def test_against_the_definition_in_float64(trunks, heads, name):
     """Features in float32 are off by 1e-6 of their size; twenty layers and differences of features make it 1e-4."""
     sr, hr = photographs()
     measure = Measure(name, trunks, "cpu")
@@ -133,7 +132,7 @@ def test_against_the_definition_in_float64(trunks: Path, heads: Path, name: str)
 
 
 @pytest.mark.parametrize(("name", "package"), [("lpips", "lpips"), ("dists", "DISTS_pytorch")])
-def test_heads_of_torchmetrics_are_the_authors(name: str, package: str) -> None:
+def test_heads_of_torchmetrics_are_the_authors(name, package):
     """The weights that the authors' packages carry."""
     if importlib.util.find_spec("torchmetrics") is None:
         pytest.skip("torchmetrics is not installed")
@@ -156,9 +155,7 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_evaluations_have_them_and_compare_takes_them(
-    trunks: Path, heads: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluations_have_them_and_compare_takes_them(trunks, heads, pictures, tmp_path, run):
     class Blurred(nn.Module):
         color = "rgb"
         scale = 2
@@ -174,9 +171,8 @@ def test_evaluations_have_them_and_compare_takes_them(
     assert [i.measures["lpips"] for i in a.images] == [wanted(sr, hr, 2) for sr, hr in kept]
     content = json.loads(json.dumps(a.to_dict()))
     about = content["measures"]["lpips"]
-    assert about["variant"] == "LPIPS 0.1, AlexNet"
-    assert about["range"] == "RGB in [-1, 1]"
-    assert about["crop"] == "2 pixels at each side are left out"
+    said = ("LPIPS 0.1, AlexNet", "RGB in [-1, 1]", "2 pixels at each side are left out")
+    assert (about["variant"], about["range"], about["crop"]) == said
     assert {len(v) for v in about["sha256"].values()} == {64}
     assert about["sha256"].keys() == {"alexnet-0.pth", "alex.pth"}
     assert about["mean"] == pytest.approx(np.mean([i["lpips"] for i in content["images"]]))
@@ -187,34 +183,33 @@ def test_evaluations_have_them_and_compare_takes_them(
 
     file = tmp_path / "b.json"
     args = ["eval", "bicubic", "--data", str(pictures), "--protocol", "rgb", "--trunks", str(trunks)]
-    with pytest.raises(SystemExit) as ended:
-        main([*args, "--measures", "lpips", "--json", str(file)])
-    assert ended.value.code == 0
-    assert "lpips" in capsys.readouterr().out
+    code, out, _ = run(*args, "--measures", "lpips", "--json", file)
+    assert (code, "lpips" in out) == (0, True)
     assert srfast.compare({"a": a, "b": file}, "lpips").rows
     other = json.loads(file.read_text())
     other["measures"]["lpips"]["sha256"]["alexnet-0.pth"] = "0" * 64
     file.write_text(json.dumps(other))
-    with pytest.raises(
-        InputError, match=r"b\.json: expected measure LPIPS 0\.1, AlexNet .*, got measure .* 000000000000"
-    ):
+    with pytest.raises(InputError, match=r"b\.json: expected measure LPIPS 0\.1, AlexNet .*, got .* 000000000000"):
         srfast.compare({"a": a, "b": file}, "lpips")
     assert srfast.compare({"a": a, "b": file}, "psnr").rows
 
 
-def test_what_is_wrong_is_named(
-    trunks: Path, heads: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    how: dict[str, Any] = {"scale": 2, "trunks": trunks}
-    with pytest.raises(InputError, match=r"^measures: need `protocol` rgb, got classic, which has no colours"):
-        srfast.evaluate("bicubic", pictures, measures="lpips", **how)
-    how["protocol"] = "rgb"
-    with pytest.raises(InputError, match=r"^measures: expected some of lpips, lpips-vgg, dists, each once.*got 'niqe'"):
-        srfast.evaluate("bicubic", pictures, measures="niqe", **how)
-    with pytest.raises(InputError, match=r"^trunks: needs `measures`"):
+@pytest.mark.parametrize(
+    ("measures", "changes", "message"),
+    [
+        ("lpips", {"protocol": "classic"}, r"^measures: need `protocol` rgb, got classic"),
+        ("niqe", {}, r"^measures: expected some of lpips, lpips-vgg, dists, each once.*got 'niqe'"),
+        ("", {}, r"^trunks: needs `measures`"),
+        ("dists", {"trunks": "."}, r"^trunks: expected torchvision's vgg16-\*\.pth in .* for dists, got none"),
+    ],
+)
+def test_what_does_not_go_together(measures, changes, message, trunks, heads, pictures):
+    how = {"scale": 2, "protocol": "rgb", "trunks": trunks, **({"measures": measures} if measures else {}), **changes}
+    with pytest.raises(InputError, match=message):
         srfast.evaluate("bicubic", pictures, **how)
-    with pytest.raises(InputError, match=r"^trunks: expected torchvision's vgg16-\*\.pth in .* for dists, got none"):
-        srfast.evaluate("bicubic", pictures, measures="dists", scale=2, protocol="rgb", trunks=tmp_path)
+
+
+def test_what_is_wrong_is_named(trunks, heads, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"expected torchvision's alexnet-.*, got other sizes of kernels"):
         Measure("lpips", _other_kernels(tmp_path, trunks), "cpu")
     with pytest.raises(InputError, match=r"expected torchvision's vgg16-.*, got no tensor 'features\.2\.weight'"):

@@ -80,9 +80,68 @@ def expected(coreset: Path) -> Callable[[int], dict[tuple[bytes, bytes], int]]:
     return pairs
 
 
+LAYOUTS = ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset"]
+
+
+@pytest.fixture(params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
 def export() -> Callable[..., Any]:
     """export(coreset, folder, layout, **options) at x2; the layout hf-embedded is hf with ``embed``."""
     return lambda coreset, out, layout, **options: srfast.export(
         coreset, out, to=layout.split("-")[0], scale=2, embed=layout == "hf-embedded", **options
     )
+
+
+@pytest.fixture(scope="session")
+def pairs_of() -> Callable[..., dict[str, tuple[bytes, bytes]]]:
+    """pairs_of(folder, scale) -> name -> RGB of LR and HR, decoded by OpenCV from folders or databases."""
+    import cv2
+    import lmdb
+
+    def side(folder: Path) -> dict[str, bytes]:
+        if folder.is_dir():
+            files = {p.stem: p.read_bytes() for p in folder.rglob("*.*")}
+        else:
+            folder = folder.with_name(f"{folder.name}.lmdb")
+            keys = [line.split(".")[0] for line in (folder / "meta_info.txt").read_text().splitlines()]
+            with lmdb.open(str(folder), readonly=True, lock=False) as env, env.begin() as transaction:
+                files = {key: transaction.get(key.encode()) for key in keys}
+        images = {n: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for n, data in files.items()}
+        return {name: np.ascontiguousarray(image[..., ::-1]).tobytes() for name, image in images.items()}
+
+    def read(folder: Path, scale: int = 2) -> dict[str, tuple[bytes, bytes]]:
+        low, high = side(folder / f"LRx{scale}"), side(folder / "HR")
+        assert low.keys() == high.keys()
+        return {name: (low[name], high[name]) for name in high}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def goes_on(export: Callable[..., Any]) -> Callable[..., None]:
+    """goes_on(coreset, folder, layout, **options): the export goes on, and every patch of it is as its source."""
+
+    def check(*of: Any, **options: Any) -> None:
+        done = export(*of, **{"resume": True, "check": True, **options})
+        assert done.compared == done.patches
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def begin(export: Callable[..., Any]) -> Callable[..., None]:
+    """begin(coreset, folder, layout, images=1, patches=0): an export that ends after so much, whose parts stay."""
+
+    def run(coreset: Any, out: Path, layout: str = "folder", images: int = 1, patches: int = 0, **options: Any) -> None:
+        def stop(done: int, _images: int, written: int) -> None:
+            if done >= images and written >= patches:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            export(coreset, out, layout, progress=stop, **options)
+
+    return run

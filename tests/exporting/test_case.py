@@ -15,17 +15,8 @@ import srfast
 from srfast.coreset.dataset import CorePatches
 from srfast.errors import InputError
 
-NAMES = [
-    "A.png",
-    "a.png",
-    "a.PNG",
-    "Straße/x.png",
-    "STRASSE/x.png",
-    "sub/Ä.png",
-    "sub/ä.png",
-    "sub/A_0.png",
-    "Sub/a_0.png",
-]
+NAMES = ["A.png", "a.png", "a.PNG", "Straße/x.png", "STRASSE/x.png", "sub/Ä.png", "sub/ä.png", "sub/A_0.png",
+         "Sub/a_0.png"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +46,7 @@ def named(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("layout", ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset", "list"])
-def test_no_two_names_of_an_export(layout: str, coreset: srfast.CoreSet, tmp_path: Path) -> None:
+def test_no_two_names_of_an_export(layout, coreset, tmp_path):
     to, embed = layout.removesuffix("-embedded"), layout.endswith("-embedded")
     done = srfast.export(coreset, tmp_path / "out", to=to, embed=embed, check=layout != "list")
     names = named(tmp_path / "out")
@@ -65,17 +56,14 @@ def test_no_two_names_of_an_export(layout: str, coreset: srfast.CoreSet, tmp_pat
         assert sum(name.split(".")[-1] in ("png", "json") or "mdb/" in name for name in names) >= 2 * len(coreset)
 
 
-def test_no_two_names_of_a_run(coreset: srfast.CoreSet, tmp_path: Path) -> None:
+def test_no_two_names_of_a_run(coreset, tmp_path):
     """Scores, a core-set and a page: one file each, whatever the images are called."""
     srfast.prune(coreset.meta["root"], tmp_path / "out", preset="paper", patch=48, scorer="bicubic")
-    assert {p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."} == {
-        "scores.parquet",
-        "coreset.parquet",
-        "report.html",
-    }
+    names = {p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."}
+    assert names == {"scores.parquet", "coreset.parquet", "report.html"}
 
 
-def test_images_that_became_one_file(coreset: srfast.CoreSet, tmp_path: Path) -> None:
+def test_images_that_became_one_file(coreset, tmp_path):
     """A copy on a file system that takes A.png for a.png, which a link stands for."""
     for name in NAMES:
         (tmp_path / name).parent.mkdir(exist_ok=True)

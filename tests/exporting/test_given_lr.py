@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,40 +42,13 @@ def pairs(tmp_path: Path) -> tuple[Path, dict[tuple[str, int, int], Pair]]:
     return tmp_path / "coreset.parquet", expected
 
 
-def read(data: bytes) -> bytes:
-    return np.ascontiguousarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]).tobytes()
-
-
-def folders(out: Path) -> dict[str, Pair]:
-    names = [{p.relative_to(out / side) for p in (out / side).rglob("*.png")} for side in ("HR", f"LRx{SCALE}")]
-    assert names[0] == names[1]
-    return {
-        n.stem: (read((out / f"LRx{SCALE}" / n).read_bytes()), read((out / "HR" / n).read_bytes())) for n in names[0]
-    }
-
-
-def databases(out: Path) -> dict[str, Pair]:
-    import lmdb
-
-    values = []
-    for side in (f"LRx{SCALE}", "HR"):
-        keys = [line.split(".")[0] for line in (out / f"{side}.lmdb" / "meta_info.txt").read_text().splitlines()]
-        with lmdb.open(str(out / f"{side}.lmdb"), readonly=True, lock=False) as env, env.begin() as transaction:
-            values.append({key: read(transaction.get(key.encode())) for key in keys})
-    assert values[0].keys() == values[1].keys()
-    return {key: (values[0][key], values[1][key]) for key in values[1]}
-
-
-READERS: dict[str, Callable[[Path], dict[str, Pair]]] = {"folder": folders, "basicsr": folders, "lmdb": databases}
-
-
-@pytest.mark.parametrize("to", READERS)
-def test_the_lr_that_was_scored_is_exported(to: Any, pairs: tuple[Path, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
+def test_the_lr_that_was_scored_is_exported(to, pairs, tmp_path, pairs_of):
     coreset, expected = pairs
     done = srfast.export(coreset, tmp_path / "out", to=to, check=True)
     assert done.scale == SCALE
     assert done.compared == done.patches == len(expected) > 4
-    written = READERS[to](tmp_path / "out")
+    written = pairs_of(tmp_path / "out", SCALE)
     assert sorted(written.values()) == sorted(expected.values())
     # NAME_x_y of the HR image, whatever the LR images are called.
     for (image, x, y), pair in expected.items():
@@ -88,43 +58,45 @@ def test_the_lr_that_was_scored_is_exported(to: Any, pairs: tuple[Path, Any], tm
         assert all(str(n) in name for n in (x, y))
 
 
-def test_by_the_command(pairs: tuple[Path, Any], tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+def test_by_the_command(pairs, tmp_path, srfast_command, pairs_of):
     coreset, expected = pairs
     done = srfast_command("export", coreset, "-o", "out", "--to", "basicsr", "--lr", "yes", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert sorted(folders(tmp_path / "out").values()) == sorted(expected.values())
+    assert sorted(pairs_of(tmp_path / "out", SCALE).values()) == sorted(expected.values())
     listed = [line.split(" (")[0] for line in (tmp_path / "out" / "meta_info.txt").read_text().splitlines()]
-    assert {Path(n).stem for n in listed} == set(folders(tmp_path / "out"))
+    assert {Path(n).stem for n in listed} == set(pairs_of(tmp_path / "out", SCALE))
 
 
-def test_lr_images_that_have_moved_are_named(pairs: tuple[Path, Any], tmp_path: Path) -> None:
+def test_lr_images_that_have_moved_are_named(pairs, tmp_path, pairs_of):
     coreset, expected = pairs
-    moved, hr = tmp_path / "elsewhere", tmp_path / "HR"
+    moved = tmp_path / "elsewhere"
     shutil.copytree(tmp_path / "LR", moved, copy_function=shutil.copyfile)  # other times of change, as after a copy
     shutil.rmtree(tmp_path / "LR")
-    with pytest.raises(InputError, match=r"LR: no such folder of LR images; .*--lr-root"):
-        srfast.export(coreset, tmp_path / "out", to="folder")
-    with pytest.raises(InputError, match=r"lr_root: expected a folder of LR images, got 'nowhere'"):
-        srfast.export(coreset, tmp_path / "out", to="folder", lr_root="nowhere")
-    with pytest.raises(InputError, match="lr_root: needs `lr` yes"):
-        srfast.export(coreset, tmp_path / "out", to="folder", lr=False, lr_root=moved)
+    for how, message in (
+        ({}, r"LR: no such folder of LR images; .*--lr-root"),
+        ({"lr_root": "nowhere"}, r"lr_root: expected a folder of LR images, got 'nowhere'"),
+        ({"lr": False, "lr_root": moved}, "lr_root: needs `lr` yes"),
+    ):
+        with pytest.raises(InputError, match=message):
+            srfast.export(coreset, tmp_path / "out", to="folder", **how)
     done = srfast.export(coreset, tmp_path / "out", to="folder", lr_root=moved, check=True)
     assert done.compared == len(expected)
-    assert sorted(folders(tmp_path / "out").values()) == sorted(expected.values())
+    core = srfast.CorePatches(coreset, SCALE, lr_images=moved, lr_template="{}_lq")
+    lows = {np.ascontiguousarray(low.permute(1, 2, 0).numpy()).tobytes() for low, _ in core}
+    assert lows == {low for low, _ in expected.values()}
+    assert sorted(pairs_of(tmp_path / "out", SCALE).values()) == sorted(expected.values())
     assert srfast.export(coreset, tmp_path / "alone", to="folder", lr=False, check=True).compared == len(expected)
     image = next(moved.rglob("*.png"))
     image.write_bytes(image.read_bytes() + b"0")
     with pytest.raises(InputError, match="has changed since it was scored"):
         srfast.export(coreset, tmp_path / "again", to="folder", lr_root=moved)
-    made = srfast.select(srfast.score(hr, scale=SCALE, patch=SIZE, scorer="bicubic"))
+    made = srfast.select(srfast.score(tmp_path / "HR", scale=SCALE, patch=SIZE, scorer="bicubic"))
     with pytest.raises(InputError, match="lr_root: expected scores of given LR images"):
         srfast.export(made, tmp_path / "again", to="folder", lr_root=moved)
 
 
 @pytest.mark.parametrize("change", ["folder", "template", "file"])
-def test_other_lr_images_are_not_taken_for_those_of_the_export(
-    change: str, pairs: tuple[Path, Any], tmp_path: Path
-) -> None:
+def test_other_lr_images_are_not_taken_for_those_of_the_export(change, pairs, tmp_path):
     """The copies have the sizes and times of those that were scored."""
     lr = tmp_path / "LR"
 
@@ -150,11 +122,3 @@ def test_other_lr_images_are_not_taken_for_those_of_the_export(
     # Without LR images it is another export.
     srfast.export(now, tmp_path / "alone", to="hf", lr=False)
     assert srfast.export(now, tmp_path / "alone", to="hf", lr=False, resume=True, check=True).compared
-
-
-def test_pairs_of_lr_images_that_have_moved(pairs: tuple[Path, Any], tmp_path: Path) -> None:
-    coreset, expected = pairs
-    shutil.move(tmp_path / "LR", tmp_path / "elsewhere")
-    moved = srfast.CorePatches(coreset, SCALE, lr_images=tmp_path / "elsewhere", lr_template="{}_lq")
-    lows = {np.ascontiguousarray(low.permute(1, 2, 0).numpy()).tobytes() for low, _ in moved}
-    assert lows == {low for low, _ in expected.values()}

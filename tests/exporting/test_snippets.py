@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ def commentless(text: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
-def test_they_name_what_is_there(coreset: Path, tmp_path: Path, to: str) -> None:
+def test_they_name_what_is_there(coreset, tmp_path, to):
     out = tmp_path / "core set é"
     done = srfast.export(coreset, out, to=to, scale=2)
     for name, text in done.snippets.items():
@@ -28,27 +27,24 @@ def test_they_name_what_is_there(coreset: Path, tmp_path: Path, to: str) -> None
         assert "<" not in text
     suffix = ".lmdb" if to == "lmdb" else ""
     hr, lr = str(out / f"HR{suffix}"), str(out / f"LRx2{suffix}")
-    basicsr = yaml.safe_load(done.snippets["basicsr.yml"])
-    train = basicsr["datasets"]["train"]
-    assert (basicsr["scale"], train["dataroot_gt"], train["dataroot_lq"], train["gt_size"]) == (2, hr, lr, 48)
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
+    expected = {
+        "basicsr.yml": (yaml.safe_load, "dataroot_gt", "dataroot_lq", "gt_size", 48),
+        "neosr.toml": (tomllib.loads, "dataroot_gt", "dataroot_lq", "patch_size", 24),
+        "redux.yml": (yaml.safe_load, "dataroot_gt", "dataroot_lq", "lq_size", 24),
+        "kair.json": (commentless, "dataroot_H", "dataroot_L", "H_size", 48),
+    }
+    assert done.snippets.keys() == (expected.keys() if to != "lmdb" else {"basicsr.yml", "neosr.toml"})
+    for name, text in done.snippets.items():
+        read, *keys, size = expected[name]
+        content = read(text)
+        assert (content["scale"], *(content["datasets"]["train"][key] for key in keys)) == (2, hr, lr, size), name
+    train = yaml.safe_load(done.snippets["basicsr.yml"])["datasets"]["train"]
     assert train["io_backend"] == {"type": "lmdb" if to == "lmdb" else "disk"}
     assert train.get("meta_info_file") == (str(out / "meta_info.txt") if to == "basicsr" else None)
-    tomllib = pytest.importorskip("tomllib", reason="Python 3.10 has no tomllib")
-    neosr = tomllib.loads(done.snippets["neosr.toml"])
-    train = neosr["datasets"]["train"]
-    assert (neosr["scale"], train["dataroot_gt"], train["dataroot_lq"], train["patch_size"]) == (2, hr, lr, 24)
-    if to == "lmdb":
-        assert done.snippets.keys() == {"basicsr.yml", "neosr.toml"}
-        return
-    redux = yaml.safe_load(done.snippets["redux.yml"])
-    train = redux["datasets"]["train"]
-    assert (redux["scale"], train["dataroot_gt"], train["dataroot_lq"], train["lq_size"]) == (2, hr, lr, 24)
-    kair = commentless(done.snippets["kair.json"])
-    train = kair["datasets"]["train"]
-    assert (kair["scale"], train["dataroot_H"], train["dataroot_L"], train["H_size"]) == (2, hr, lr, 48)
 
 
-def test_hr_only_and_webp(coreset: Path, tmp_path: Path) -> None:
+def test_hr_only_and_webp(coreset, tmp_path):
     done = srfast.export(coreset, tmp_path / "hr", to="folder", scale=2, lr=False)
     assert done.snippets.keys() == {"redux.yml", "kair.json"}
     assert commentless(done.snippets["kair.json"])["datasets"]["train"]["dataroot_L"] is None
@@ -60,7 +56,7 @@ def test_hr_only_and_webp(coreset: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
-def test_basicsr_takes_its_first_crop(coreset: Path, tmp_path: Path, to: str) -> None:
+def test_basicsr_takes_its_first_crop(coreset, tmp_path, to):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -76,9 +72,7 @@ def test_basicsr_takes_its_first_crop(coreset: Path, tmp_path: Path, to: str) ->
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("to", "embed"), [("hf", False), ("hf", True), ("webdataset", False)])
-def test_scripts_run(
-    coreset: Path, tmp_path: Path, to: str, embed: bool, monkeypatch: pytest.MonkeyPatch, capsys: Any
-) -> None:
+def test_scripts_run(coreset, tmp_path, to, embed, monkeypatch, capsys):
     module = pytest.importorskip("datasets" if to == "hf" else "webdataset", reason="the package is missing")
     if to == "hf":
         module.disable_progress_bars()

@@ -35,26 +35,17 @@ def transposed(x: Tensor, weight: Tensor, bias: Tensor, scale: int) -> Tensor:
 @pytest.mark.parametrize("shape", [(2, 3, 6, 7), (1, 5, 1, 1), (2, 3, 5, 4), (1, 1, 2, 9)])
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
 @pytest.mark.parametrize("kernel", [5, 9, 17])
-def test_upsample_is_the_transposed_convolution(
-    kernel: int, scale: int, shape: tuple[int, ...], memory_format: torch.memory_format
-) -> None:
+def test_upsample_is_the_transposed_convolution(kernel, scale, shape, memory_format, monkeypatch):
     x, weight, bias = leaf(*shape), leaf(shape[1], 1, kernel, kernel), leaf(1)
     mine = autograd.upsample(x.contiguous(memory_format=memory_format), weight, bias, scale)
     assert_same_pass(mine, transposed(x, weight, bias, scale), [x, weight, bias])
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_upsample_elsewhere_is_the_same(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operator of other devices and of exported graphs."""
-    x, weight, bias = leaf(2, 3, 5, 4), leaf(3, 1, 9, 9), leaf(1)
-    mine = autograd.upsample(x, weight, bias, scale)
-    monkeypatch.setattr(autograd, "_eager_on_cpu", lambda _: False)
-    assert_same_pass(mine, autograd.upsample(x, weight, bias, scale), [x, weight, bias])
+    monkeypatch.setattr(autograd, "_eager_on_cpu", lambda _: False)  # on other devices and in exported graphs
+    assert_same_pass(autograd.upsample(x, weight, bias, scale), transposed(x, weight, bias, scale), [x, weight, bias])
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 6, 7), (1, 5, 1, 1), (0, 2, 5, 5)])
 @pytest.mark.parametrize("here", [True, False])
-def test_to_plane_is_the_convolution(here: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_to_plane_is_the_convolution(here, shape, monkeypatch):
     x, weight, bias = leaf(*shape), leaf(1, shape[1], 5, 5), leaf(1)
     expected = F.conv2d(F.pad(x, (2,) * 4, mode="replicate"), weight, bias)
     if not here:
@@ -62,7 +53,7 @@ def test_to_plane_is_the_convolution(here: bool, shape: tuple[int, ...], monkeyp
     assert_same_pass(autograd.to_plane(x, weight, bias), expected, [x, weight, bias])
 
 
-def test_exported_networks_hold_pytorchs_operators() -> None:
+def test_exported_networks_hold_pytorchs_operators():
     model = models.create("fsrcnn", 2).eval()
     graph = torch.export.export(model, (torch.rand(1, 1, 8, 8),))
     called = {str(node.target) for node in graph.graph.nodes}
@@ -72,7 +63,7 @@ def test_exported_networks_hold_pytorchs_operators() -> None:
     torch.testing.assert_close(graph.module()(lr), model(lr), rtol=0, atol=1e-5)
 
 
-def test_upsample_without_all_gradients() -> None:
+def test_upsample_without_all_gradients():
     x, weight, bias = leaf(2, 3, 5, 4), leaf(3, 1, 9, 9), leaf(1)
     frozen = [x.detach(), weight.detach(), bias.detach()]
     for i, wanted in enumerate((x, weight, bias)):
@@ -82,13 +73,15 @@ def test_upsample_without_all_gradients() -> None:
 
 @pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5, 4), (2, 1, 3), (0, 3, 2, 2)])
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_prelu_is_pytorchs(shape: tuple[int, ...], memory_format: torch.memory_format) -> None:
+@pytest.mark.parametrize("slopes", ["one", "each"])
+def test_prelu_is_pytorchs(shape, memory_format, slopes):
     """Zeros among the inputs: there PyTorch's gradient is the slope's, not 1."""
     x = leaf(*shape)
     x.data[x.data.abs() < 0.3] = 0
-    own = nn.PReLU(shape[1]).double()
+    count = shape[1] if slopes == "each" else 1
+    own = nn.PReLU(count).double()
     own.weight.data.uniform_(-1, 2)
-    mine = autograd.PReLU(shape[1]).double()
+    mine = autograd.PReLU(count).double()
     mine.load_state_dict(own.state_dict())
     turned = x.contiguous(memory_format=memory_format) if x.ndim == 4 else x
     y, expected = mine(turned), own(x)
@@ -98,20 +91,8 @@ def test_prelu_is_pytorchs(shape: tuple[int, ...], memory_format: torch.memory_f
     torch.testing.assert_close(got, torch.autograd.grad(expected, [x, own.weight], grad), rtol=0, atol=1e-13)
 
 
-def test_prelu_of_one_slope() -> None:
-    x = leaf(2, 3, 4, 4)
-    mine, own = autograd.PReLU().double(), nn.PReLU().double()
-    grad = torch.randn_like(x)
-    torch.testing.assert_close(
-        torch.autograd.grad(mine(x), [x, mine.weight], grad),
-        torch.autograd.grad(own(x), [x, own.weight], grad),
-        rtol=0,
-        atol=1e-13,
-    )
-
-
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_fsrcnn_is_that_of_plain_modules(scale: int) -> None:
+def test_fsrcnn_is_that_of_plain_modules(scale):
     """One loss and every parameter's gradient, as PyTorch's modules give them."""
     model = models.create("fsrcnn", scale).double()
     lr = torch.rand(2, 1, 7, 6, dtype=torch.float64)
@@ -132,7 +113,7 @@ def test_fsrcnn_is_that_of_plain_modules(scale: int) -> None:
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
 
 
-def test_srcnn_is_that_of_plain_modules() -> None:
+def test_srcnn_is_that_of_plain_modules():
     model = models.create("srcnn", 2).double()
     up, hr = torch.rand(2, 1, 13, 10, dtype=torch.float64), torch.rand(2, 1, 13, 10, dtype=torch.float64)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -24,37 +23,43 @@ Weights = Callable[[int], Path]
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_weights_that_are_not_finite(value: float, suffix: str, srcnn_weights: Weights, tmp_path: Path) -> None:
+def test_weights_that_are_not_finite(value, suffix, srcnn_weights, tmp_path):
     state = load_file(srcnn_weights(2))
     state["conv2.weight"][3, 4] = value
     path = tmp_path / f"diverged{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
     for read in (load_state, lambda p: load_network(p, 2)):
-        with pytest.raises(
-            InputError, match=r"diverged\..*: (expected finite weights, got .*'conv2\.w|conv2\.weight: expected finite)"
-        ):
+        with pytest.raises(InputError, match=r"diverged\..*: .*conv2\.weight.*|diverged\..*finite"):
             read(path)
 
 
 @pytest.mark.parametrize(
-    ("tensor", "kind"), [(torch.zeros(3, 3).to_sparse(), "sparse_coo"), (torch.zeros(3, 3, device="meta"), "meta")]
+    ("content", "message"),
+    [
+        ({"conv1.weight": torch.zeros(3, 3).to_sparse()}, "expected (dense|PyTorch).*sparse_coo|weights only"),
+        ({"conv1.weight": torch.zeros(3, 3, device="meta")}, "expected (dense|PyTorch).*meta|weights only"),
+        # A stride of zero: four bytes that requested 7.6 GB when they were looked at.
+        ({"conv1.weight": torch.zeros(1).expand(1 << 31)}, "expected dense tensors, got 'conv1.weight', which repeats"),
+        ({"conv1.weight": torch.zeros(4, dtype=torch.float8_e4m3fn)}, "expected values of 16 to 64 bits, got .*float8"),
+        ({"settings": 3, "average": {}, "model": 5}, "expected a dictionary of tensors"),
+    ],
+    ids=["sparse", "meta", "repeating", "float8", "no weights"],
 )
-def test_tensors_without_dense_values(tensor: Tensor, kind: str, tmp_path: Path) -> None:
+def test_tensors_that_nothing_computes_with(content, message, tmp_path):
     path = tmp_path / "odd.pth"
-    torch.save({"conv1.weight": tensor}, path)
-    with pytest.raises(InputError, match=rf"odd\.pth: expected (dense|PyTorch).*{kind}|weights only"):
-        load_state(path)
+    torch.save(content, path)
+    assert path.stat().st_size < 1 << 16
+    for read in (load_state, lambda p: load_network(p, 2)):
+        with pytest.raises(InputError, match=rf"odd\.pth: .*({message})"):
+            read(path)
 
 
-def test_damaged_safetensors_headers(srcnn_weights: Weights, tmp_path: Path) -> None:
+def test_damaged_safetensors_headers(srcnn_weights, tmp_path):
     data = srcnn_weights(2).read_bytes()
     path = tmp_path / "odd.safetensors"
     size = int.from_bytes(data[:8], "little")
-    for header in (
-        b"[" * 500,
-        b'{"a": {"dtype": "F32", "shape": [1' + b"0" * 30 + b'], "data_offsets": [0, 4]}}',
-        b"{}",
-    ):
+    huge = b'{"a": {"dtype": "F32", "shape": [1' + b"0" * 30 + b'], "data_offsets": [0, 4]}}'
+    for header in (b"[" * 500, huge, b"{}"):
         path.write_bytes(len(header).to_bytes(8, "little") + header + data[8 + size :])
         with pytest.raises(InputError, match=r"odd\.safetensors: expected "):
             load_network(path, 2)
@@ -65,18 +70,17 @@ def huge(x: Tensor) -> Tensor:
     return torch.nn.functional.interpolate(x, scale_factor=2) * torch.finfo(torch.float32).max * 4
 
 
-def test_a_loss_that_is_not_finite_is_refused_where_it_arises(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_refused_where_it_arises(photo_folder, tmp_path):
     patches = np.full((2, 24, 24, 3), 200, np.uint8)
-    with pytest.raises(RunError, match="expected finite losses, got"):
-        srfast.score_patches(patches, scorer=huge, backend="torch")
-    with pytest.raises(RunError, match="expected finite losses"):
-        srfast.score_patches(torch.from_numpy(patches), scorer=huge, backend="torch")
+    for given in (patches, torch.from_numpy(patches)):
+        with pytest.raises(RunError, match="expected finite losses, got"):
+            srfast.score_patches(given, scorer=huge, backend="torch")
     with pytest.raises(RunError, match=r"astronaut\.png: expected finite losses, got (inf|nan) for patch 0"):
         srfast.score(photo_folder, patch=48, scorer=huge, backend="torch", output=tmp_path / "s.parquet")
     assert not (tmp_path / "s.parquet").exists()
 
 
-def test_json_on_stdout_is_always_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_on_stdout_is_always_json(capsys):
     from srfast.cli.options import emit
 
     emit({"a": float("nan"), "b": [float("inf"), {"c": 1.5}], "d": (1, None)})
@@ -88,15 +92,7 @@ def test_json_on_stdout_is_always_json(capsys: pytest.CaptureFixture[str]) -> No
     assert content == {"a": None, "b": [None, {"c": 1.5}], "d": [1, None]}
 
 
-def test_pickles_that_are_no_weights(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    torch.save({"settings": 3, "average": {}, "model": 5}, buffer)
-    (tmp_path / "odd.pt").write_bytes(buffer.getvalue())
-    with pytest.raises(InputError, match="expected a dictionary of tensors"):
-        load_state(tmp_path / "odd.pt")
-
-
-def test_metadata_that_ask_for_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metadata_that_ask_for_gigabytes(tmp_path, monkeypatch):
     """156 bytes of them built a model of 7.4 GB before its names were compared."""
     built: list[str] = []
     create = srfast.models.create
@@ -108,14 +104,8 @@ def test_metadata_that_ask_for_gigabytes(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(srfast.models, "create", watched)
     path = tmp_path / "huge.safetensors"
-    for options in (
-        {"features": 100_000},
-        {"blocks": 10**9},
-        {"blocks": 10**400},
-        {"features": "x"},
-        {"features": -1},
-        [1],
-    ):
+    wrong = ({"features": 100_000}, {"blocks": 10**9}, {"blocks": 10**400}, {"features": "x"}, {"features": -1}, [1])
+    for options in wrong:
         about = {"model": "edsr", "scale": "2", "options": json.dumps(options)}
         save_file({"a": torch.zeros(3)}, path, metadata=about)
         with pytest.raises(InputError, match=r"huge\.safetensors: expected the weights of the model its metadata name"):
@@ -127,24 +117,7 @@ def test_metadata_that_ask_for_gigabytes(tmp_path: Path, monkeypatch: pytest.Mon
     assert not built
 
 
-def test_a_tensor_that_repeats_its_values(tmp_path: Path) -> None:
-    """A stride of zero: four bytes that requested 7.6 GB when they were looked at."""
-    path = tmp_path / "stride.pth"
-    torch.save({"conv1.weight": torch.zeros(1).expand(1 << 31)}, path)
-    assert path.stat().st_size < 1 << 16
-    with pytest.raises(InputError, match=r"stride\.pth: expected dense tensors, got 'conv1.weight', which repeats"):
-        load_state(path)
-
-
-def test_types_that_nothing_computes_with(tmp_path: Path) -> None:
-    path = tmp_path / "float8.safetensors"
-    save_file({"conv1.weight": torch.zeros(4, dtype=torch.float8_e4m3fn)}, path)
-    for read in (load_state, lambda p: load_network(p, 2)):
-        with pytest.raises(InputError, match=r"expected values of 16 to 64 bits, got 'conv1.weight' of float8_e4m3fn"):
-            read(path)
-
-
-def test_a_caffe_model_of_huge_dimensions(tmp_path: Path) -> None:
+def test_a_caffe_model_of_huge_dimensions(tmp_path):
     def field(number: int, content: bytes) -> bytes:
         return bytes([*_varint(number << 3 | 2), *_varint(len(content))]) + content
 
@@ -164,7 +137,7 @@ def test_a_caffe_model_of_huge_dimensions(tmp_path: Path) -> None:
             load_state(path)
 
 
-def test_a_mat_file_that_ends_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mat_file_that_ends_its_reader(tmp_path, monkeypatch):
     """SciPy reads it in a process of its own, which may crash, take all memory or never end."""
     from srfast.models.official import readers as matlab
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,7 +17,7 @@ F64 = torch.float64
 
 @pytest.mark.parametrize("unit", [1, 2, 3])
 @pytest.mark.parametrize("size", [(3, 3), (4, 7), (8, 5)])
-def test_ignn_fold_inverts_unfold(size: tuple[int, int], unit: int) -> None:
+def test_ignn_fold_inverts_unfold(size, unit):
     x = torch.randn(2, 3, size[0] * unit, size[1] * unit, dtype=F64)
     patches = ignn.unfold(x, size, unit)
     rows, cols = ignn.patch_grid(size)
@@ -29,17 +27,14 @@ def test_ignn_fold_inverts_unfold(size: tuple[int, int], unit: int) -> None:
 
 def _padded(x: Tensor, size: tuple[int, int], unit: int) -> tuple[Tensor, int, int]:
     """A map of ``size`` * ``unit`` pixels, zero-padded for patches of 3 every 2; their rows and columns."""
-    pads = [(n + 1) % 2 for n in size]  # one pixel, at the bottom or the right, when the size is even
-    return (
-        F.pad(x, (0, pads[1] * unit, 0, pads[0] * unit)),
-        (size[0] + pads[0] - 1) // 2,
-        (size[1] + pads[1] - 1) // 2,
-    )
+    down, right = ((n + 1) % 2 for n in size)  # one pixel, at the bottom or the right, when the size is even
+    padded = F.pad(x, (0, right * unit, 0, down * unit))
+    return padded, (size[0] + down - 1) // 2, (size[1] + right - 1) // 2
 
 
 @pytest.mark.parametrize(("scale", "window"), [(2, 100), (2, 3), (2, 4), (3, 2), (3, 3), (3, 5)])
 @pytest.mark.parametrize("odd", [(0, 0), (1, 1)])
-def test_ignn_neighbours_written_out(scale: int, window: int, odd: tuple[int, int]) -> None:
+def test_ignn_neighbours_written_out(scale, window, odd):
     k = 4
     query = torch.randn(2, 3, 10 * scale + odd[0], 9 * scale + odd[1], dtype=F64)
     database = torch.randn(2, 3, 10, 9, dtype=F64)  # 5 x 4 patches
@@ -71,7 +66,7 @@ def test_ignn_neighbours_written_out(scale: int, window: int, odd: tuple[int, in
 @pytest.mark.parametrize("scale", [2, 3])
 @pytest.mark.parametrize("odd", [(0, 0), (1, 0), (1, 1)])
 @pytest.mark.parametrize("size", [(4, 5), (3, 6)])
-def test_ignn_aggregation_written_out(size: tuple[int, int], odd: tuple[int, int], scale: int) -> None:
+def test_ignn_aggregation_written_out(size, odd, scale):
     """Every patch of the LR map becomes a larger one from elsewhere; overlaps are averaged."""
     h, w = size[0] * scale + odd[0], size[1] * scale + odd[1]
     x = torch.randn(2, 3, h, w, dtype=F64)
@@ -96,13 +91,9 @@ def test_ignn_aggregation_written_out(size: tuple[int, int], odd: tuple[int, int
     torch.testing.assert_close(ignn.aggregate(x, index, scale), expected, rtol=0, atol=1e-12)
 
 
-def test_ignn_aggregation_draws_a_ramp_larger() -> None:
-    """Where every patch is given its own place in the smaller image, a ramp becomes one of half the slope.
-
-    Holds on pixel centres, so it catches a shift of the HR patches. The unbiased variances of 3 x 3 and 6 x 6
-    samples of a ramp are as 1 to 4; the 1e-5 under the roots accounts for the tolerance. The last patches
-    hold zero padding.
-    """
+def test_ignn_aggregation_draws_a_ramp_larger():
+    """Of half the slope, on pixel centres. The unbiased variances of 3 x 3 and 6 x 6 samples are as 1 to 4; the 1e-5
+    under the roots accounts for the tolerance, and the last patches hold zero padding."""
     line = torch.arange(24, dtype=F64)
     x = (line[:, None] + 2 * line)[None, None]
     small_cols = ignn.patch_grid((12, 12))[1]
@@ -112,7 +103,7 @@ def test_ignn_aggregation_draws_a_ramp_larger() -> None:
     torch.testing.assert_close(hr[0, 0, :40, :40], fine[:, None] + 2 * fine, rtol=0, atol=1e-5)
 
 
-def test_ignn_aggregation_module_sums_neighbours_with_softmax_weights() -> None:
+def test_ignn_aggregation_module_sums_neighbours_with_softmax_weights():
     module = ignn.GraphAggregation(4, 2).double()
     x = torch.randn(1, 4, 8, 6, dtype=F64)
     query, database = torch.randn(1, 64, 8, 6, dtype=F64), torch.randn(1, 64, 4, 3, dtype=F64)
@@ -129,18 +120,14 @@ def test_ignn_aggregation_module_sums_neighbours_with_softmax_weights() -> None:
 
 
 def _vgg() -> dict[str, Tensor]:
-    return {
-        "features.0.weight": torch.randn(64, 3, 3, 3),
-        "features.0.bias": torch.randn(64),
-        "features.2.weight": torch.randn(64, 64, 3, 3),
-        "features.2.bias": torch.randn(64),
-    }
+    shapes = {"0.weight": (64, 3, 3, 3), "0.bias": (64,), "2.weight": (64, 64, 3, 3), "2.bias": (64,)}
+    return {f"features.{name}": torch.randn(shape) for name, shape in shapes.items()}
 
 
 SMALL = {"features": 8, "blocks": 2}
 
 
-def test_ignn_without_matcher_builds_but_does_not_run(tmp_path: Path) -> None:
+def test_ignn_without_matcher_builds_but_does_not_run(tmp_path):
     model = models.create("ignn", **SMALL)
     assert models.describe("ignn").asset == "matcher"
     with pytest.raises(RunError, match="the VGG19 matcher has no weights; pass matcher=PATH"):
@@ -151,7 +138,7 @@ def test_ignn_without_matcher_builds_but_does_not_run(tmp_path: Path) -> None:
         again(torch.rand(1, 3, 8, 8))
 
 
-def test_ignn_matcher_from_files_and_from_a_checkpoint(tmp_path: Path) -> None:
+def test_ignn_matcher_from_files_and_from_a_checkpoint(tmp_path):
     weights = _vgg()
     torch.save(weights, tmp_path / "vgg19.pth")
     save_file({k.removeprefix("features."): v for k, v in weights.items()}, tmp_path / "features.safetensors")
@@ -174,32 +161,30 @@ def test_ignn_matcher_from_files_and_from_a_checkpoint(tmp_path: Path) -> None:
     assert not any(p.requires_grad for p in one.matcher.parameters())
 
 
-def test_ignn_wrong_matcher_files_are_named(tmp_path: Path) -> None:
-    def attempt(path: Path, match: str) -> None:
-        with pytest.raises(InputError, match=match) as caught:
-            models.create("ignn", **SMALL, matcher=path)
-        assert path.name in str(caught.value)
-        assert "\n" not in str(caught.value)
-
-    attempt(tmp_path / "missing.pth", "matcher: .*missing.pth: no such weights file")
-    (tmp_path / "text.pth").write_text("not weights")
-    attempt(tmp_path / "text.pth", "matcher: .*: expected PyTorch weights")
-    (tmp_path / "empty.pth").write_bytes(b"")
-    attempt(tmp_path / "empty.pth", "matcher: .*: expected PyTorch weights")
-    (tmp_path / "text.safetensors").write_text("not weights")
-    attempt(tmp_path / "text.safetensors", "matcher: .*: expected safetensors")
-    torch.save([1, 2], tmp_path / "list.pth")
-    attempt(tmp_path / "list.pth", "matcher: .*: expected a dictionary of tensors, got list")
-    torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    attempt(tmp_path / "other.pth", r"expected features\.0\.weight \(64, 3, 3, 3\) .* got nothing")
-    torch.save(_vgg() | {"features.2.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "shape.pth")
-    attempt(tmp_path / "shape.pth", r"expected features\.2\.weight \(64, 64, 3, 3\) .* got \(64, 3, 3, 3\)")
-
-
-# SPAN, whose evaluation runs with folded weights.
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.pth", None, "no such weights file"),
+        ("text.pth", b"not weights", "expected PyTorch weights"),
+        ("empty.pth", b"", "expected PyTorch weights"),
+        ("text.safetensors", b"not weights", "expected safetensors"),
+        ("list.pth", [1, 2], "expected a dictionary of tensors, got list"),
+        ("other.pth", {"conv.weight": torch.zeros(1)}, r"expected features\.0\.weight \(64, 3, 3, 3\) .* got nothing"),
+        ("shape.pth", _vgg() | {"features.2.weight": torch.zeros(64, 3, 3, 3)},
+         r"expected features\.2\.weight \(64, 64, 3, 3\) .* got \(64, 3, 3, 3\)"),
+    ],
+)  # fmt: skip
+def test_ignn_wrong_matcher_files_are_named(name, content, message, tmp_path):
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    elif content is not None:
+        torch.save(content, tmp_path / name)
+    with pytest.raises(InputError, match=rf"matcher: .*{name}: .*{message}|matcher: .*{message}") as caught:
+        models.create("ignn", **SMALL, matcher=tmp_path / name)
+    assert "\n" not in str(caught.value)
 
 
-def test_span_is_trained_after_it_was_evaluated_in_inference_mode() -> None:
+def test_span_is_trained_after_it_was_evaluated_in_inference_mode():
     """Its evaluation writes folded weights; those of inference mode could not be loaded or trained again."""
     model = models.create("span", features=8)
     kept = {k: v.clone() for k, v in model.state_dict().items()}
@@ -208,17 +193,14 @@ def test_span_is_trained_after_it_was_evaluated_in_inference_mode() -> None:
     model.load_state_dict(kept)
     model.train()(torch.rand(1, 3, 8, 9)).sum().backward()
     assert all(p.requires_grad != ("eval_conv" in name) for name, p in model.named_parameters())
-
-
-def test_spans_two_forms_agree_inside() -> None:
-    model = models.create("span", features=8).double()
-    lr = torch.rand(1, 3, 50, 52, dtype=torch.float64)
+    # The two forms agree inside.
+    model, lr = models.create("span", features=8).double(), torch.rand(1, 3, 50, 52, dtype=torch.float64)
     model.net.mean = model.net.mean.double()
     inner = (..., slice(42, -42), slice(42, -42))
     torch.testing.assert_close(model.train()(lr)[inner], model.eval()(lr)[inner], rtol=0, atol=1e-9)
 
 
-def test_fresh_networks_start_near_the_nearest_neighbour_and_learn_in_every_layer() -> None:
+def test_fresh_networks_start_near_the_nearest_neighbour_and_learn_in_every_layer():
     """A plain stack of PyTorch's own weights leaves the first layer 2e-5 of the last one's gradient; residual blocks
     or ranges of 255 start at errors of 1."""
     torch.manual_seed(0)
@@ -233,9 +215,6 @@ def test_fresh_networks_start_near_the_nearest_neighbour_and_learn_in_every_laye
         torch.optim.Adam(model.parameters(), 2e-3).step()
         model.zero_grad()
         (model(lr) - hr).abs().mean().backward()
-        sizes = [
-            float(part.weight.grad.norm())
-            for path, part in model.named_modules()
-            if isinstance(part, torch.nn.Conv2d) and part.weight.requires_grad and part.weight.grad is not None
-        ]
+        weights = [part.weight for part in model.modules() if isinstance(part, torch.nn.Conv2d)]
+        sizes = [float(w.grad.norm()) for w in weights if w.requires_grad and w.grad is not None]
         assert sizes[0] > 1e-2 * sizes[-1], name

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -39,10 +37,9 @@ def fsrcnn_reference(parts: list[tuple[str, Tensor]], deconv: Tensor, lr: Tensor
         else:
             half = value.shape[-1] // 2
             x = F.conv2d(F.pad(x, (half,) * 4, mode="replicate"), value)
-    halo = 4
-    whole = F.conv_transpose2d(F.pad(x, (halo,) * 4, mode="replicate"), deconv, stride=scale)
+    whole = F.conv_transpose2d(F.pad(x, (4,) * 4, mode="replicate"), deconv, stride=scale)
     h, w = (scale * n for n in lr.shape[2:])
-    first = scale * halo + 4
+    first = scale * 4 + 4
     return whole[..., first : first + h, first : first + w]
 
 
@@ -71,7 +68,7 @@ FSRCNN_NAMES = {
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("source", list(FSRCNN_NAMES))
-def test_fsrcnn_keeps_the_authors_alignment(source: str, scale: int, tmp_path: Path) -> None:
+def test_fsrcnn_keeps_the_authors_alignment(source, scale, tmp_path):
     parts, deconv = fsrcnn_state(scale, shared=source == "Caffe")
     modules, last = FSRCNN_NAMES[source]
     state = fsrcnn_in_names(parts, deconv, modules, last)
@@ -99,15 +96,14 @@ def idn_names() -> dict[str, str]:
     """IDN's layers: those of Caffe -> ours."""
     names = {"conv1": "extract.0.0", "conv2": "extract.1.0"}
     for b in (0, 1):
-        names |= {
-            f"conv{b + 3}_{i}": f"blocks.{b}.{'above' if i < 4 else 'below'}.{(i - 1) % 3}.0" for i in range(1, 7)
-        }
+        places = {i: f"{'above' if i < 4 else 'below'}.{(i - 1) % 3}.0" for i in range(1, 7)}
+        names |= {f"conv{b + 3}_{i}": f"blocks.{b}.{place}" for i, place in places.items()}
         names[f"down{b + 1}"] = f"blocks.{b}.compress.0"
     return names
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_idn_of_caffe_keeps_its_alignment(scale: int, tmp_path: Path, noisy: Any, renamed: Any) -> None:
+def test_idn_of_caffe_keeps_its_alignment(scale, tmp_path, noisy, renamed):
     """(n - 1) s + 1 pixels, added to the bicubic image without its first s - 1 rows and columns."""
     own = noisy(models.create("idn", scale, features=16, kept=4, blocks=2))
     kernel = torch.randn(16, 1, 17, 17) / 30
@@ -155,7 +151,7 @@ def caffemodel(state: State, old: bool = False) -> bytes:
     return message
 
 
-def test_caffe_files_of_both_ages_and_normalisations(tmp_path: Path) -> None:
+def test_caffe_files_of_both_ages_and_normalisations(tmp_path):
     from srfast.models.official.readers import load_caffemodel
 
     state = {"a.weight": torch.randn(2, 3, 3, 3), "a.bias": torch.randn(2), "long name.weight": torch.randn(300)}
@@ -175,14 +171,14 @@ def test_caffe_files_of_both_ages_and_normalisations(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"garbage" * 40, struct.pack("<I", 1 << 31), caffemodel({"a.b": torch.ones(9)})[:30]]
 )
-def test_damaged_caffe_files_are_refused(data: bytes, tmp_path: Path) -> None:
+def test_damaged_caffe_files_are_refused(data, tmp_path):
     (tmp_path / "bad.caffemodel").write_bytes(data)
     with pytest.raises(InputError, match=r"bad\.caffemodel: expected a Caffe model") as caught:
         models.load(tmp_path / "bad.caffemodel")
     assert "\n" not in str(caught.value)
 
 
-def test_drrn_of_caffe(tmp_path: Path, noisy: Any) -> None:
+def test_drrn_of_caffe(tmp_path, noisy):
     """Normalisations by unit, weights of the first unit for all, images transposed."""
     own = noisy(models.create("drrn", 3, features=6, units=2))
     places = {"conv1": "first.0.0", "conv1_1a": "before_a.0.0", "conv1_1b": "before_b.0.0"}
@@ -213,7 +209,7 @@ def test_drrn_of_caffe(tmp_path: Path, noisy: Any) -> None:
          "DRRN_B1U5_x2.pth", 5),
     ],
 )  # fmt: skip
-def test_drrn_of_the_ports(names: tuple[str, ...], file: str, units: int, tmp_path: Path) -> None:
+def test_drrn_of_the_ports(names, file, units, tmp_path):
     """No normalisation, no biases, and a ReLU in place: the skip is the rectified first features."""
     shapes = ((6, 1), (6, 6), (6, 6), (1, 6))
     first, a, b, last = weights = [torch.randn(*s, 3, 3) / (3 * s[1] ** 0.5) / 2 for s in shapes]
@@ -231,9 +227,7 @@ def test_drrn_of_the_ports(names: tuple[str, ...], file: str, units: int, tmp_pa
 
 @pytest.mark.parametrize("kernels", [(9, 1, 5), (9, 3, 5), (9, 5, 5)])
 @pytest.mark.parametrize("names", [("conv1", "conv2", "conv3"), ("features.0", "map.0", "reconstruction")])
-def test_srcnn_of_every_size(
-    names: tuple[str, ...], kernels: tuple[int, int, int], tmp_path: Path, noisy: Any, renamed: Any
-) -> None:
+def test_srcnn_of_every_size(names, kernels, tmp_path, noisy, renamed):
     own = noisy(models.create("srcnn", 3, kernels=kernels))
     torch.save(renamed(own, dict(zip(names, ("conv1", "conv2", "conv3"), strict=True))), tmp_path / "net.pth")
     lr = torch.rand(1, 1, 9, 8)
@@ -249,7 +243,7 @@ def test_srcnn_of_every_size(
         load_model(tmp_path / "x3" / "net.pth", 2)
 
 
-def test_srcnn_and_fsrcnn_of_matlab(tmp_path: Path, noisy: Any) -> None:
+def test_srcnn_and_fsrcnn_of_matlab(tmp_path, noisy):
     io = pytest.importorskip("scipy.io")
     own = noisy(models.create("srcnn", 2, kernels=(9, 3, 5)))
     w = [own.get_submodule(f"conv{i}").weight.detach().numpy() for i in (1, 2, 3)]

@@ -38,11 +38,7 @@ def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
 
     def go(address: str | Path, **options: Any) -> Any:
         start = address.as_uri() if isinstance(address, Path) else address
-        allowed = (
-            start.partition("?")[0].partition("#")[0],
-            "data:",
-            "blob:",
-        )  # of a server: what lies under its address
+        allowed = (start.partition("?")[0].partition("#")[0], "data:", "blob:")  # of a server: what lies under it
         context = chromium.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()

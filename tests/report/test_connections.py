@@ -11,13 +11,11 @@ import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from srfast.data.workers import Budget, claim, decoding
-from srfast.scoring.table import ScoreTable
 
 pytest.importorskip("uvicorn", reason="uvicorn, which the view needs, is not installed")
 pytest.importorskip("starlette", reason="starlette, which the view needs, is not installed")
@@ -26,7 +24,7 @@ from starlette.requests import Request
 from srfast.report import server
 
 
-def test_half_open_connections_keep_nobody_out(painted: ScoreTable, tmp_path: Path) -> None:
+def test_half_open_connections_keep_nobody_out(painted, tmp_path):
     """As many as there are descriptors silenced it, with hundreds of thousands of tracebacks."""
     painted.write(tmp_path / "s.parquet")
     command = [sys.executable, "-m", "srfast", "view", str(tmp_path / "s.parquet"), "--no-browser"]
@@ -39,12 +37,8 @@ def test_half_open_connections_keep_nobody_out(painted: ScoreTable, tmp_path: Pa
             with contextlib.ExitStack() as stack:
                 for i in range(300):
                     # Some say nothing, some begin to ask, some ask for what is not there and stay.
-                    said = (
-                        b"",
-                        b"GET / HTTP/1.1\r\nHost: ",
-                        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-                        b"\0\xff\r\n\r\n",
-                    )
+                    begun = b"GET / HTTP/1.1\r\nHost: "
+                    said = (b"", begun, begun + b"127.0.0.1\r\n\r\n", b"\0\xff\r\n\r\n")
                     one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
                     with contextlib.suppress(OSError):
                         one.sendall(said[i % 4])
@@ -56,9 +50,7 @@ def test_half_open_connections_keep_nobody_out(painted: ScoreTable, tmp_path: Pa
     assert said == "Ctrl-C ends it.\n"
 
 
-def test_pictures_that_are_asked_for_at_once_wait_for_each_other(
-    painted: ScoreTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_that_are_asked_for_at_once_wait_for_each_other(painted, monkeypatch):
     at_work, most = [0], [0]
 
     def slow(*_: object) -> tuple[np.ndarray, str]:
@@ -91,7 +83,7 @@ def test_pictures_that_are_asked_for_at_once_wait_for_each_other(
     assert most[0] <= 2, "what fits, and one image more"
 
 
-def test_images_are_kept_by_their_bytes(painted: ScoreTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_are_kept_by_their_bytes(painted, monkeypatch):
     read = []
     monkeypatch.setattr(server, "CACHE", 1000)
     monkeypatch.setattr(server, "source", lambda path, _: read.append(path) or (np.zeros((10, 10, 4), np.uint8), ""))

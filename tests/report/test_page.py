@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 import srfast
-from srfast.cli import main
 from srfast.coreset.selection import select
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
@@ -43,22 +43,13 @@ def unpacked(values: dict[str, str]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(values["data"]), KINDS[values["kind"]])
 
 
-def arrow(table: Any) -> pa.Table:
-    return table.table.replace_schema_metadata({b"srfast": json.dumps(table.meta)})
-
-
 @pytest.fixture(scope="module")
 def report(painted: ScoreTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     coreset = select(painted, keep=0.5, drop_hardest=0.05)
     return write_report(painted, coreset, tmp_path_factory.mktemp("report") / "report.html")
 
 
-def test_same_inputs_same_bytes(painted: ScoreTable, report: Path, tmp_path: Path) -> None:
-    again = write_report(painted, select(painted, keep=0.5, drop_hardest=0.05), tmp_path / "again.html")
-    assert again.read_bytes() == report.read_bytes()
-
-
-def test_nothing_is_loaded_and_no_name_is_markup(report: Path) -> None:
+def test_nothing_is_loaded_and_no_name_is_markup(report):
     text = report.read_text("utf-8")
     policy = html.unescape(text)
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-" in policy
@@ -71,7 +62,7 @@ def test_nothing_is_loaded_and_no_name_is_markup(report: Path) -> None:
         assert not set("<>&") & set(raw)
 
 
-def test_rows_and_curves_are_those_of_the_table(painted: ScoreTable, report: Path) -> None:
+def test_rows_and_curves_are_those_of_the_table(painted, report):
     explorer = read(report)["explorer"]
     assert explorer["patches"] == len(painted)
     assert explorer["whole"]
@@ -94,16 +85,15 @@ def test_rows_and_curves_are_those_of_the_table(painted: ScoreTable, report: Pat
         at = unpacked(curve["at"])
         assert (at == np.arange(len(painted) + 1)).all()
         # float32 of a share.
-        assert unpacked(curve["error"])[len(best)] == pytest.approx(
-            best["loss"].sum() / painted["loss"].sum(), rel=1e-6
-        )
+        share = best["loss"].sum() / painted["loss"].sum()
+        assert unpacked(curve["error"])[len(best)] == pytest.approx(share, rel=1e-6)
     held = explorer["given"]["held"]
     assert held["kept"]["patches"] == 50
     assert held["dropped"]["patches"] == 5
     assert (unpacked(rows["given"]) == KEPT).sum() == 50
 
 
-def test_pictures_are_the_pixels_and_the_error_is_the_loss(painted: ScoreTable, report: Path) -> None:
+def test_pictures_are_the_pixels_and_the_error_is_the_loss(painted, report):
     data, pictures = read(report), read(report, "pictures")
     network = Reconstruction.of(painted.meta)
     losses = dict(zip(zip(painted["image"], painted["x"], painted["y"], strict=True), painted["loss"], strict=True))
@@ -120,20 +110,17 @@ def test_pictures_are_the_pixels_and_the_error_is_the_loss(painted: ScoreTable, 
         # The LR image is cropped, not made from the crop.
         np.testing.assert_array_equal(decoded["lr"], whole[y // 2 : (y + size) // 2, x // 2 : (x + size) // 2])
         # Engine and NumPy sum in another order: as far apart as backends may be.
-        assert (panels.difference.astype(np.float64) ** 2).mean() == pytest.approx(
-            losses[shot["image"], x, y], rel=1e-4, abs=1e-3
-        )
+        error = (panels.difference.astype(np.float64) ** 2).mean()
+        assert error == pytest.approx(losses[shot["image"], x, y], rel=1e-4, abs=1e-3)
 
 
 def _bytes(uri: str) -> Any:
-    import io
-
     return io.BytesIO(base64.b64decode(uri.partition(",")[2]))
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_reconstruction_is_that_of_the_score(scale: int, mode: str, tmp_path: Path) -> None:
+def test_reconstruction_is_that_of_the_score(scale, mode, tmp_path):
     pixels = np.random.default_rng(scale).integers(0, 256, (75, 89, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     table = srfast.score(tmp_path, scale=scale, patch=24, stride=24, mode=mode, backend="native")
@@ -145,7 +132,7 @@ def test_reconstruction_is_that_of_the_score(scale: int, mode: str, tmp_path: Pa
 
 @pytest.mark.parametrize("model", ["srcnn", "fsrcnn", "edsr"])
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_a_network_from_a_file_is_shown_where_it_is_given(model: str, mode: str, tmp_path: Path) -> None:
+def test_a_network_from_a_file_is_shown_where_it_is_given(model, mode, tmp_path):
     pytest.importorskip("torch")
     from safetensors.torch import save_file
 
@@ -156,11 +143,8 @@ def test_a_network_from_a_file_is_shown_where_it_is_given(model: str, mode: str,
     pixels = np.random.default_rng(3).integers(0, 256, (75, 89, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "hr" / "a.png")
     weights = tmp_path / "mine.safetensors"
-    save_file(
-        create(model, 2, **options).state_dict(),
-        weights,
-        {"model": model, "scale": "2", "options": json.dumps(options)},
-    )
+    about = {"model": model, "scale": "2", "options": json.dumps(options)}
+    save_file(create(model, 2, **options).state_dict(), weights, about)
     table = srfast.score(tmp_path / "hr", patch=24, stride=24, mode=mode, scorer=weights)
     assert Reconstruction.of(table.meta) is None
     network = Reconstruction.of(table.meta, weights)
@@ -175,17 +159,13 @@ def test_a_network_from_a_file_is_shown_where_it_is_given(model: str, mode: str,
     assert all({"hr", "lr", "sr", "error"} <= set(files) for files in shots)
 
 
-def test_what_cannot_be_repeated_is_not_shown(painted: ScoreTable) -> None:
-    for change in (
-        {"scorer": {"name": "mine.onnx"}},
-        {"lr": "/lr"},
-        {"scale": 5},
-        {"scorer": {"name": "srcnn", "sha256": "0"}},
-    ):
+def test_what_cannot_be_repeated_is_not_shown(painted):
+    others = ({"name": "mine.onnx"}, {"name": "srcnn", "sha256": "0"})
+    for change in (*({"scorer": scorer} for scorer in others), {"lr": "/lr"}, {"scale": 5}):
         assert Reconstruction.of({**painted.meta, **change}) is None
 
 
-def test_status_of_each_patch(synthetic: Make) -> None:
+def test_status_of_each_patch(synthetic):
     loss = np.array([5.0, 1, 9, 3, 7, 2, 8, 4, 6, 0])
     table = synthetic(loss, images=5)
     scores = read_scores(table, select(table, keep=0.4, drop_hardest=0.1))
@@ -201,7 +181,7 @@ def test_status_of_each_patch(synthetic: Make) -> None:
     [np.array([3.0]), np.full(7, 3.0), np.zeros(9), np.array([0.0, 1e-6, 5e4]), np.linspace(0, 9, 1000)],
     ids=["one", "equal", "zero", "wide", "thousand"],
 )
-def test_unusual_losses(loss: np.ndarray, synthetic: Make, tmp_path: Path) -> None:
+def test_unusual_losses(loss, synthetic, tmp_path):
     table = synthetic(loss)
     for i, core in enumerate((None, select(table, keep=0.5), select(table, keep=1.0))):
         path = write_report(table, core, tmp_path / f"{i}.html")
@@ -210,9 +190,7 @@ def test_unusual_losses(loss: np.ndarray, synthetic: Make, tmp_path: Path) -> No
             assert unpacked(curve["error"])[-1] == pytest.approx(1)
 
 
-def test_missing_and_changed_images_are_said(painted: ScoreTable, tmp_path: Path) -> None:
-    import shutil
-
+def test_missing_and_changed_images_are_said(painted, tmp_path):
     root = tmp_path / "moved"
     shutil.copytree(painted.meta["root"], root)
     (root / "plain.png").unlink()
@@ -225,40 +203,30 @@ def test_missing_and_changed_images_are_said(painted: ScoreTable, tmp_path: Path
     assert ("cats/café & co.png", None) in notes
 
 
-@pytest.mark.parametrize("name", ["../secret.png", "/etc/secret.png", "a/../../secret.png"])
-def test_paths_that_leave_the_root_are_refused(name: str, synthetic: Make, tmp_path: Path) -> None:
-    table = synthetic(np.array([1.0]))
-    table = ScoreTable(table.table.set_column(0, SCHEMA.field("image"), pa.array([name])), table.meta)
-    with pytest.raises(InputError, match="inside the root"):
-        write_report(table, None, tmp_path / "report.html")
+def _named(table: ScoreTable, name: str) -> ScoreTable:
+    return ScoreTable(table.table.set_column(0, SCHEMA.field("image"), pa.array([name] * len(table))), table.meta)
+
+
+@pytest.mark.parametrize(
+    ("table", "core", "message"),
+    [
+        (lambda t: t, 40, "20 of its 20 patches are not in the score table"),
+        (lambda t: t.table, None, "without its metadata"),
+        (lambda t: ScoreTable(t.table.slice(0, 0), t.meta), None, "at least one patch"),
+        (lambda t: _named(t, "../secret.png"), None, "inside the root"),
+        (lambda t: _named(t, "/etc/secret.png"), None, "inside the root"),
+        (lambda t: _named(t, "a/../../secret.png"), None, "inside the root"),
+        (None, None, "finite loss"),
+    ],
+)
+def test_tables_that_make_no_page_are_refused(table, core, message, synthetic, tmp_path):
+    given = table(synthetic(np.arange(10.0))) if table else synthetic(np.array([1.0, np.nan]))
+    with pytest.raises(InputError, match=message):
+        write_report(given, core and select(synthetic(np.arange(float(core))), keep=0.5), tmp_path / "report.html")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tables_that_do_not_belong_together_are_refused(synthetic: Make, tmp_path: Path) -> None:
-    table = synthetic(np.arange(10.0))
-    other = select(synthetic(np.arange(40.0)), keep=0.5)
-    with pytest.raises(InputError, match="20 of its 20 patches are not in the score table"):
-        write_report(table, other, tmp_path / "report.html")
-    with pytest.raises(InputError, match="without its metadata"):
-        write_report(table.table, None, tmp_path / "report.html")
-    with pytest.raises(InputError, match="finite loss"):
-        write_report(synthetic(np.array([1.0, np.nan])), None, tmp_path / "report.html")
-    with pytest.raises(InputError, match="at least one patch"):
-        write_report(ScoreTable(table.table.slice(0, 0), table.meta), None, tmp_path / "report.html")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_only_a_report_is_replaced(synthetic: Make, tmp_path: Path) -> None:
-    table, path = synthetic(np.arange(10.0)), tmp_path / "scores.parquet"
-    path.write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="not written by srfast"):
-        write_report(table, None, path)
-    assert path.read_bytes() == b"PAR1"
-    report = write_report(table, None, tmp_path / "report.html")
-    assert write_report(table, None, report) == report
-
-
-def test_large_tables_are_sampled(synthetic: Make, tmp_path: Path) -> None:
+def test_large_tables_are_sampled(synthetic, tmp_path):
     n = 200_000
     loss = np.exp(np.random.default_rng(0).normal(3, 2, n))
     table = synthetic(loss, images=500)
@@ -280,29 +248,28 @@ def test_large_tables_are_sampled(synthetic: Make, tmp_path: Path) -> None:
     assert set(np.bincount(mapped)[np.unique(mapped)]) == {400}
 
 
-def test_command(painted: ScoreTable, report: Path, tmp_path: Path) -> None:
-    from srfast.cli.report import command
-
+def test_command(painted, report, tmp_path, run):
+    """The same inputs give the same bytes, in the place of a page alone."""
     painted.write(tmp_path / "scores.parquet")
     select(painted, keep=0.5, drop_hardest=0.05).write(tmp_path / "coreset.parquet")
     arguments = [str(tmp_path / "scores.parquet"), "--coreset", str(tmp_path / "coreset.parquet")]
-    result = CliRunner().invoke(command, [*arguments, "-o", str(tmp_path / "a.html")], catch_exceptions=False)
-    assert result.exit_code == 0
-    assert result.output.strip() == str(tmp_path / "a.html")
+    assert run("report", *arguments, "-o", tmp_path / "a.html")[:2] == (0, f"{tmp_path / 'a.html'}\n")
     assert read(tmp_path / "a.html")["explorer"]["source"] == [str(tmp_path / "scores.parquet")]
     assert read(tmp_path / "a.html")["checksum"] == read(report)["checksum"]
+    before = report.read_bytes()
+    write_report(painted, select(painted, keep=0.5, drop_hardest=0.05), report)
+    assert report.read_bytes() == before
+    scores = (tmp_path / "scores.parquet").read_bytes()
+    with pytest.raises(InputError, match="not written by srfast"):
+        write_report(painted, None, tmp_path / "scores.parquet")
+    assert (tmp_path / "scores.parquet").read_bytes() == scores
 
 
-# Two selections, or two scorers of one table, on one page.
-
-
-def test_what_only_one_selection_keeps(painted: ScoreTable, visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_what_only_one_selection_keeps(painted, visit, tmp_path, run):
     cores = {"hard": select(painted, keep=0.3), "easy": select(painted, keep=0.4, method="sobel", order="asc")}
     for name, core in cores.items():
         core.write(tmp_path / f"{name}.parquet")
-    with pytest.raises(SystemExit) as stop:
-        main(["report", *(str(tmp_path / f"{name}.parquet") for name in cores), "-o", str(tmp_path / "c.html")])
-    assert stop.value.code == 0
+    assert run("report", *(tmp_path / f"{name}.parquet" for name in cores), "-o", tmp_path / "c.html")[0] == 0
     a, b = ({(r["image"], r["x"], r["y"]) for r in core.table.to_pylist()} for core in cores.values())
     page = visit(tmp_path / "c.html")
     parts = {"only-a": ("Only hard", a - b), "only-b": ("Only easy", b - a), "both": ("Both", a & b)}
@@ -317,23 +284,22 @@ def test_what_only_one_selection_keeps(painted: ScoreTable, visit: Callable[...,
     assert f"{len(a & b) / len(a | b):.3f}" in page.locator(".facts").inner_text()
 
 
-def test_two_scorers_and_strangers(painted: ScoreTable) -> None:
+def test_two_scorers_and_strangers(painted):
     other = painted.table.set_column(4, painted.table.schema.field("loss"), painted.table["sobel"])
     scored = ScoreTable(other, {**painted.meta, "scorer": {"name": "other", "sha256": "0"}})
     content = comparison(painted, scored, ["a", "b"])
     assert [fact.value for fact in content.facts[:2]] == ["50", "50"]
     assert set(content.shots[0].values) == {"a", "b"}
-    with pytest.raises(InputError, match="two core-sets or two score tables, got one of each"):
-        comparison(painted, select(painted), ["a", "b"])
-    with pytest.raises(InputError, match="expected the 100 patches of a, got other patches"):
-        comparison(painted, ScoreTable(painted.table.slice(0, 50), painted.meta), ["a", "b"])
-    with pytest.raises(InputError, match="scale differs"):
-        comparison(painted, ScoreTable(painted.table, {**painted.meta, "scale": 3}), ["a", "b"])
+    for wrong, message in (
+        (select(painted), "two core-sets or two score tables, got one of each"),
+        (ScoreTable(painted.table.slice(0, 50), painted.meta), "expected the 100 patches of a, got other patches"),
+        (ScoreTable(painted.table, {**painted.meta, "scale": 3}), "scale differs"),
+    ):
+        with pytest.raises(InputError, match=message):
+            comparison(painted, wrong, ["a", "b"])
 
 
-def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(
-    make_table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(make_table, tmp_path, monkeypatch):
     """An error of the disk while the two are told apart led to the page of two shards, with exit code 0."""
     from srfast.cli.report import _two_of_one
     from srfast.data import parquet

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
 from srfast.coreset.selection import select
 from srfast.report.writing import write_report
-from srfast.scoring.table import ScoreTable
 
 
 @pytest.mark.parametrize("arguments", [{}, {"method": "stratified"}, {"order": "asc", "keep": 0.3}])
-def test_a_core_set_is_shown_as_it_is(
-    arguments: dict, painted: ScoreTable, visit: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_core_set_is_shown_as_it_is(arguments, painted, visit, tmp_path):
     core = select(painted, **arguments)
     page = visit(write_report(painted, core, tmp_path / "r.html"))
     assert f"{len(core)} of 100 patches kept" in page.locator("h1").inner_text()
@@ -38,7 +31,7 @@ def test_a_core_set_is_shown_as_it_is(
         assert f"--{name.replace('_', '-')} {value}" in said
 
 
-def test_names_are_text_and_listings_are_named(painted: ScoreTable, visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_names_are_text_and_listings_are_named(painted, visit, tmp_path):
     page = visit(write_report(painted, None, tmp_path / "r.html"))
     assert page.title() == "srfast report: 100 patches scored"
     assert page.locator("[onerror]").count() == 0
@@ -48,7 +41,7 @@ def test_names_are_text_and_listings_are_named(painted: ScoreTable, visit: Calla
     assert page.locator("#image-table tbody tr:not(.spacer)").count() == 5
 
 
-def test_print_is_whole(painted: ScoreTable, visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_print_is_whole(painted, visit, tmp_path):
     page = visit(write_report(painted, select(painted, method="stratified"), tmp_path / "r.html"))
     page.emulate_media(media="print")
     heights = page.locator(".shares .canvas, .curve .canvas").evaluate_all("all => all.map(one => one.offsetHeight)")

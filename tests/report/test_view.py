@@ -11,8 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,7 @@ def asked(address: str) -> Any:
     return json.loads(body)
 
 
-def test_nothing_without_the_token_nor_by_another_name(address: str, tmp_path: Path) -> None:
+def test_nothing_without_the_token_nor_by_another_name(address, tmp_path):
     base, token = re.fullmatch(r"(http://127\.0\.0\.1:\d+/)([\w-]{20,})/", address).groups()
     assert get(base)[0] == 404
     assert get(f"{base}wrong/")[0] == 404
@@ -79,7 +78,7 @@ def test_nothing_without_the_token_nor_by_another_name(address: str, tmp_path: P
     assert asked(address + "select?where=" + urllib.request.quote(where))["error"].startswith("where: ")
 
 
-def test_counts_and_rows_are_those_of_the_table(address: str, painted: ScoreTable) -> None:
+def test_counts_and_rows_are_those_of_the_table(address, painted):
     for query, arguments in (
         ("keep=0.3&drop=0.05&by=sobel", {"keep": 0.3, "drop_hardest": 0.05, "method": "sobel"}),
         ("keep=0.7&error=1", {"keep_loss": 0.7}),
@@ -93,9 +92,8 @@ def test_counts_and_rows_are_those_of_the_table(address: str, painted: ScoreTabl
         assert held["kept"]["error"] == pytest.approx(core["loss"].sum(dtype=float) / painted["loss"].sum(dtype=float))
         answer = asked(f"{address}rows?{query}&show=kept&sort=loss&down=1&limit=200")
         assert answer["found"] == len(core)
-        assert [(s["image"], s["x"], s["y"]) for s in answer["shots"]] == list(
-            zip(core["image"].tolist(), core["x"].tolist(), core["y"].tolist(), strict=True)
-        )
+        rows = zip(*(core[name].tolist() for name in ("image", "x", "y")), strict=True)
+        assert [(s["image"], s["x"], s["y"]) for s in answer["shots"]] == list(rows)
     stacked = asked(f"{address}rows?stacked=1&sort=noise")
     assert stacked["groups"] == 5
     assert stacked["behind"] == [19] * 5
@@ -104,7 +102,7 @@ def test_counts_and_rows_are_those_of_the_table(address: str, painted: ScoreTabl
     assert whole["size"] == [240, 192]
 
 
-def test_the_page_asks_for_everything(address: str, painted: ScoreTable, visit: Callable[..., Any]) -> None:
+def test_the_page_asks_for_everything(address, painted, visit):
     page = visit(address)
     page.locator("#cards .card img").first.wait_for()
     assert "100 patches." in page.locator("#found").inner_text()
@@ -125,9 +123,8 @@ def test_the_page_asks_for_everything(address: str, painted: ScoreTable, visit: 
     dialog = page.locator("#patch")
     dialog.locator(".wipe .over").wait_for()
     # A picture that is not one is refused here.
-    assert dialog.locator(".panel img").evaluate_all(
-        "all => Promise.all(all.map((one) => one.decode())).then(() => true)"
-    )
+    decoded = "all => Promise.all(all.map((one) => one.decode())).then(() => true)"
+    assert dialog.locator(".panel img").evaluate_all(decoded)
     dialog.get_by_text("More like this").click()
     page.locator("#found").filter(has_text="like the chosen one").wait_for()
     assert page.locator("#cards .card").count() >= 1
@@ -156,7 +153,7 @@ def test_the_page_asks_for_everything(address: str, painted: ScoreTable, visit: 
     assert "20 patches" in page.locator("#map").inner_text()
 
 
-def test_like_a_patch_that_is_not_on_the_map(painted: ScoreTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_like_a_patch_that_is_not_on_the_map(painted, monkeypatch):
     """Its own texture is looked at: with the patches of the map in the order of their distance to it."""
     from srfast.report import server
 
@@ -178,9 +175,7 @@ def test_like_a_patch_that_is_not_on_the_map(painted: ScoreTable, monkeypatch: p
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("served", [True, False], ids=["serving", "starting"])
-def test_a_signal_ends_the_view_without_an_error(
-    served: bool, number: str, painted: ScoreTable, tmp_path: Path
-) -> None:
+def test_a_signal_ends_the_view_without_an_error(served, number, painted, tmp_path):
     painted.write(tmp_path / "s.parquet")
     arguments = [sys.executable, "-m", "srfast", "view", "s.parquet", "--no-browser"]
     pipe = subprocess.PIPE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from importlib.metadata import requires
-from pathlib import Path
 
 import pytest
 
@@ -31,14 +30,10 @@ NAMES = {"yaml": "pyyaml", "sklearn": "scikit-learn", "faiss": "faiss-cpu", "ski
 
 
 @pytest.mark.parametrize(("package", "extra"), BRINGS.items())
-def test_the_extra_brings_the_package(package: str, extra: str) -> None:
+def test_the_extra_brings_the_package(package, extra):
     assert NAMES.get(package, package) in brought(extra)
     assert not extra or package not in brought("")
-
-
-@pytest.mark.parametrize("extra", OWN.values())
-def test_an_extra_of_its_own_brings_pytorch(extra: str) -> None:
-    assert "torch" in brought(extra)
+    assert all("torch" in brought(own) for own in OWN.values())
 
 
 @pytest.mark.parametrize(
@@ -54,14 +49,12 @@ def test_an_extra_of_its_own_brings_pytorch(extra: str) -> None:
         ("srfast.score", "safetensors", "srfast.score needs safetensors, which is not installed; pip install srfast"),
     ],
 )
-def test_what_is_missing_is_named_with_what_brings_it(what: str, package: str, said: str) -> None:
+def test_what_is_missing_is_named_with_what_brings_it(what, package, said):
     assert str(missing(what, ModuleNotFoundError(name=f"{package}.part"))) == said
     assert missing(what, ModuleNotFoundError(name="theirs")) is None
 
 
-def test_the_demo_names_what_its_photographs_come_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_demo_names_what_its_photographs_come_with(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "skimage", None)
-    with pytest.raises(
-        RunError, match=r"^srfast demo needs scikit-image, which is not installed; pip install 'srfast\[demo\]'$"
-    ):
+    with pytest.raises(RunError, match=r"^srfast demo needs scikit-image, .*; pip install 'srfast\[demo\]'$"):
         write_photographs(tmp_path)

@@ -46,12 +46,16 @@ keep = 0.5
 
 @pytest.fixture
 def write_study(tmp_path: Path, photo_folder: Path) -> Callable[..., Path]:
-    """Writes tiny.toml beside the folder of photographs."""
+    """write_study((old, new), ..., seeds=2, ...): tiny.toml beside the photographs, with texts replaced."""
 
-    def write(text: str = STUDY, **changes: Any) -> Path:
+    def write(*edits: tuple[str, str], **changes: Any) -> Path:
         values = {"pool": [1.0], "scorers": '["bicubic"]', "updates": 12, "seeds": 1, "arms": ARMS, **changes}
+        text = STUDY.format(**values)
+        for old, new in edits:
+            assert old in text
+            text = text.replace(old, new, 1)
         path = tmp_path / "tiny.toml"
-        path.write_text(text.format(**values))
+        path.write_text(text)
         return path
 
     return write

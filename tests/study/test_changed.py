@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,45 +36,36 @@ def run(study: Path, out: Path, **options: object) -> Results:
         ("keep = 0.5", 'keep = 0.5\norder = "asc"', "arm.select.order: .* was run with None, got 'asc'"),
         ("mappings = 1\n", "", "options.mappings: .* was run with 1, got None"),
         ("scorer_updates = 2", "scorer_updates = 3", "scorer_updates: .* was run with 2, got 3"),
-        (
-            '{photos = "photos/sub"}',
-            '{photos = "photos/sub", more = "photos"}',
-            "test.more: .* was run with None, got '4 images",
-        ),
+        ('"photos/sub"}', '"photos/sub", more = "photos"}', "test.more: .* was run with None, got '4 images"),
     ],
 )
-def test_what_is_added_or_left_out_is_another_setting(
-    write_study: Callable[..., Path], tmp_path: Path, old: str, new: str, message: str
-) -> None:
-    """Its default was taken for "as it was", so that results of other settings were shown as these. The other way
-    round as well, and in results that are known."""
-    study, out = write_study(updates=4, arms=ARM, scorers='["srcnn:1"]'), tmp_path / "out"
-    before = study.read_text()
-    assert old in before
-    cells = run(study, out).meta["cells"]
+def test_what_is_added_or_left_out_is_another_setting(write_study, tmp_path, old, new, message):
+    """Its default was taken for "as it was". The other way round as well, and in results that are known."""
+    how, out = {"updates": 4, "arms": ARM, "scorers": '["srcnn:1"]'}, tmp_path / "out"
+    cells = run(write_study(**how), out).meta["cells"]
+    study = write_study(**how)
     assert run(study, out).meta["cells"] == cells
-    study.write_text(before.replace(old, new))
+    write_study((old, new), **how)
     with pytest.raises(InputError, match=message):
         run(study, out)
     other = preregistered.run(study, tmp_path / "other", known=[out]).meta["cells"]
     assert [cell["weights"] for cell in other.values()] != [None]
     assert (tmp_path / "other" / "cells" / "fsrcnn-des-k50-u4-s0" / "model.safetensors").exists()  # trained, not taken
-    study.write_text(before)
+    write_study(**how)
     with pytest.raises(InputError, match=message.partition(":")[0]):
         run(study, tmp_path / "other")
 
 
-def test_the_pool_of_finished_cells_is_checked(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_pool_of_finished_cells_is_checked(write_study, tmp_path):
     """Although nothing is left to be run."""
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     run(study, out)
     shutil.copytree(tmp_path / "photos" / "sub", tmp_path / "others")
-    study.write_text(study.read_text().replace('train = ["photos"]', 'train = ["others"]'))
     with pytest.raises(InputError, match=r"images: .* was scored with other images"):
-        run(study, out)
+        run(write_study(('train = ["photos"]', 'train = ["others"]'), updates=4, arms=ARM), out)
 
 
-def test_a_newer_file_is_run_meanwhile(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_newer_file_is_run_meanwhile(write_study, tmp_path):
     """The run of the older one, which ends later, does not take the newer one's trainings out of the results."""
     out = tmp_path / "out"
     newer = shutil.copy(write_study(updates=4, arms=ARM + ARM.replace('"des"', '"other"')), tmp_path / "newer.toml")
@@ -90,7 +80,7 @@ def test_a_newer_file_is_run_meanwhile(write_study: Callable[..., Path], tmp_pat
     assert status(read_study(newer), out, 1).left == []
 
 
-def test_claims_are_judged_by_the_first_scorer(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_claims_are_judged_by_the_first_scorer(write_study, tmp_path):
     """They were judged by another one as long as it was the only one with trainings."""
     claim = '[[claim]]\narm = "des"\nkeep = 0.5\nagainst = "full"\n'
     arms = ARM + '[[arm]]\nname = "full"\nkeep = 1.0\n' + claim
@@ -99,7 +89,7 @@ def test_claims_are_judged_by_the_first_scorer(write_study: Callable[..., Path],
 
 
 @pytest.mark.parametrize("name", ["scores-0.json", "cells/fsrcnn-des-k50-u4-s0/cell.json"])
-def test_damaged_files_of_a_run(write_study: Callable[..., Path], tmp_path: Path, name: str) -> None:
+def test_damaged_files_of_a_run(write_study, tmp_path, name):
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     run(study, out)
     (out / name).write_text("{")
@@ -107,21 +97,21 @@ def test_damaged_files_of_a_run(write_study: Callable[..., Path], tmp_path: Path
         run(study, out)
 
 
-def test_a_run_on_a_gpu_is_read_without_one(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_run_on_a_gpu_is_read_without_one(write_study, tmp_path):
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     results = run(study, out)
     results.meta["study"]["device"] = "cuda"
     results.write(out)
-    study.write_text(study.read_text().replace("[training]", '[training]\ndevice = "cuda"'))
+    study = write_study(("[training]", '[training]\ndevice = "cuda"'), updates=4, arms=ARM)
     assert status(read_study(study), out).done == ["fsrcnn-des-k50-u4-s0"]
 
 
-def test_a_folder_that_is_run_again_in_one_process(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_folder_that_is_run_again_in_one_process(write_study, tmp_path):
     """After it was removed: the scores of before were still in memory, and chose the patches."""
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     run(study, out)
     shutil.rmtree(out)
-    study.write_text(study.read_text().replace("patch = 32", "patch = 32\nstride = 16"))
+    study = write_study(("patch = 32", "patch = 32\nstride = 16"), updates=4, arms=ARM)
     results = run(study, out)
     fresh = run(study, tmp_path / "fresh")
     assert results.meta["scoring"][0]["loss_quantiles"] == fresh.meta["scoring"][0]["loss_quantiles"]

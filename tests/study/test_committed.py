@@ -30,7 +30,6 @@ STUDIES = ROOT / "studies"
 # "+0.088 [+0.062, +0.115]" or "0.09 dB [0.06, 0.12]"
 EFFECT = re.compile(r"([+-]?\d\.\d+)(?: dB)? \[([+-]?\d\.\d+),\s([+-]?\d\.\d+)\]")
 
-
 RESULTS = {"/".join(p.parts[-2:]): p for p in sorted((STUDIES / "results").glob("*/*"))}
 """STUDY/POOL -> the folder of these results."""
 GONE = ("adaptive-bsds", "sampling")
@@ -52,7 +51,7 @@ def results_in(page: ModuleType) -> Callable[[Path], Results]:
 
 
 @pytest.mark.parametrize("name", RESULTS)
-def test_committed_results_print_their_tables(name: str, results_in: Callable[[Path], Results]) -> None:
+def test_committed_results_print_their_tables(name, results_in):
     study, folder = STUDIES / f"{RESULTS[name].parent.name}.toml", RESULTS[name]
     alone = len(list(folder.parent.iterdir())) == 1
     results = results_in(folder)
@@ -64,7 +63,7 @@ def test_committed_results_print_their_tables(name: str, results_in: Callable[[P
     assert f"Table 1: selections on {main_dataset(groups(results))}" in publish(results, None)
 
 
-def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> None:
+def test_the_documentation_has_the_tables_of_the_results(page):
     marked = 0
     made = page.results()
     expected = {path: page.write(path.read_text()) for path in page.PAGES} | made
@@ -77,7 +76,7 @@ def test_the_documentation_has_the_tables_of_the_results(page: ModuleType) -> No
     assert marked == len(page.TABLES)
 
 
-def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
+def test_every_auc_that_is_written_is_one_that_was_measured():
     measured = json.loads((ROOT / "experiments" / "results" / "defects.json").read_text())["spoilt"].values()
     rows = [row for figures in measured for column in figures["rows"].values() for row in column.values()]
     prose = "".join(x for x in (ROOT / "docs" / "results" / "defects.md").read_text().splitlines(True) if x[0] != "|")
@@ -86,11 +85,8 @@ def test_every_auc_that_is_written_is_one_that_was_measured() -> None:
     assert pairs <= {(f"{patch:.3f}", f"{image:.3f}") for patch, image, _ in rows}
 
 
-def test_every_effect_that_is_written_is_one_that_was_found(
-    page: ModuleType, results_in: Callable[[Path], Results]
-) -> None:
-    """Of two arms of a study, or of studies whose names begin alike, on BSD100 and Urban100, or the mean over pools,
-    there on each stratum too."""
+def test_every_effect_that_is_written_is_one_that_was_found(page, results_in):
+    """Of two arms of studies whose names begin alike, on BSD100 and Urban100, or the mean over pools, or on strata."""
     pages = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
     # Tables are held to the results by the test above.
     prose = {path.name: "".join(x for x in path.read_text().splitlines(True) if x[0] != "|") for path in pages}
@@ -122,7 +118,7 @@ def test_every_effect_that_is_written_is_one_that_was_found(
 
 
 @pytest.mark.slow
-def test_one_real_cell_of_table_1(data_folder: Callable[[str], Path], tmp_path: Path) -> None:
+def test_one_real_cell_of_table_1(data_folder, tmp_path):
     for name in ("BSDS400", "Set5", "Set14", "BSD100"):
         data_folder(name)
     shutil.copy(STUDIES / "table1-bsds.toml", tmp_path / "table1-bsds.toml")

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 import srfast
-from srfast.cli import main
 from srfast.errors import InputError
 from srfast.runtime.locks import Lock, is_taken
 from srfast.study import results
@@ -24,7 +23,6 @@ from srfast.study.folder import described, gather, results_of, status
 from srfast.study.results import Results
 
 BUSY, DONE, STOPPED = "fsrcnn-des-k50-u2-s1", "fsrcnn-des-k50-u2-s0", "fsrcnn-rs2-k50-u2-s1"
-SCREEN = 24
 
 
 @pytest.fixture
@@ -49,33 +47,37 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def said(capfd: pytest.CaptureFixture[str], *line: Any) -> str:
-    with pytest.raises(SystemExit) as stop:
-        main(["study", *map(str, line)])
-    out, err = capfd.readouterr()
-    assert stop.value.code == 0, err
-    return out
+@pytest.fixture
+def said(run: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
+    """said(*words): what ``study`` prints."""
+
+    def call(*line: Any) -> str:
+        code, out, err = run("study", *line)
+        assert code == 0, err
+        return out
+
+    return call
 
 
-def test_the_folder_says_what_the_file_says(study: Path, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_folder_says_what_the_file_says(study, out, said):
     before = content(out)
-    by_file = said(capfd, study, "-o", out, "--status", "--jobs", "2")
+    by_file = said(study, "-o", out, "--status", "--jobs", "2")
     assert by_file.startswith("1 done, 1 running, 6 left, about ")
-    assert said(capfd, out, "--status", "--jobs", "2") == by_file
-    lists = json.loads(said(capfd, out, "--status", "--jobs", "2", "--json"))
-    assert lists == json.loads(said(capfd, study, "-o", out, "--status", "--jobs", "2", "--json"))
+    assert said(out, "--status", "--jobs", "2") == by_file
+    lists = json.loads(said(out, "--status", "--jobs", "2", "--json"))
+    assert lists == json.loads(said(study, "-o", out, "--status", "--jobs", "2", "--json"))
     assert (lists["done"], lists["running"], len(lists["left"])) == ([DONE], [BUSY], 6)
     assert content(out) == before
 
 
-def test_tables_of_what_is_done(study: Path, out: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_tables_of_what_is_done(out, said, run):
     """Gathered from the cells' own results, as those of results.parquet are of an earlier moment."""
     pytest.importorskip("scipy")
     pytest.importorskip("matplotlib")
     whole = Results.read(out)
     Results(*(t.slice(0, 0) for t in (whole.table, whole.strata, whole.log)), {**whole.meta, "cells": {}}).write(out)
     before = content(out)
-    printed = said(capfd, out, "--tables")
+    printed = said(out, "--tables")
     assert "| des | 50 % |" in printed
     made = {name: b for name, b in content(out).items() if not name.startswith(("tables/", "figures/"))}
     assert made == before
@@ -86,19 +88,23 @@ def test_tables_of_what_is_done(study: Path, out: Path, capfd: pytest.CaptureFix
     shutil.rmtree(out / "tables")
     (out / "tables").mkdir()
     (out / "tables" / "study.md").write_text("mine")
-    with pytest.raises(SystemExit) as stop:
-        main(["study", str(out), "--tables"])
-    assert stop.value.code == 2
-    assert "study.md" in capfd.readouterr().err
+    code, _, err = run("study", out, "--tables")
+    assert (code, "study.md" in err) == (2, True)
     assert (out / "tables" / "study.md").read_text() == "mine"
-
-
-def test_cells_that_were_removed_stay_in_the_tables(out: Path) -> None:
+    # Tables are printed although their files cannot be written.
+    shutil.rmtree(out / "tables")
+    (out / "tables").write_text("mine")
+    code, printed, err = run("study", out)
+    assert (code, "| Selection | Kept |" in printed) == (2, True)
+    assert err.startswith(f"srfast: error: {out / 'tables'}: expected a folder to write to; a file is there")
+    assert (out / "tables").read_text() == "mine"
+    # Cells that were removed stay in the tables.
+    results.write(out)
     (out / "cells" / DONE / "results.parquet").unlink()
     assert list(results_of(out).meta["cells"]) == [DONE]
 
 
-def test_a_run_says_from_its_first_moment_what_is_run(study: Path, tmp_path: Path) -> None:
+def test_a_run_says_from_its_first_moment_what_is_run(study, tmp_path):
     """Also if it is killed then."""
     seen: list[tuple[int, int]] = []
 
@@ -112,7 +118,7 @@ def test_a_run_says_from_its_first_moment_what_is_run(study: Path, tmp_path: Pat
     assert seen == [(1, 7)]
 
 
-def test_a_foreign_results_file_is_neither_replaced_nor_trained_beside(study: Path, out: Path) -> None:
+def test_a_foreign_results_file_is_neither_replaced_nor_trained_beside(study, out):
     (out / "results.parquet").write_text("mine")
     with pytest.raises(InputError, match=r"results\.parquet"):
         srfast.run_study(study, out)
@@ -120,7 +126,7 @@ def test_a_foreign_results_file_is_neither_replaced_nor_trained_beside(study: Pa
     assert not (out / "cells" / "fsrcnn-des-k100-u4-s0").exists()
 
 
-def test_a_description_survives_the_file(study: Path) -> None:
+def test_a_description_survives_the_file(study):
     study.write_text(study.read_text() + '[[claim]]\narm = "des"\nagainst = "rs2"\nkeep = 0.5\nupdates = 2\n')
     plain = results.as_plain(read_study(study))
     assert results.as_plain(results.from_plain(plain)) == plain
@@ -139,7 +145,7 @@ def held_elsewhere(lock: Path) -> Any:
     process.communicate()
 
 
-def test_to_ask_for_a_lock_is_not_to_take_it(tmp_path: Path) -> None:
+def test_to_ask_for_a_lock_is_not_to_take_it(tmp_path):
     lock = tmp_path / "lock"
     assert not is_taken(lock)
     with held_elsewhere(lock):
@@ -151,73 +157,40 @@ def test_to_ask_for_a_lock_is_not_to_take_it(tmp_path: Path) -> None:
     assert not is_taken(lock)
     assert lock.read_text() == "1 elsewhere"
     lock.chmod(0o644)
-    with Lock.take(lock, tmp_path):
-        assert is_taken(lock)
-        with pytest.raises(srfast.RunError):
-            Lock.take(lock, tmp_path)
+    with Lock.take(lock, tmp_path), pytest.raises(srfast.RunError):
+        Lock.take(lock, tmp_path)
 
 
-def test_published_results_fit_on_a_screen(capfd: pytest.CaptureFixture[str]) -> None:
+def test_published_results_fit_on_a_screen(said):
     published = Path(__file__).resolve().parents[2] / "studies" / "results" / "table1-bsds"
-    lines = said(capfd, published, "--status").splitlines()
-    assert len(lines) < SCREEN
+    lines = said(published, "--status").splitlines()
+    assert len(lines) < 24
     assert lines[0].startswith("136 cells done, of 34 settings, in ")
     assert lines[-1] == "and 14 more settings"
-    assert len(json.loads(said(capfd, published, "--status", "--json"))["done"]) == 136
-
-
-def test_tables_are_printed_although_their_files_cannot_be_written(
-    out: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (out / "tables").write_text("mine")
-    with pytest.raises(SystemExit, match="2"):
-        main(["study", str(out)])
-    printed = capfd.readouterr()
-    assert "| Selection | Kept |" in printed.out
-    assert printed.err.startswith(f"srfast: error: {out / 'tables'}: expected a folder to write to; a file is there")
-    assert (out / "tables").read_text() == "mine"
+    assert len(json.loads(said(published, "--status", "--json"))["done"]) == 136
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["out", "--only", "x"], "--only is for a run, and nothing is run with a folder"),
-        (
-            ["tiny.toml", "-o", "out", "--status", "--shard", "0/2"],
-            "--shard is for a run, and nothing is run with --st",
-        ),
+        (["out", "--only", "x"], "--only is for a run"),
+        (["tiny.toml", "-o", "out", "--status", "--shard", "0/2"], "--shard is for a run"),
         (["tiny.toml", "--only", "x"], "--only is for a run, and nothing is run with no -o or --images"),
         (["tiny.toml", "-o", "out", "--json"], "--json is for --status"),
         (["out", "--status", "--tables"], "--status and --tables exclude each other"),
-        (["out", "-o", "other"], "-o is for a study's file, got a folder: out"),
-        (["out", "--images", "photos"], "--images is for a study's file, got a folder: out"),
-        (
-            ["tiny.toml", "-o", "o", "--test", "a=photos", "--test", "a=out"],
-            "test: expected test sets of different names",
-        ),
+        (["out", "-o", "other"], "-o is for a study's file"),
+        (["out", "--images", "photos"], "--images is for a study's file"),
+        (["tiny.toml", "-o", "o", "--test", "a=photos", "--test", "a=out"], "test: expected test sets of different"),
     ],
 )
-def test_options_that_would_be_ignored(
-    given: list[str],
-    message: str,
-    out: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_options_that_would_be_ignored(given, message, out, tmp_path, monkeypatch, run):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match="2"):
-        main(["study", *given])
-    assert message in capfd.readouterr().err
+    code, _, err = run("study", *given)
+    assert (code, message in err) == (2, True), err
     assert not (tmp_path / "o").exists()
 
 
-# ``study``: results that two processes of one study gather.
-
-
-def test_gathered_beside_another_process(
-    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gathered_beside_another_process(write_study, tmp_path, monkeypatch):
     """A cell finishes, and its process gathers, after this one has collected and before it writes."""
     study, out, place = write_study(updates=4), tmp_path / "out", tmp_path / "place"
     whole = srfast.run_study(study, out).table

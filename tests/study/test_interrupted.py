@@ -17,10 +17,9 @@ import pytest
 import srfast
 from srfast.errors import RunError
 from srfast.runtime import interrupts
-from srfast.runtime.locks import Lock, Taken
+from srfast.runtime.locks import is_taken
 from srfast.study import cell as running
 from srfast.study import runner
-from srfast.study.results import Results
 from srfast.study.runner import run_study
 from srfast.training import checkpoint, log
 
@@ -52,19 +51,12 @@ def rows(cell: Path) -> list[str]:
 @pytest.fixture
 def begun(write_study: Callable[..., Path], tmp_path: Path) -> subprocess.Popen[str]:
     """Two trainings in two processes that would not end by themselves, nor write a checkpoint, after 100 updates."""
-    path = write_study(**ENDLESS)
-    path.write_text(path.read_text().replace("save_every = 2", f"save_every = {10**7}"))
+    path = write_study(("save_every = 2", f"save_every = {10**7}"), **ENDLESS)
     line = [sys.executable, "-m", "srfast", "study", str(path), "-o", "out", "--jobs", "2"]
     (tmp_path / "tmp").mkdir()
-    process = subprocess.Popen(
-        line,
-        cwd=tmp_path,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
-    )
+    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
+    env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+    process = subprocess.Popen(line, cwd=tmp_path, text=True, env=env, **how)
     until(lambda: sum(bool(rows(c)) for c in (tmp_path / "out" / "cells").glob("*")) == 2, process)
     assert not list(tmp_path.glob("out/cells/*/last.pt"))
     return process
@@ -78,9 +70,7 @@ def begun(write_study: Callable[..., Path], tmp_path: Path) -> subprocess.Popen[
         pytest.param(signal.SIGINT, os.kill, id="SIGINT to the parent", marks=pytest.mark.slow),
     ],
 )
-def test_every_process_finishes_its_step(
-    begun: subprocess.Popen[str], tmp_path: Path, number: signal.Signals, send: Callable[[int, int], None]
-) -> None:
+def test_every_process_finishes_its_step(begun, tmp_path, number, send):
     known = {cell.name: int(rows(cell)[-1].split(",")[0]) for cell in (tmp_path / "out" / "cells").glob("*")}
     send(begun.pid, number)
     out, err = begun.communicate(timeout=120)  # until the last process has closed its end
@@ -94,7 +84,7 @@ def test_every_process_finishes_its_step(
     assert not list((tmp_path / "tmp").glob(".srfast-*"))
 
 
-def test_a_second_ctrl_c_ends_them_at_once(begun: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_second_ctrl_c_ends_them_at_once(begun, tmp_path):
     """Also those that do not come to the end of their step."""
     workers = {int(lock.read_text().split()[0]) for lock in tmp_path.glob("out/cells/*/lock")}
     assert len(workers) == 2
@@ -111,9 +101,7 @@ def test_a_second_ctrl_c_ends_them_at_once(begun: subprocess.Popen[str], tmp_pat
     assert (out, said(err)) == ("", [])
 
 
-def test_an_evaluation_ends_between_two_images(
-    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_evaluation_ends_between_two_images(write_study, tmp_path, monkeypatch):
     """The training before it is whole, and is not done again."""
     path = write_study(updates=4, arms='[[arm]]\nname = "full"\nkeep = 1.0')
     cell = tmp_path / "out" / "cells" / "fsrcnn-full-k100-u4-s0"
@@ -125,7 +113,7 @@ def test_an_evaluation_ends_between_two_images(
     assert list(srfast.run_study(path, tmp_path / "out").meta["cells"]) == [cell.name]
 
 
-def test_a_file_counts_as_the_first_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_counts_as_the_first_signal(tmp_path, monkeypatch):
     monkeypatch.setattr(interrupts, "_flag", None)
     interrupts.obey(str(tmp_path / "stop"))
 
@@ -139,27 +127,8 @@ def test_a_file_counts_as_the_first_signal(tmp_path: Path, monkeypatch: pytest.M
         body()
 
 
-# A study whose process is killed while its cells run in others: they end with it, and the study goes on.
-
-
-def held(cells: Path) -> list[str]:
-    """The cells that some process runs."""
-    locks = []
-    for lock in cells.glob("*/lock"):
-        try:
-            Lock.take(lock, lock.parent).release()
-        except Taken:
-            locks.append(lock.parent.name)
-    return locks
-
-
-def scores(results: Results) -> list[dict[str, Any]]:
-    """The rows, but for what a clock says."""
-    return [{k: v for k, v in row.items() if "seconds" not in k} for row in results.table.to_pylist()]
-
-
 @pytest.mark.slow
-def test_the_other_processes_end_with_the_first(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_other_processes_end_with_the_first(write_study, tmp_path):
     path = write_study(updates=150, arms='[[arm]]\nname = "des"\nkeep = [1.0, 0.5]\nbudget = "updates"')
     whole = run_study(path, tmp_path / "whole")
     line = [sys.executable, "-m", "srfast", "study", str(path), "-o", "out", "--jobs", "2"]
@@ -171,15 +140,16 @@ def test_the_other_processes_end_with_the_first(write_study: Callable[..., Path]
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     deadline = time.monotonic() + 30
-    while (still := held(cells)) and time.monotonic() < deadline:
+    while (still := [lock for lock in cells.glob("*/lock") if is_taken(lock)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert still == []
     assert not list(cells.glob("*/results.parquet")), "a cell that went on without its study"
     again = run_study(path, tmp_path / "out")
-    assert scores(again) == scores(whole)
+    a, b = (results.table.drop_columns(["seconds", "scoring_seconds"]) for results in (again, whole))
+    assert a.equals(b)
 
 
-def test_a_process_that_is_killed_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_is_killed_is_said_in_one_line(monkeypatch):
     def killed(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 

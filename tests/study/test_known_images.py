@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
+import shutil
 from typing import Any
 
 import pytest
@@ -23,11 +22,11 @@ ARMS = '[[arm]]\nname = "des"\nkeep = 0.5\n'
 
 
 @pytest.mark.parametrize("how", ["another image", "another name", "another folder"])
-def test_other_test_images_of_the_same_number_are_refused(
-    how: str, write_study: Callable[..., Path], photo_folder: Path, tmp_path: Path
-) -> None:
+def test_other_test_images_of_the_same_number_are_refused(how, write_study, photo_folder, tmp_path):
     study, out = write_study(arms=ARMS), tmp_path / "out"
-    run_study(study, out)
+    first = run_study(study, out)
+    shutil.copytree(photo_folder / "sub", tmp_path / "copy")
+    assert run_study(study, out, test={"photos": tmp_path / "copy"}).table.equals(first.table)
     before = (out / "results.parquet").read_bytes()
     image = photo_folder / "sub" / "rocket.png"
     test = None
@@ -46,17 +45,7 @@ def test_other_test_images_of_the_same_number_are_refused(
     assert (out / "results.parquet").read_bytes() == before
 
 
-def test_a_copy_of_the_test_images_is_the_same(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    study, out = write_study(arms=ARMS), tmp_path / "out"
-    before = run_study(study, out)
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    for path in (tmp_path / "photos" / "sub").iterdir():
-        (copy / path.name).write_bytes(path.read_bytes())
-    assert run_study(study, out, test={"photos": copy}).table.equals(before.table)
-
-
-def test_a_checksum_is_taken_again_when_a_file_changes(tmp_path: Path) -> None:
+def test_a_checksum_is_taken_again_when_a_file_changes(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"1")
     first = images_as_text([str(path)])
@@ -64,7 +53,7 @@ def test_a_checksum_is_taken_again_when_a_file_changes(tmp_path: Path) -> None:
     assert images_as_text([str(path)]) != first
 
 
-def test_a_finished_cell_names_its_weights(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_finished_cell_names_its_weights(write_study, tmp_path):
     """Of a cell whose training ended between its files, too: a finished training without its last weights."""
     study, out = write_study(arms=ARMS), tmp_path / "out"
     first = run_study(study, out)
@@ -72,8 +61,6 @@ def test_a_finished_cell_names_its_weights(write_study: Callable[..., Path], tmp
     weights = cell / "model.safetensors"
     assert json.loads((cell / "cell.json").read_text())["weights"] == checksum(weights)
     whole = weights.read_bytes()
-    again = tmp_path / "again"
-    (again / "cells").mkdir(parents=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("srfast.study.cell.evaluate_tiles", stop)
         with pytest.raises(Stopped):
@@ -100,11 +87,8 @@ def stop(*_: Any, **__: Any) -> Any:
 @pytest.mark.parametrize(
     "change", [{"arms": '[[arm]]\nname = "des"\nkeep = [0.5, 0.50000001]\n'}, {"pool": "[0.5, 0.50000001]"}]
 )
-def test_cells_that_would_share_a_folder_are_refused(change: Any, write_study: Callable[..., Path]) -> None:
+def test_cells_that_would_share_a_folder_are_refused(change, write_study):
     with pytest.raises(InputError, match=r"arm '.*': expected values that differ in their first six digits"):
         cells(read_study(write_study(**change)))
-
-
-def test_the_same_cell_asked_for_twice_is_one(write_study: Callable[..., Path]) -> None:
-    study = read_study(write_study(arms='[[arm]]\nname = "des"\nkeep = 1.0\nbudget = ["epochs", "updates"]\n'))
-    assert len(cells(study)) == 1
+    twice = '[[arm]]\nname = "des"\nkeep = 1.0\nbudget = ["epochs", "updates"]\n'
+    assert len(cells(read_study(write_study(arms=twice)))) == 1

@@ -1,5 +1,4 @@
-"""``python -m experiments.preregistered``: claims named after trainings, rounds until claims are decided, and cells of
-other results."""
+"""``python -m experiments.preregistered``: claims after trainings, rounds until claims are decided, known results."""
 
 from __future__ import annotations
 
@@ -7,7 +6,6 @@ import importlib
 import re
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ name = "des"
 keep = [1.0, 0.5]
 budget = "updates"
 """
+ARMS = ARM + '[[arm]]\nname = "rs2"\nmethod = "random"\nredraw = "pass"\nkeep = 0.5\n'
 HALF = ARM.replace("[1.0, 0.5]", "0.5")
 CLAIM = """
 [[claim]]
@@ -43,108 +42,82 @@ against_keep = 1.0
 """
 
 
-def test_a_claim_named_after_trainings_says_so(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_claim_named_after_trainings_says_so(write_study, tmp_path):
     """Also in results that are gathered later, and where the trainings are taken over from results without it."""
-    study = write_study(updates=4, arms=ARM)
-    study.write_text(study.read_text() + CLAIM)
+    study = write_study(updates=4, arms=ARM + CLAIM)
     out, other = tmp_path / "out", tmp_path / "other"
     assert "named after" not in publish(run_study(study, out), None)
-    late = CLAIM + 'stratum = "easy"\n'
-    study.write_text(study.read_text() + late)
+    easy, hard = (f'{CLAIM}stratum = "{stratum}"\n' for stratum in ("easy", "hard"))
+    study = write_study(updates=4, arms=ARM + CLAIM + easy)
     for _ in range(2):  # it stays late
         page = publish(run_study(study, out), None)
         assert len(re.findall("named after 1 seed", page)) == 1
         assert "The other claims were pre-registered." in page
     assert publish(Results.read(out), None) == publish(results_of(out), None) == page
-    study.write_text(study.read_text().replace("seeds = 1", "seeds = 2"))
+    study = write_study(updates=4, seeds=2, arms=ARM + CLAIM + easy)
     page = publish(run_study(study, other, known=[out]), None)
     assert len(re.findall("named after 1 seed", page)) == 1  # the other results name both, but this one late
-    study.write_text(study.read_text().replace('stratum = "easy"', 'stratum = "hard"'))
-    page = publish(run_study(study, tmp_path / "third", known=[other]), None)
+    page = publish(run_study(write_study(updates=4, seeds=2, arms=ARM + CLAIM + hard), tmp_path / "third",
+                             known=[other]), None)  # fmt: skip
     assert len(re.findall("named after 2 seeds", page)) == 1
     assert len(re.findall("named after", page)) == 1
 
 
-def test_a_claim_that_is_taken_out_is_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """Once its sides have been trained; before, the file may be changed."""
-    study = write_study(updates=4, arms=ARM)
-    plain = study.read_text()
-    study.write_text(plain + CLAIM + 'stratum = "easy"\n')
-    run_study(study, tmp_path / "out", only="k100")
-    study.write_text(plain + CLAIM)
-    assert "taken out" not in publish(run_study(study, tmp_path / "out"), None)
-    study.write_text(plain + CLAIM + 'stratum = "hard"\n')
-    page = publish(run_study(study, tmp_path / "out"), None)
+def test_a_claim_that_is_taken_out_is_counted(write_study, tmp_path):
+    """Once both of its sides have been trained, with its arm as well; before, the file may be changed."""
+    out = tmp_path / "out"
+    easy, hard = (f'{CLAIM}stratum = "{stratum}"\n' for stratum in ("easy", "hard"))
+    run_study(write_study(updates=4, arms=ARM + easy), out, only="k100")
+    assert "taken out" not in publish(run_study(write_study(updates=4, arms=ARM + CLAIM), out), None)
+    page = publish(run_study(write_study(updates=4, arms=ARM + hard), out), None)
     assert "1 claim more had been named and taken out after trainings of both sides." in page
     assert "named after 1 seed" in page
-    assert publish(Results.read(tmp_path / "out"), None) == page
+    assert publish(Results.read(out), None) == page
+    two = ARM + ARM.replace('"des"', '"other"')
+    claimed = two + CLAIM.replace('against = "des"', 'against = "other"')
+    for first in (two, ARM):
+        out = tmp_path / str(len(first))
+        run_study(write_study(updates=4, arms=claimed), out)
+        run_study(write_study(updates=4, arms=first), out)
+        page = publish(run_study(write_study(updates=4, arms=ARM), out), None)
+        assert "1 claim more had been named and taken out" in page
+    assert "taken out" not in publish(run_study(write_study(updates=4, arms=claimed), out), None)
 
 
-def test_a_claim_is_in_time_before_both_of_its_sides_are_trained(
-    write_study: Callable[..., Path], tmp_path: Path
-) -> None:
-    study = write_study(updates=4, arms=ARM)
-    run_study(study, tmp_path / "out", only="k100")
-    study.write_text(study.read_text() + CLAIM)
-    assert "named after" not in publish(run_study(study, tmp_path / "out"), None)
-
-
-def test_cells_brought_together_accuse_nobody(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """Folders of cells without the record of any run say nothing of when claims were named."""
-    study = write_study(updates=4, arms=ARM)
-    study.write_text(study.read_text() + CLAIM)
-    run_study(study, tmp_path / "out")
+def test_claims_that_are_in_time(write_study, tmp_path):
+    """Before both sides are trained; where cells come without the record of any run; after results of other images."""
+    plain, claimed = {"updates": 4, "arms": ARM}, {"updates": 4, "arms": ARM + CLAIM}
+    run_study(write_study(**plain), tmp_path / "out", only="k100")
+    run_study(write_study(**plain), tmp_path / "images", images=[tmp_path / "photos" / "sub"])
+    study = write_study(**claimed)
+    pages = [publish(run_study(study, tmp_path / "out"), None)]
     shutil.copytree(tmp_path / "out" / "cells", tmp_path / "gathered" / "cells")
-    assert "named after" not in publish(run_study(study, tmp_path / "gathered"), None)
+    pages += [publish(run_study(study, tmp_path / "gathered"), None)]
+    pages += [publish(run_study(study, tmp_path / "other", known=[tmp_path / "images"]), None)]
+    assert not [page for page in pages if "named after" in page]
 
 
-def test_results_of_rounds_tell_nothing_in_time(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_results_of_rounds_tell_nothing_in_time(write_study, tmp_path):
     """Their number of seeds follows from looks at them, for which only rounds of as many seeds pay."""
-    study = write_study(updates=4, seeds=2, arms=ARM)
-    study.write_text(study.read_text() + CLAIM)
+    study = write_study(updates=4, seeds=2, arms=ARM + CLAIM)
     run_study(study, tmp_path / "rounds", until_decided=True)
     for out, rounds, late in (("once", False, 1), ("again", True, 0)):
         results = run_study(study, tmp_path / out, known=[tmp_path / "rounds"], until_decided=rounds)
         assert publish(results, None).count("named after 2 seeds") == late
 
 
-def test_a_claim_is_the_same_however_it_is_written(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_claim_is_the_same_however_it_is_written(write_study, tmp_path):
     """With the model, the updates and the scale that it takes from the file; and another one if these change."""
-    study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
-    plain = study.read_text()
-    study.write_text(plain + CLAIM)
-    run_study(study, out)
-    study.write_text(plain + CLAIM + 'model = "fsrcnn"\nupdates = 4\nscale = 2\n')
-    page = publish(run_study(study, out), None)
-    assert "named after" not in page
-    assert "taken out" not in page
-    other = plain.replace('models = ["fsrcnn"]', 'models = ["srcnn", "fsrcnn"]')
-    study.write_text(other)
-    run_study(study, out)
-    study.write_text(other + CLAIM)
-    page = publish(run_study(study, out), None)
+    out = tmp_path / "out"
+    run_study(write_study(updates=4, arms=ARM + CLAIM), out)
+    whole = CLAIM + 'model = "fsrcnn"\nupdates = 4\nscale = 2\n'
+    page = publish(run_study(write_study(updates=4, arms=ARM + whole), out), None)
+    assert not re.search("named after|taken out", page)
+    two = ('models = ["fsrcnn"]', 'models = ["srcnn", "fsrcnn"]')
+    run_study(write_study(two, updates=4, arms=ARM), out)
+    page = publish(run_study(write_study(two, updates=4, arms=ARM + CLAIM), out), None)
     assert "named after 1 seed" in page
     assert "1 claim more had been named and taken out" in page
-
-
-def test_a_claim_that_is_taken_out_with_its_arm_is_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """At once or after it; and without any other claim."""
-    arms = ARM + ARM.replace('"des"', '"other"') + CLAIM.replace('against = "des"', 'against = "other"')
-    for first in (ARM + ARM.replace('"des"', '"other"'), ARM):
-        out = tmp_path / str(len(first))
-        run_study(write_study(updates=4, arms=arms), out)
-        run_study(write_study(updates=4, arms=first), out)
-        page = publish(run_study(write_study(updates=4, arms=ARM), out), None)
-        assert "1 claim more had been named and taken out" in page
-    assert "taken out" not in publish(run_study(write_study(updates=4, arms=arms), out), None)
-
-
-def test_known_results_of_other_images_are_not_counted(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    study = write_study(updates=4, arms=ARM)
-    run_study(study, tmp_path / "out", images=[tmp_path / "photos" / "sub"])
-    study.write_text(study.read_text() + CLAIM)
-    results = run_study(study, tmp_path / "other", known=[tmp_path / "out"])
-    assert "named after" not in publish(results, None)
 
 
 @pytest.fixture
@@ -161,7 +134,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_known_cells_are_taken_over(write_study: Callable[..., Path], tmp_path: Path, ran: list[str]) -> None:
+def test_known_cells_are_taken_over(write_study, tmp_path, ran):
     first = run_study(write_study(), tmp_path / "first")
     ran.clear()
     both = run_study(write_study(seeds=2), tmp_path / "second", known=[tmp_path / "first"])
@@ -191,15 +164,20 @@ def test_known_cells_are_taken_over(write_study: Callable[..., Path], tmp_path: 
     assert not ran
 
 
-def test_known_cells_of_other_settings_or_data_are_run(
-    write_study: Callable[..., Path], tmp_path: Path, ran: list[str]
-) -> None:
+def test_known_cells_of_other_settings_data_or_losses_are_run(write_study, tmp_path, ran):
     run_study(write_study(), tmp_path / "first")
     ran.clear()
-    changed = write_study()
-    changed.write_text(changed.read_text().replace("batch = 2", "batch = 3"))
-    run_study(changed, tmp_path / "batch", known=[tmp_path / "first"])
+    run_study(write_study(("batch = 2", "batch = 3")), tmp_path / "batch", known=[tmp_path / "first"])
     assert len(ran) == 4
+    # Losses of weights with the same name; what needs no scorer is taken.
+    arms = HALF + '[[arm]]\nname = "bicubic"\nmethod = "bicubic"\nkeep = 0.5\nbudget = "updates"\n'
+    results = run_study(write_study(updates=4, arms=arms), tmp_path / "scored")
+    for scoring in results.meta["scoring"]:
+        scoring["loss_quantiles"] = [1.01 * q for q in scoring["loss_quantiles"]]
+    results.write(tmp_path / "scored")
+    ran.clear()
+    run_study(write_study(updates=4, arms=arms), tmp_path / "again", known=[tmp_path / "scored"])
+    assert ran == ["fsrcnn-des-k50-u4-s0"]
     ran.clear()
     # One more training image: other patches under the same settings.
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "photos" / "more.png")
@@ -207,19 +185,28 @@ def test_known_cells_of_other_settings_or_data_are_run(
     assert len(ran) == 4
 
 
-def test_known_must_be_results(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"results\.parquet"):
-        run_study(write_study(), tmp_path / "out", known=[tmp_path / "empty"])
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize(
+    ("arms", "how", "message"),
+    [
+        (ARM, {"known": ["photos"]}, r"results\.parquet"),
+        (ARM, {"until_decided": True}, r"until_decided: expected \[\[claim\]\] without a stratum"),
+        (
+            ARM + CLAIM + 'dataset = "photos"\n',
+            {"until_decided": True, "images": ["photos"]},
+            "until_decided: .*'photos'",
+        ),
+    ],
+)
+def test_refusals(arms, how, message, write_study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        run_study(write_study(arms=arms), "out", **how)
+    assert not Path("out").exists()
 
 
-def test_only_undecided_claims_go_on(
-    write_study: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_undecided_claims_go_on(write_study, tmp_path, monkeypatch):
     """Decided after two of four seeds: the third is not run, nor any cell that no claim compares."""
-    study = write_study(updates=4, seeds=4)
-    study.write_text(study.read_text() + CLAIM)
+    study = write_study(updates=4, seeds=4, arms=ARMS + CLAIM)
     trained: list[tuple[int, float]] = []
 
     def decided(self: Judged) -> bool:
@@ -237,49 +224,14 @@ def test_only_undecided_claims_go_on(
     assert publish(Results.read(out), None) == printed
     assert publish(gather(read_study(study), out), None) == printed
     assert publish(results_of(out), None) == printed
-    study.write_text(study.read_text().replace("seeds = 4", "seeds = 5"))
-    with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1, 2, 3\], those of the rounds"):
-        run_study(study, out)
+    # As many seeds, but others, too: a look at the first would choose them.
+    for seeds in (5, [0, 1, 2, 4]):
+        with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1, 2, 3\]"):
+            run_study(write_study(updates=4, seeds=seeds, arms=ARMS + CLAIM), out, until_decided=seeds != 5)
 
 
-def test_a_study_without_claims_has_nothing_to_decide(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"until_decided: expected \[\[claim\]\] without a stratum"):
-        run_study(write_study(), tmp_path / "out", until_decided=True)
-    assert not (tmp_path / "out").exists()
-
-
-def test_claims_about_other_test_sets_are_never_decided(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    study = write_study()
-    study.write_text(study.read_text() + CLAIM + 'dataset = "photos"\n')
-    with pytest.raises(InputError, match=r"until_decided: expected \[\[claim\]\] about one of \w+, got 'photos'"):
-        run_study(study, tmp_path / "out", images=[tmp_path / "photos"], until_decided=True)
-    assert not (tmp_path / "out").exists()
-
-
-def test_losses_of_another_scorer_are_not_taken_over(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """Of weights with the same name; what needs no scorer is taken."""
-    arms = HALF + '[[arm]]\nname = "bicubic"\nmethod = "bicubic"\nkeep = 0.5\nbudget = "updates"\n'
-    study, out = write_study(updates=4, arms=arms), tmp_path / "out"
-    results = run_study(study, out)
-    for scoring in results.meta["scoring"]:
-        scoring["loss_quantiles"] = [1.01 * q for q in scoring["loss_quantiles"]]
-    results.write(out)
-    run_study(study, tmp_path / "other", known=[out])
-    trained = {p.parent.name for p in (tmp_path / "other" / "cells").glob("*/model.safetensors")}
-    assert trained == {"fsrcnn-des-k50-u4-s0"}
-
-
-def test_trainings_that_the_file_names_no_more(write_study: Callable[..., Path], tmp_path: Path) -> None:
+def test_trainings_that_the_file_names_no_more(write_study, tmp_path):
     study, out = write_study(updates=4, seeds=[0, 1], arms=HALF), tmp_path / "out"
     assert "does not name" not in publish(run_study(study, out), None)
     study = write_study(updates=4, seeds=[0, 2], arms=HALF)
     assert "The folder holds 1 training that the file does not name" in publish(run_study(study, out), None)
-
-
-def test_other_seeds_in_rounds(write_study: Callable[..., Path], tmp_path: Path) -> None:
-    """As many, but others: a look at the first would choose them."""
-    claim = '[[claim]]\narm = "des"\nkeep = 0.5\nagainst = "full"\n'
-    arms = HALF + '[[arm]]\nname = "full"\nkeep = 1.0\n' + claim
-    run_study(write_study(updates=2, seeds=[0, 1], arms=arms), tmp_path / "out", until_decided=True)
-    with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1\], those of the rounds .*, got \[0, 2\]"):
-        run_study(write_study(updates=2, seeds=[0, 2], arms=arms), tmp_path / "out", until_decided=True)

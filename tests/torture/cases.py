@@ -61,23 +61,13 @@ def cases(inputs: Path) -> list[Case]:
     judging = ["audit", photos, "--patch", "32", "--threads", "1"]
     studying = ["study", f"{inputs}/study.toml"]
     exporting = ["export", core, "--scale", "2", "--threads", "1"]
+    pairs, pages = f"{inputs}/pairs", f"{inputs}/pages"
     formats = {
-        "folder": ["folder"],
-        "basicsr": ["basicsr"],
-        "lmdb": ["lmdb"],
-        "hf": ["hf"],
+        **{name: [name] for name in ("folder", "basicsr", "lmdb", "hf", "webdataset", "list")},
         "hf embedded": ["hf", "--embed"],
-        "webdataset": ["webdataset"],
-        "list": ["list"],
         "webp and check": ["basicsr", "--format", "webp", "--check"],
-        "existing": ["folder", "--existing", f"{inputs}/pairs/HR", "--existing-lr", f"{inputs}/pairs/LRx2"],
-        "existing lmdb": [
-            "lmdb",
-            "--existing",
-            f"{inputs}/pages/HR.lmdb",
-            "--existing-lr",
-            f"{inputs}/pages/LRx2.lmdb",
-        ],
+        "existing": ["folder", "--existing", f"{pairs}/HR", "--existing-lr", f"{pairs}/LRx2"],
+        "existing lmdb": ["lmdb", "--existing", f"{pages}/HR.lmdb", "--existing-lr", f"{pages}/LRx2.lmdb"],
     }
     return [
         Case("score", ["score", photos, *grid, "-o"], "s.parquet", again=resume),

@@ -38,12 +38,12 @@ def seeds() -> list[tuple[str, bytes]]:
     return out
 
 
-def mutated(work: Path, wanted: int, rng: random.Random) -> Tally:
-    """Mutated images through ``score --skip-bad``, a thousand a run."""
+def mutated(work: Path, wanted: int, rng: random.Random, at_once: int = 1000) -> Tally:
+    """Mutated images through ``score --skip-bad``, so many a run."""
     tally, valid = Tally("mutated images"), seeds()
     done = 0
     while done < wanted:
-        count = min(1000, wanted - done)
+        count = min(at_once, wanted - done)
         folder = work / f"mutated {done}"
         folder.mkdir(parents=True)
         for i in range(count):

@@ -1,21 +1,12 @@
 """Every file event of every command: the run ends there, or the event fails; then it is run again, and compared.
 
-Runs under the shim (``fault.c``), which ``shim.py`` sees to. A process that has everything imported forks for each run,
-so that a run costs what it does and not what Python's start costs.
-
-Of each command the events are counted in a run that is not disturbed. Then, for each of them, one run
-
-* is killed before it ("kill"; before an event that only looks, what is on the disk is what the next one would find), or
-  in the middle of it where it is a write ("tear"),
-* sees it fail with EIO, or, where it takes room on the disk, with ENOSPC,
-* sees everything fail with ENOSPC that takes room, from a write on ("fill"),
-* stops before it, where it is one below the output, while another run, for the same output, is begun ("meet"); where
-  there was an older output, the other one is a run that makes that,
-
-and another one goes on from what is there (from the same bytes under the same names only once). Lost is what differs
-from the undisturbed output then, what the first run left under the output's name if that is neither the older output
-nor the new one, a wrong output with exit code 0, and, where two met, an output that is that of neither, or none. Untidy
-is a traceback, a hang, more than one line of error, and temporary files that are left in the end.
+Runs under the shim (``fault.c``); a process that has everything imported forks for each run. The events of each command
+are counted in a run that is not disturbed; then, for each of them, one run for each of ``PLANS``: it is killed before
+the event or in the middle of a write, sees it fail with EIO, or with ENOSPC from there on, or stops before it while
+another run for the same output is begun. Another one goes on from what is there (from the same bytes under the same
+names only once). Lost is what differs from the undisturbed output then, what the first run left under the output's name
+if that is neither the older output nor the new one, a wrong output with exit code 0, and, where two met, an output of
+neither. Untidy is a traceback, a hang, more than one line of error, and temporary files that are left in the end.
 """
 
 from __future__ import annotations

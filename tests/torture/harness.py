@@ -161,14 +161,8 @@ def commands(work: Path) -> list[Command]:
 
 
 def start(work: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "srfast", *arguments],
-        cwd=work,
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    line, env = [sys.executable, "-m", "srfast", *arguments], {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(line, cwd=work, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
 
 
 def finish(work: Path, arguments: Sequence[str]) -> tuple[int, str, float]:
@@ -178,19 +172,14 @@ def finish(work: Path, arguments: Sequence[str]) -> tuple[int, str, float]:
     return process.returncode, err, time.monotonic() - began
 
 
-def photographs(work: Path, count: int) -> None:
-    """Textures that compress like photographs, so that no data set is needed."""
+def prepare(work: Path) -> None:
+    """What the commands read: textures that compress like photographs, so that no data set is needed."""
     rng = np.random.default_rng(0)
-    for folder, n in (("photos", count), ("tests", 2)):
+    for folder, n in (("photos", 40), ("tests", 2)):
         (work / folder).mkdir(parents=True)
         for i in range(n):
             noise = Image.fromarray(rng.integers(0, 256, (24, 30, 3), np.uint8)).resize((300, 240), Image.BICUBIC)
             noise.save(work / folder / f"{i:03d}.png")
-
-
-def prepare(work: Path) -> None:
-    """What the commands read."""
-    photographs(work, 40)
     (work / "study.toml").write_text(STUDY)
     for arguments in (
         ["score", "photos", "--patch", "48", "--stride", "6", "--scorer", "bicubic", "-o", "all.parquet"],

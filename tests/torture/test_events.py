@@ -111,7 +111,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_it_finds_what_is_lost(library: Path, tmp_path: Path) -> None:
+def test_it_finds_what_is_lost(library, tmp_path):
     """Programs that copy a file: aside and renamed; in place; saying nothing of errors; leaving temporary files; and
     sharing them."""
     work = tmp_path / "work"
@@ -134,7 +134,7 @@ def test_it_finds_what_is_lost(library: Path, tmp_path: Path) -> None:
     assert sum(n for how, n in outcomes.items() if how.startswith("met: ") and "whole" in how) >= 3
 
 
-def test_a_slice_of_the_exhaustive_run_loses_nothing(library: Path, tmp_path: Path) -> None:
+def test_a_slice_of_the_exhaustive_run_loses_nothing(library, tmp_path):
     import shim
 
     rows = tmp_path / "rows.json"
@@ -150,9 +150,7 @@ def test_a_slice_of_the_exhaustive_run_loses_nothing(library: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["other.csv", "other.parquet", "other.txt"])
-def test_a_table_that_cannot_be_read_is_one_sentence_without_a_librarys_words(
-    name: str, library: Path, tmp_path: Path
-) -> None:
+def test_a_table_that_cannot_be_read_is_one_sentence_without_a_librarys_words(name, library, tmp_path):
     """At each event of its reading; Arrow's own file reports an error of closing on stderr, from a source file."""
     path = tmp_path / "in" / name
     path.parent.mkdir()

@@ -1,4 +1,4 @@
-"""One commit point of a step: the checkpoint, written last, which names the weights that go with it."""
+"""One commit point of a step, the checkpoint, which names the weights that go with it; runs that end, tampered ones."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def whole(store: PairStore, tmp_path: Path) -> bytes:
 
 
 @pytest.mark.parametrize("number", range(12))
-def test_a_run_that_ends_between_its_files_goes_on_to_the_same_weights(
-    number: int, ending: Any, store: PairStore, whole: bytes, tmp_path: Path
-) -> None:
+def test_a_run_that_ends_between_its_files_goes_on_to_the_same_weights(number, ending, store, whole, tmp_path):
     out = tmp_path / "run"
     with ending(number, out):
         run(store, out)
@@ -62,9 +60,7 @@ def test_a_run_that_ends_between_its_files_goes_on_to_the_same_weights(
 
 
 @pytest.mark.parametrize("which", ["absent", "of another step"])
-def test_a_finished_run_has_the_weights_its_checkpoint_names(
-    which: str, store: PairStore, whole: bytes, tmp_path: Path
-) -> None:
+def test_a_finished_run_has_the_weights_its_checkpoint_names(which, store, whole, tmp_path):
     out = tmp_path / "run"
     run(store, out)
     if which == "absent":
@@ -77,7 +73,7 @@ def test_a_finished_run_has_the_weights_its_checkpoint_names(
 
 
 @pytest.mark.parametrize("name", ["last.pt", WEIGHTS])
-def test_a_file_that_comes_into_a_runs_folder_meanwhile_stays(name: str, store: PairStore, tmp_path: Path) -> None:
+def test_a_file_that_comes_into_a_runs_folder_meanwhile_stays(name, store, tmp_path):
     def arrive(_model: Any) -> tuple[float, float]:
         if not (tmp_path / "run" / name).exists():
             (tmp_path / "run" / name).write_bytes(b"mine")
@@ -89,7 +85,7 @@ def test_a_file_that_comes_into_a_runs_folder_meanwhile_stays(name: str, store: 
 
 
 @pytest.mark.parametrize("rest", [b"1", b"3,0.2", b"1,\xff\xfe", b'2,"0.2', b"1,\0"])
-def test_a_row_that_was_cut_short_is_not_kept(rest: bytes, store: PairStore, tmp_path: Path) -> None:
+def test_a_row_that_was_cut_short_is_not_kept(rest, store, tmp_path):
     """Of the row of step 13, "1" would be one of a step before the checkpoint."""
     out = tmp_path / "run"
     run(store, out, log_every=1)
@@ -100,9 +96,7 @@ def test_a_row_that_was_cut_short_is_not_kept(rest: bytes, store: PairStore, tmp
     assert [line.split(",")[:3] for line in (out / "log.csv").read_text().splitlines()] == rows
 
 
-def test_a_disk_that_is_full_for_the_checkpoint(
-    store: PairStore, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_is_full_for_the_checkpoint(store, whole, tmp_path, monkeypatch):
     """The weights of the last step are there, the checkpoint still is that of the step before."""
     out = tmp_path / "run"
     save, left = checkpoint.save, [1]
@@ -122,9 +116,7 @@ def test_a_disk_that_is_full_for_the_checkpoint(
     assert (out / WEIGHTS).read_bytes() == whole
 
 
-def test_a_disk_that_is_full_for_tensorboard(
-    store: PairStore, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_disk_that_is_full_for_tensorboard(store, whole, tmp_path, monkeypatch, caplog):
     pytest.importorskip("tensorboard")
     fallen: list[Any] = []
     monkeypatch.setattr(threading, "excepthook", fallen.append)
@@ -147,7 +139,7 @@ def test_a_disk_that_is_full_for_tensorboard(
     assert (tmp_path / "run" / WEIGHTS).read_bytes() == whole
 
 
-def test_tensorboard_reads_what_was_written(store: PairStore, tmp_path: Path) -> None:
+def test_tensorboard_reads_what_was_written(store, tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run(store, tmp_path / "run", log_every=1)
     events = accumulator.EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
@@ -157,9 +149,6 @@ def test_tensorboard_reads_what_was_written(store: PairStore, tmp_path: Path) ->
     assert [e.step for e in scalars] == [int(step) for step, *_ in rows]
     # They are float32.
     assert [e.value for e in scalars] == pytest.approx([float(loss) for _, loss, *_ in rows], rel=2**-23)
-
-
-# Training runs that are interrupted, tampered with, or run out of disk.
 
 
 ABOUT = {"model": "srcnn", "options": "{}", "scale": 2, "steps": 8, "seed": 0, "data": "photos", "format": "pt"}
@@ -187,20 +176,17 @@ class SignalAt:
 
 
 @pytest.mark.parametrize("draw", [1, 5, 9])
-def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(draw: int, store: PairStore, tmp_path: Path) -> None:
+def test_the_log_of_a_resumed_run_is_that_of_an_undisturbed_one(draw, store, tmp_path):
     train(plan(8), store, tmp_path / "whole", quiet=True, log_every=3)
     with pytest.raises(KeyboardInterrupt):
         train(plan(8), SignalAt(store, draw), tmp_path / "run", quiet=True, log_every=3)  # type: ignore[arg-type]
     train(plan(8), store, tmp_path / "run", quiet=True, log_every=3, resume=True)
     assert log_of(tmp_path / "run") == log_of(tmp_path / "whole")
-    a, b = (load_file(tmp_path / n / "model.safetensors") for n in ("run", "whole"))
-    assert all(torch.equal(a[k], b[k]) for k in b)
-    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (
-        tmp_path / "whole" / "model.safetensors"
-    ).read_bytes()
+    a, b = ((tmp_path / n / WEIGHTS).read_bytes() for n in ("run", "whole"))
+    assert a == b
 
 
-def test_equal_weights_have_equal_bytes(tmp_path: Path) -> None:
+def test_equal_weights_have_equal_bytes(tmp_path):
     """The library writes its metadata in another order each time."""
     weights = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.ones(1)}
     seen = set()
@@ -212,7 +198,14 @@ def test_equal_weights_have_equal_bytes(tmp_path: Path) -> None:
     assert len(seen) == 1
 
 
+DAMAGED: dict[str, Any] = {
+    "empty": lambda whole: b"",
+    "garbage": lambda whole: b"garbage" * 99,
+    "truncated": lambda whole: whole[: len(whole) // 2],
+}
 TAMPERED: dict[str, Any] = {
+    "foreign": lambda s: (s.clear(), s.update(state_dict={"w": torch.zeros(2)})),
+    "pickle": lambda s: (s.clear(), s.update(format=Path("/"))),
     "no settings": lambda s: s.pop("settings"),
     "no model": lambda s: s.pop("model"),
     "settings are a list": lambda s: s.update(settings=[1]),
@@ -225,22 +218,23 @@ TAMPERED: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("how", TAMPERED)
-def test_tampered_checkpoints_end_in_one_line(how: str, store: PairStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [*DAMAGED, *TAMPERED])
+def test_damaged_and_tampered_checkpoints_end_in_one_line(how, store, tmp_path):
     train(plan(2), store, tmp_path, quiet=True)
     path = tmp_path / "last.pt"
-    state = torch.load(path, weights_only=True)
-    TAMPERED[how](state)
-    torch.save(state, path)
+    if how in DAMAGED:
+        path.write_bytes(DAMAGED[how](path.read_bytes()))
+    else:
+        state = torch.load(path, weights_only=True)
+        TAMPERED[how](state)
+        torch.save(state, path)
     with pytest.raises(InputError, match=r"last\.pt") as caught:
         train(plan(2), store, tmp_path, quiet=True, resume=True)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_FSIZE and /dev/full")
-def test_a_full_disk_in_training_names_the_file(
-    store: PairStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_in_training_names_the_file(store, tmp_path, monkeypatch):
     full = open("/dev/full", "wb", buffering=0)
     real = checkpoint._Stream
 

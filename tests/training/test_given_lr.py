@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +45,7 @@ def pairs(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("cache", [2 << 30, 10_000])
 @pytest.mark.parametrize("quantise", [True, False])
-def test_crops_of_a_batch_stay_aligned_however_they_are_turned(
-    pairs: tuple[Path, Path], quantise: bool, cache: int
-) -> None:
+def test_crops_of_a_batch_stay_aligned_however_they_are_turned(pairs, quantise, cache):
     hr, lr = pairs
     store, left_out = open_store(
         [hr], 3, color="rgb", patch=24, quantise=quantise, cache_bytes=cache, lr=LowRes.open(lr, "{}x3")
@@ -67,7 +64,7 @@ def test_crops_of_a_batch_stay_aligned_however_they_are_turned(
     assert turned == set(range(8))
 
 
-def test_against_a_plain_loop(pairs: tuple[Path, Path]) -> None:
+def test_against_a_plain_loop(pairs):
     """Every image of the store is its files, in Y and in RGB."""
     hr, lr = pairs
     for color in ("y", "rgb"):
@@ -80,7 +77,7 @@ def test_against_a_plain_loop(pairs: tuple[Path, Path]) -> None:
             assert np.array_equal(read_pair(store.sources[number], 3, color=color)[0].transpose(1, 2, 0), want)
 
 
-def test_a_core_set_takes_other_lr_images(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_core_set_takes_other_lr_images(pairs, tmp_path):
     hr, lr = pairs
     srfast.score(hr, scale=3, patch=24, scorer="bicubic").write(tmp_path / "s.parquet")
     made, _ = open_store([tmp_path / "s.parquet"], 3, color="rgb", patch=24)
@@ -90,7 +87,7 @@ def test_a_core_set_takes_other_lr_images(pairs: tuple[Path, Path], tmp_path: Pa
     assert not np.array_equal(made.crop(0, 0, 0, 24)[0], low)
 
 
-def test_the_order_of_batches_knows_the_lr_images(pairs: tuple[Path, Path]) -> None:
+def test_the_order_of_batches_knows_the_lr_images(pairs):
     hr, lr = pairs
     made, _ = open_store([hr], 3, color="rgb", patch=24)
     given, _ = open_store([hr], 3, color="rgb", patch=24, lr=LowRes.open(lr, "{}x3"))
@@ -101,14 +98,14 @@ def test_the_order_of_batches_knows_the_lr_images(pairs: tuple[Path, Path]) -> N
     assert fingerprint(again) == before
 
 
-def test_small_images_need_no_lr(pairs: tuple[Path, Path]) -> None:
+def test_small_images_need_no_lr(pairs):
     hr, lr = pairs
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(hr / "tiny.png")
     store, left_out = open_store([hr], 3, color="y", patch=24, lr=LowRes.open(lr, "{}x3"))
     assert (left_out, len(store.sources)) == (1, 2)
 
 
-def test_what_does_not_fit_is_named(pairs: tuple[Path, Path]) -> None:
+def test_what_does_not_fit_is_named(pairs):
     hr, lr = pairs
     with pytest.raises(InputError, match=r"rescale: expected LR images that are made"):
         open_store([hr], 3, color="y", patch=24, factors=(1.0, 0.9), lr=LowRes.open(lr, "{}x3"))
@@ -124,7 +121,7 @@ def test_what_does_not_fit_is_named(pairs: tuple[Path, Path]) -> None:
         open_store([hr], 3, color="y", patch=24, lr=LowRes.open(lr, "{}x3"))
 
 
-def test_the_command(pairs: tuple[Path, Path], tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+def test_the_command(pairs, tmp_path, srfast_command):
     """Trains, goes on where the LR images have moved, and differs from training on LR that is made."""
     hr, lr = pairs
     command = ["train", "fsrcnn", "--data", hr, "--scale", "3", "--steps", "2", "--batch", "2", "--lr-patch", "10"]
@@ -147,42 +144,32 @@ def test_the_command(pairs: tuple[Path, Path], tmp_path: Path, srfast_command: C
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (["--lr-images", "LR", "--lr-template", "x3"],
-         "lr-template: expected one {} for the name of the HR image, got 'x3'"),
-        (["--lr-template", "{}x3"], "--lr-template: needs --lr-images"),
-        (["--lr-images", "none"], "lr-images: expected a folder of LR images, got 'none', which is not a folder"),
-        (["--lr-images", "LR", "--lr-template", "{}x3", "--rescale", "0.9"],
-         "rescale: expected LR images that are made; those that exist have one size"),
-        (["--lr", "LR"],
-         "--lr: expected a finite learning rate above 0, got 'LR'; a folder of LR images is --lr-images"),
+        (["--lr-images", "LR", "--lr-template", "x3"], "lr-template: expected one {}"),
+        (["--lr-template", "{}x3"], "lr-template: needs --lr-images"),
+        (["--lr-images", "none"], "lr-images: expected a folder"),
+        (["--lr-images", "LR", "--lr-template", "{}x3", "--rescale", "0.9"], "rescale: expected LR images"),
+        (["--lr", "LR"], "a folder of LR images is --lr-images"),
     ],
-)  # fmt: skip
-def test_bad_words(
-    pairs: tuple[Path, Path], tmp_path: Path, srfast_command: Callable[..., Any], options: list[str], line: str
-) -> None:
+)
+def test_bad_words(pairs, tmp_path, srfast_command, options, line):
     command = ["train", "fsrcnn", "--data", pairs[0], "--scale", "3", "--steps", "1", "-o", tmp_path / "run"]
     done = srfast_command(*command, *options, cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.replace(f"{tmp_path}/", "").endswith(f"{line}\n")
-    assert "Traceback" not in done.stderr
+    assert line in done.stderr
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
-def test_scoring_knows_the_same_words(pairs: tuple[Path, Path]) -> None:
-    from click.testing import CliRunner
-
-    from srfast.cli.score import command
-
+def test_scoring_knows_the_same_words(pairs, run):
     hr, lr = pairs
-    line = [str(hr), "--scale", "3", "--patch", "24", "-o", str(hr.parent / "s.parquet")]
-    done = CliRunner().invoke(command, [*line, "--lr-images", str(lr), "--lr-template", "{}x3"])
-    assert done.exit_code == 0, done.output
+    line = ["score", hr, "--scale", "3", "--patch", "24", "-o", hr.parent / "s.parquet"]
+    assert run(*line, "--lr-images", lr, "--lr-template", "{}x3")[0] == 0
     assert srfast.ScoreTable.read(hr.parent / "s.parquet").meta["lr"] == str(lr)
     with pytest.raises(InputError, match="lr_template: needs `lr_images`"):
         srfast.score(hr, scale=3, patch=24, lr_template="{}x3")
 
 
-def test_a_core_set_whose_images_have_moved(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_core_set_whose_images_have_moved(pairs, tmp_path):
     hr, lr = pairs
     scores = srfast.score(hr, lr_images=lr, lr_template="{}x3", scale=3, patch=36, scorer="bicubic")
     srfast.select(scores, keep=0.5).write(tmp_path / "coreset.parquet")

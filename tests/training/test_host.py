@@ -48,9 +48,7 @@ def readings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: dict[int, fl
     ],
 )
 @pytest.mark.usefixtures("four_cores")
-def test_busy_cores_are_left_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, busy: tuple[float, ...], threads: int
-) -> None:
+def test_busy_cores_are_left_alone(monkeypatch, tmp_path, busy, threads):
     # Cores 3 and 4 are not this process's.
     own = dict(zip((0, 1, 2, 5), busy, strict=True))
     readings(monkeypatch, tmp_path, {**own, 3: 0.0, 4: 0.0})
@@ -58,23 +56,18 @@ def test_busy_cores_are_left_alone(
 
 
 @pytest.mark.usefixtures("four_cores")
-def test_an_answer_without_proc_stat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(host, "_STAT", tmp_path / "none")
-    assert host.idle_threads() == 4
+def test_all_cores_without_proc_stat_and_those_of_a_stated_number(monkeypatch, tmp_path):
     (tmp_path / "odd").write_text("cpu0 many\n")
-    monkeypatch.setattr(host, "_STAT", tmp_path / "odd")
-    assert host.idle_threads() == 4
-
-
-@pytest.mark.usefixtures("four_cores")
-def test_a_stated_number_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("none", "odd"):
+        monkeypatch.setattr(host, "_STAT", tmp_path / name)
+        assert host.idle_threads() == 4
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     readings(monkeypatch, tmp_path, dict.fromkeys((0, 1, 2, 5), 1.0))
     assert host.idle_threads() == 4
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
-def test_freed_tensors_are_not_mapped_again() -> None:
+def test_freed_tensors_are_not_mapped_again():
     """Page faults of 50 tensors of 2 MB, one after the other: 512 each by default."""
     program = """
 import resource, torch
@@ -90,7 +83,7 @@ print(faults() - before)
     assert int(run.stdout) < 5000
 
 
-def test_other_systems_have_no_such_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_have_no_such_allocator(monkeypatch):
     def missing(_: object) -> object:
         raise TypeError  # Windows
 

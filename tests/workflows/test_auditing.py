@@ -53,7 +53,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_verdicts(mixed: Path, tmp_path: Path) -> None:
+def test_verdicts(mixed, tmp_path):
     before = {p: p.read_bytes() for p in mixed.rglob("*") if p.is_file()}
     done = audit(mixed, tmp_path / "out")
     assert {p: p.read_bytes() for p in mixed.rglob("*") if p.is_file()} == before
@@ -82,7 +82,7 @@ def test_verdicts(mixed: Path, tmp_path: Path) -> None:
     assert set(kept["image"]) == {name for name, row in rows.items() if row["verdict"] == "keep"}
 
 
-def test_a_list_that_was_edited_stays(mixed: Path, tmp_path: Path) -> None:
+def test_a_list_that_was_edited_stays(mixed, tmp_path):
     first = audit(mixed / "coffee.png", tmp_path / "out")
     assert audit(mixed / "coffee.png", tmp_path / "out").rejects == first.rejects
     first.rejects.write_text("image,x,y,size,reason\ncoffee.png,,,,mine\n")
@@ -95,9 +95,7 @@ def test_a_list_that_was_edited_stays(mixed: Path, tmp_path: Path) -> None:
     assert "mine too" in again.rejects.read_text()
 
 
-def test_an_audit_that_ends_anywhere_leaves_no_list_that_seems_edited(
-    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_audit_that_ends_anywhere_leaves_no_list_that_seems_edited(mixed, tmp_path, monkeypatch):
     """The list was written before the mark that told it from an edited one."""
     out = tmp_path / "out"
     audit(mixed / "coffee.png", out)
@@ -123,9 +121,7 @@ def test_an_audit_that_ends_anywhere_leaves_no_list_that_seems_edited(
 
 
 @pytest.mark.parametrize("name", ["images.csv", "rejects.csv"])
-def test_a_list_that_comes_meanwhile_stays(
-    name: str, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_list_that_comes_meanwhile_stays(name, mixed, tmp_path, monkeypatch):
     """While images are judged, or between the look at what is there and the rename of the list."""
     out, door = tmp_path / "out", verdicts.atomic_path
 
@@ -147,14 +143,14 @@ def test_a_list_that_comes_meanwhile_stays(
     assert (out / name).read_text() == "mine"
 
 
-def test_verdicts_that_are_not_an_audits_stay(mixed: Path, tmp_path: Path) -> None:
+def test_verdicts_that_are_not_an_audits_stay(mixed, tmp_path):
     (tmp_path / "images.csv").write_text("image,mine\na.png,1\n")
     with pytest.raises(InputError, match=r"images\.csv: exists and was not written by srfast"):
         audit(mixed / "coffee.png", tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["images.csv"]
 
 
-def test_a_table_without_columns_is_looked_at_again(mixed: Path, tmp_path: Path) -> None:
+def test_a_table_without_columns_is_looked_at_again(mixed, tmp_path):
     srfast.score(mixed / "sub", output=tmp_path / "s.parquet", scorer="bicubic")
     done = audit(tmp_path / "s.parquet", tmp_path / "out")
     assert [v.image for v in done.verdicts] == ["blurred.png"]
@@ -174,7 +170,7 @@ def scored(mixed: Path, tmp_path: Path) -> Path:
     return tmp_path / "s.parquet"
 
 
-def test_images_that_have_changed_since_are_not_judged(scored: Path, tmp_path: Path) -> None:
+def test_images_that_have_changed_since_are_not_judged(scored, tmp_path):
     image = tmp_path / "pool" / "noisy.png"
     photo("chelsea").save(image)
     with pytest.raises(InputError, match=r"noisy\.png: has changed since it was scored; score it again$"):
@@ -184,36 +180,12 @@ def test_images_that_have_changed_since_are_not_judged(scored: Path, tmp_path: P
         audit(scored, tmp_path / "out")
 
 
-def test_settings_that_a_table_has_already_are_refused(scored: Path, mixed: Path, tmp_path: Path) -> None:
-    for name, value in {"patch": 48, "stride": 48, "scale": 3, "scorer": "srcnn", "lr_images": tmp_path}.items():
-        with pytest.raises(InputError, match=f"^{name}: a score table has its own; leave it out, or name the images"):
-            audit(scored, tmp_path / "out", **{name: value})  # type: ignore[arg-type]
-    srfast.score(mixed / "sub", output=tmp_path / "bare.parquet", scorer="bicubic")
-    with pytest.raises(InputError, match=r"^patch: a score table has its own"):
-        audit(tmp_path / "bare.parquet", tmp_path / "out", patch=48)
-
-
-def test_shards_are_one_table(mixed: Path, tmp_path: Path) -> None:
-    shards = [tmp_path / f"{i}.parquet" for i in range(2)]
-    for i, path in enumerate(shards):
-        srfast.score([mixed / "sub", mixed / "noisy.png"], output=path, scorer="bicubic", defects=True, shard=(i, 2))
-    done = audit(shards, tmp_path / "out")
-    assert {v.image for v in done.verdicts} == {"noisy.png", "sub/blurred.png"}
-
-
-def test_what_is_no_score_table_is_refused_by_name(scored: Path, mixed: Path, tmp_path: Path) -> None:
-    srfast.select(scored).write(tmp_path / "c.parquet")
-    with pytest.raises(InputError, match=r"c\.parquet: expected a score table, got a core-set"):
-        audit(tmp_path / "c.parquet", tmp_path / "out")
-    with pytest.raises(InputError, match=r"coffee\.png: expected no images beside a score table \(.*s\.parquet\)"):
-        audit([scored, mixed / "coffee.png"], tmp_path / "out")
-
-
-def test_a_joined_column_is_shown(mixed: Path, tmp_path: Path) -> None:
-    """As that of ``influence`` is: of a rejected image its patches' mean."""
+def test_joined_columns_are_shown(mixed, tmp_path):
+    """Of a rejected image its patches' mean; an infinite value, which JSON lacks, as none."""
     scores = srfast.score(mixed, scorer="bicubic", defects=True, skip_bad=True)
     influence = np.linspace(-1e-5, 1e-5, len(scores)).astype(np.float32)
     joined = scores.table.append_column("influence", pa.array(influence))
+    joined = joined.append_column("mine", pa.array(np.full(len(scores), -np.inf)))
     ScoreTable(joined, scores.meta).write(tmp_path / "s.parquet")
     audit(tmp_path / "s.parquet", tmp_path / "out")
     text = (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
@@ -222,27 +194,37 @@ def test_a_joined_column_is_shown(mixed: Path, tmp_path: Path) -> None:
     shot = next(s for s in data["shots"] if s["image"] == "noisy.png" and "x" not in s)
     mean = influence[scores["image"] == "noisy.png"].mean()
     assert shot["values"]["influence"] == pytest.approx(float(mean), rel=1e-3)
-
-
-def test_an_infinite_value_of_a_joined_column_is_shown_as_none(mixed: Path, tmp_path: Path) -> None:
-    """JSON has no infinity: the page failed after the lists were written."""
-    scores = srfast.score(mixed, scorer="bicubic", defects=True, skip_bad=True)
-    joined = scores.table.append_column("mine", pa.array(np.full(len(scores), -np.inf)))
-    ScoreTable(joined, scores.meta).write(tmp_path / "s.parquet")
-    audit(tmp_path / "s.parquet", tmp_path / "out")
-    text = (tmp_path / "out" / "audit.html").read_text(encoding="utf-8")
-    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
     assert {s["values"].get("mine") for s in data["shots"]} == {None}
 
 
-def test_against_test_images(mixed: Path, tmp_path: Path) -> None:
+def test_tables_that_are_none_or_have_their_own_settings(scored, mixed, tmp_path):
+    for name, value in {"patch": 48, "stride": 48, "scale": 3, "scorer": "srcnn", "lr_images": tmp_path}.items():
+        with pytest.raises(InputError, match=f"^{name}: a score table has its own; leave it out, or name the images"):
+            audit(scored, tmp_path / "out", **{name: value})
+    srfast.score(mixed / "sub", output=tmp_path / "bare.parquet", scorer="bicubic")
+    with pytest.raises(InputError, match=r"^patch: a score table has its own"):
+        audit(tmp_path / "bare.parquet", tmp_path / "out", patch=48)
+    srfast.select(scored).write(tmp_path / "c.parquet")
+    with pytest.raises(InputError, match=r"c\.parquet: expected a score table, got a core-set"):
+        audit(tmp_path / "c.parquet", tmp_path / "out")
+    with pytest.raises(InputError, match=r"coffee\.png: expected no images beside a score table \(.*s\.parquet\)"):
+        audit([scored, mixed / "coffee.png"], tmp_path / "out")
+    # Shards are one table.
+    shards = [tmp_path / f"{i}.parquet" for i in range(2)]
+    for i, path in enumerate(shards):
+        srfast.score([mixed / "sub", mixed / "noisy.png"], output=path, scorer="bicubic", defects=True, shard=(i, 2))
+    done = audit(shards, tmp_path / "out")
+    assert {v.image for v in done.verdicts} == {"noisy.png", "sub/blurred.png"}
+
+
+def test_against_test_images(mixed, tmp_path):
     (tmp_path / "test").mkdir()
     photo("chelsea").transpose(Image.Transpose.ROTATE_90).save(tmp_path / "test" / "t.png")
     done = audit([mixed / "chelsea.png", mixed / "coffee.png"], tmp_path / "out", against=[tmp_path / "test"])
     assert [(v.image, v.reasons) for v in done.verdicts] == [("chelsea.png", ["leak"]), ("coffee.png", [])]
 
 
-def test_images_are_judged_at_their_own_size(mixed: Path, tmp_path: Path) -> None:
+def test_images_are_judged_at_their_own_size(mixed, tmp_path):
     with pytest.raises(InputError, match="shrink: audit judges images as they are"):
         audit(mixed, tmp_path / "a", shrink="1,1/2")
     srfast.score(mixed, scorer="bicubic", patch=48, shrink="1,1/2", skip_bad=True, output=tmp_path / "s.parquet")
@@ -250,9 +232,7 @@ def test_images_are_judged_at_their_own_size(mixed: Path, tmp_path: Path) -> Non
         audit(tmp_path / "s.parquet", tmp_path / "b")
 
 
-def test_a_picture_that_cannot_be_read_again_is_said(
-    mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_picture_that_cannot_be_read_again_is_said(mixed, tmp_path, monkeypatch, caplog):
     """The page came without it, and without a word."""
     from srfast.report import verdict_page
 
@@ -264,7 +244,7 @@ def test_a_picture_that_cannot_be_read_again_is_said(
     assert "pictures cannot be shown of 1 images: " in caplog.text
 
 
-def test_a_soft_image_is_taken_smaller(tmp_path: Path) -> None:
+def test_a_soft_image_is_taken_smaller(tmp_path):
     """An enlarged image and a blurred one that hold patches at a size where they are not soft."""
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -288,7 +268,7 @@ def test_a_soft_image_is_taken_smaller(tmp_path: Path) -> None:
     assert judged["enlarged.png"].size == size
 
 
-def test_a_list_that_shrinks_leaves_out_larger_sizes_alone(photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_a_list_that_shrinks_leaves_out_larger_sizes_alone(photographs, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("astronaut", "coffee"):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ from srfast.training.settings import TrainArguments
 from srfast.workflows.settings import PruneArguments
 
 
-def test_prune_writes_what_the_steps_write(photo_folder: Path, tmp_path: Path) -> None:
+def test_prune_writes_what_the_steps_write(photo_folder, tmp_path):
     seen: list[int] = []
     done = srfast.prune(
         photo_folder, tmp_path / "out", preset="paper", patch=48, keep=0.4, drop_hardest=0.1,
@@ -35,7 +33,7 @@ def test_prune_writes_what_the_steps_write(photo_folder: Path, tmp_path: Path) -
     assert len(done.coreset) == len(coreset)
 
 
-def test_prune_names_what_it_does_not_know(photo_folder: Path, tmp_path: Path) -> None:
+def test_prune_names_what_it_does_not_know(photo_folder, tmp_path):
     with pytest.raises(InputError, match=r"drop_hard: no such argument; did you mean drop_hardest\?"):
         srfast.prune(photo_folder, tmp_path / "out", drop_hard=0.1)  # type: ignore[call-arg]
     with pytest.raises(InputError, match="keep: expected a fraction"):
@@ -43,7 +41,7 @@ def test_prune_names_what_it_does_not_know(photo_folder: Path, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
-def test_train_is_the_command(photo_folder: Path, tmp_path: Path) -> None:
+def test_train_is_the_command(photo_folder, tmp_path):
     lines: list[str] = []
     result = srfast.train(
         "fsrcnn", photo_folder, tmp_path / "run", steps=2, batch=2, lr_patch=12, threads=1, say=lines.append,
@@ -69,7 +67,7 @@ def test_train_is_the_command(photo_folder: Path, tmp_path: Path) -> None:
         (srfast.train, ["model", "data", "output"], TrainArguments),
     ],
 )
-def test_signatures_and_documentation_are_the_settings(function: Any, data: list[str], settings: Any) -> None:
+def test_signatures_and_documentation_are_the_settings(function, data, settings):
     parameters = inspect.signature(function).parameters
     names = [f.name for f in dataclasses.fields(settings)]
     assert set(parameters) == {*data, *names}
@@ -79,12 +77,12 @@ def test_signatures_and_documentation_are_the_settings(function: Any, data: list
     assert "**options" not in function.__doc__
 
 
-def test_an_argument_that_no_function_has_is_named(photo_folder: Path) -> None:
+def test_an_argument_that_no_function_has_is_named(photo_folder):
     with pytest.raises(TypeError, match=r"patchh: no such argument; did you mean patch\?"):
         srfast.score(photo_folder, patchh=48)  # type: ignore[call-arg]
 
 
-def test_a_setting_is_given_once_and_may_come_by_position(photo_folder: Path) -> None:
+def test_a_setting_is_given_once_and_may_come_by_position(photo_folder):
     table = srfast.score(photo_folder, patch=48, scorer="bicubic")
     asc = srfast.select(table, 0.25, "asc")  # type: ignore[call-arg]
     assert asc.table == srfast.select(table, keep=0.25, order="asc").table
@@ -94,7 +92,7 @@ def test_a_setting_is_given_once_and_may_come_by_position(photo_folder: Path) ->
         srfast.evaluate("bicubic", photo_folder, 2, "rgb", None)  # type: ignore[call-arg]
 
 
-def test_evaluation_and_pairs_print_themselves(photo_folder: Path) -> None:
+def test_evaluation_and_pairs_print_themselves(photo_folder):
     result = srfast.evaluate("bicubic", photo_folder, 2)
     assert repr(result).count("\n") == 0
     assert f"{result.psnr:.2f} dB" in repr(result)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -39,7 +38,7 @@ srfast.prune(source, output, patch=48, stride=24, scorer="bicubic", resume=True)
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_killed_while_a_file_is_written(name: str, photo_folder: Path, tmp_path: Path) -> None:
+def test_killed_while_a_file_is_written(name, photo_folder, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     # Into the same folder, since a report names its table and the list beside it.
     srfast.prune(photo_folder, out, **OPTIONS)

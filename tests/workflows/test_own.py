@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,7 @@ from srfast.exporting.formats import Format
 from srfast.runtime import plugins
 
 Run = Callable[..., tuple[int, str, str]]
-METHOD = (
-    "limit = 3\n\ndef upwards(table):\n    return -table['loss']\n\ndef short(table):\n    return table['loss'][1:]\n"
-)
+METHOD = "limit = 3\n\ndef upwards(table):\n    return -table['loss']\n"
 MODEL = """
 import torch.nn.functional as F
 from torch import nn
@@ -47,7 +46,7 @@ def scores(photo_folder: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_function_sorts(scores: Path) -> None:
+def test_a_function_sorts(scores):
     def upwards(table: Any) -> np.ndarray:
         return -table["loss"]
 
@@ -65,12 +64,12 @@ def test_a_function_sorts(scores: Path) -> None:
         (lambda t: ["a"] * len(t), "one per row"),
     ],
 )
-def test_what_a_function_must_give(scores: Path, give: Any, words: str) -> None:
+def test_what_a_function_must_give(scores, give, words):
     with pytest.raises(InputError, match=f"^method: expected <lambda> to return .*{words}"):
         srfast.select(scores, method=give)
 
 
-def test_a_file_on_the_command_line_and_in_a_study(scores: Path, tmp_path: Path, run: Run) -> None:
+def test_a_file_on_the_command_line_and_in_a_study(scores, tmp_path, run):
     (tmp_path / "mine.py").write_text(METHOD)
     out = tmp_path / "c.parquet"
     assert run("select", scores, "-o", out, "--keep", "0.3", "--method", f"{tmp_path}/mine.py:upwards")[0] == 0
@@ -96,7 +95,7 @@ def test_a_file_on_the_command_line_and_in_a_study(scores: Path, tmp_path: Path,
     assert arm.selection(0.5, 0).method == str(tmp_path / "mine.py:upwards")
 
 
-def test_a_model_in_a_file_trains_and_evaluates(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_model_in_a_file_trains_and_evaluates(photo_folder, tmp_path):
     (tmp_path / "net.py").write_text(MODEL)
     name = f"{tmp_path}/net.py:Small"
     done = srfast.train(name, photo_folder, tmp_path / "run", steps=2, batch=2, lr_patch=12, threads=1)
@@ -140,19 +139,16 @@ class Names:
 NAMES = Format(help="a list of names", writer=Names, paths=r"names\.lst", snippets={"read.txt": "<scale>"})
 
 
-def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
-    from importlib.metadata import EntryPoint
-
+def test_entry_points(scores, monkeypatch, run):
     monkeypatch.setitem(sys.modules, "their_package", sys.modules[__name__])
+    theirs = {"methods": "brightest", "models": "Nearest", "formats": "NAMES"}
     known = {
-        "srfast.methods": {"brightest": EntryPoint("brightest", "their_package:brightest", "srfast.methods")},
-        "srfast.models": {"nearest": EntryPoint("nearest", "their_package:Nearest", "srfast.models")},
-        "srfast.formats": {"names": EntryPoint("names", "their_package:NAMES", "srfast.formats")},
+        f"srfast.{group}": {name.lower(): EntryPoint(name.lower(), f"their_package:{name}", f"srfast.{group}")}
+        for group, name in theirs.items()
     }
     monkeypatch.setattr(plugins, "added", lambda group: known.get(group, {}))
-    assert srfast.select(scores, method=srfast.Column("brightest")).table.equals(
-        srfast.select(scores, method="sobel").table
-    )
+    own, same = (srfast.select(scores, method=m) for m in (srfast.Column("brightest"), "sobel"))
+    assert own.table.equals(same.table)
     assert re.search(r"brightest +added by their_package", run("select", "--help-all")[1])
     assert "nearest" in srfast.models.names()
     assert srfast.models.describe("nearest").color == "rgb"
@@ -167,10 +163,8 @@ def test_entry_points(scores: Path, monkeypatch: pytest.MonkeyPatch, run: Run) -
         srfast.select(scores, method=srfast.Column("brightes"))
 
 
-def test_entry_points_that_cannot_be_used(scores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_points_that_cannot_be_used(scores, monkeypatch):
     """Their own errors came out raw."""
-    from importlib.metadata import EntryPoint
-
     monkeypatch.setitem(sys.modules, "their_package", sys.modules[__name__])
     values = {"gone": "no_such_package:f", "lacks": "their_package:none", "number": "their_package:METHOD"}
     known = {name: EntryPoint(name, value, "srfast.methods") for name, value in values.items()}

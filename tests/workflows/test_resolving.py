@@ -64,12 +64,12 @@ FUNCTIONS: dict[str, Callable[[Any, Path], Any]] = {
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("kind", ["text", "path", "folder", "table", "coreset", "frame"])
-def test_a_table_is_taken_in_every_form(function: str, kind: str, tables: dict[str, Any], tmp_path: Path) -> None:
+def test_a_table_is_taken_in_every_form(function, kind, tables, tmp_path):
     expected = {"report": True, "train": SMALL["steps"]}.get(function, len(tables["table"]))
     assert FUNCTIONS[function](tables[kind], tmp_path) == expected
 
 
-def test_a_training_on_a_table_in_memory_is_that_on_its_file(tables: dict[str, Any], tmp_path: Path) -> None:
+def test_a_training_on_a_table_in_memory_is_that_on_its_file(tables, tmp_path):
     options = {**SMALL, "loss_border": 0}
     a = srfast.train("fsrcnn", tables["path"], tmp_path / "a", **options)
     b = srfast.train("fsrcnn", tables["coreset"], tmp_path / "b", **options)
@@ -81,7 +81,7 @@ def test_a_training_on_a_table_in_memory_is_that_on_its_file(tables: dict[str, A
         srfast.train("fsrcnn", [tables["coreset"], "photos"], tmp_path / "c", **options)
 
 
-def test_a_module_is_trained_in_place_and_its_class_by_seed(tables: dict[str, Any], tmp_path: Path) -> None:
+def test_a_module_is_trained_in_place_and_its_class_by_seed(tables, tmp_path):
     from safetensors.torch import load_file
 
     net = Net(2)
@@ -98,15 +98,10 @@ def test_a_module_is_trained_in_place_and_its_class_by_seed(tables: dict[str, An
     assert srfast.train(net, tables["coreset"], tmp_path / "run", resume=True, steps=4).step == 4
     with pytest.raises(InputError, match="those of Net, a module of the caller's"):
         srfast.evaluate(tmp_path / "run", tmp_path)
-    files = [
-        srfast.train(f, tables["coreset"], tmp_path / n, **SMALL).weights for n, f in {"c": Net, "f": make}.items()
-    ]
+    forms = {"c": Net, "f": lambda scale: Net(scale)}
+    files = [srfast.train(f, tables["coreset"], tmp_path / n, **SMALL).weights for n, f in forms.items()]
     a, b = map(load_file, files)
     assert all(torch.equal(a[k], b[k]) for k in a)
-
-
-def make(scale: int) -> Any:
-    return Net(scale)
 
 
 @pytest.mark.parametrize(
@@ -119,16 +114,12 @@ def make(scale: int) -> Any:
         (Net(2), {"model_options": {"blocks": 3}}, "model_options: expected none for a module"),
     ],
 )
-def test_what_is_no_model_is_refused(
-    model: Any, options: dict[str, Any], message: str, tables: dict[str, Any], tmp_path: Path
-) -> None:
+def test_what_is_no_model_is_refused(model, options, message, tables, tmp_path):
     with pytest.raises(InputError, match=message):
         srfast.train(model, tables["coreset"], tmp_path / "run", **SMALL, **options)
 
 
-def test_a_run_scores_evaluates_and_starts_a_training(
-    tables: dict[str, Any], photo_folder: Path, tmp_path: Path
-) -> None:
+def test_a_run_scores_evaluates_and_starts_a_training(tables, photo_folder, tmp_path):
     options = {**SMALL, "loss_border": 0, "model_options": {"features": 8, "shrunk": 4, "mappings": 1}}
     run = srfast.train("fsrcnn", tables["coreset"], tmp_path / "run", **options).weights.parent
     by_folder, by_file = (srfast.score(photo_folder, patch=32, scorer=s) for s in (run, run / "model.safetensors"))
@@ -144,7 +135,7 @@ def test_a_run_scores_evaluates_and_starts_a_training(
         srfast.train(run, tables["coreset"], tmp_path / "x", init=run / "model.safetensors", **SMALL)
 
 
-def test_a_class_and_its_file_score_and_evaluate_alike(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_class_and_its_file_score_and_evaluate_alike(photo_folder, tmp_path):
     file = tmp_path / "my.py"
     file.write_text(NET + "        nn.init.constant_(self[0].weight, 0.01)\n        nn.init.zeros_(self[0].bias)\n")
     from srfast.runtime.plugins import from_file
@@ -155,9 +146,8 @@ def test_a_class_and_its_file_score_and_evaluate_alike(photo_folder: Path, tmp_p
     evaluations = [srfast.evaluate(form, photo_folder, scale=2) for form in forms]
     assert all(np.array_equal(losses[0], other) for other in losses[1:])
     assert len({e.psnr for e in evaluations}) == 1
-    contest = srfast.compare(
-        {"a": evaluations[0], "b": [evaluations[1]], "c": {i.image: 1.0 for i in evaluations[0].images}}
-    )
+    low = {i.image: 1.0 for i in evaluations[0].images}
+    contest = srfast.compare({"a": evaluations[0], "b": [evaluations[1]], "c": low})
     assert (contest.images, [r.name for r in contest.rows][-1]) == (len(evaluations[0].images), "c")
     assert contest.rows[1].difference == 0
     with pytest.raises(InputError, match=r"scorer: expected one of srcnn.*, or FILE.py:NAME, got 'nothing'"):

@@ -64,7 +64,7 @@ class Restorer(nn.Module):
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_bicubic_is_the_lr_image_itself(pairs: tuple[Path, Path], mode: str) -> None:
+def test_bicubic_is_the_lr_image_itself(pairs, mode):
     hr, lr = pairs
     size: dict[str, Any] = {"patch": 33, "stride": 31, "mode": mode, "scale": 1, "lr_images": lr}
     table = srfast.score(hr, scorer="bicubic", **size)
@@ -79,7 +79,7 @@ def test_bicubic_is_the_lr_image_itself(pairs: tuple[Path, Path], mode: str) -> 
     assert own.meta["scorer"]["name"] == "Restorer"
 
 
-def test_pairs_exports_and_evaluations_are_the_files(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_pairs_exports_and_evaluations_are_the_files(pairs, tmp_path):
     hr, lr = pairs
     table = srfast.score(hr, scale=1, lr_images=lr, scorer="bicubic", patch=32, stride=32, defects=True)
     coreset = srfast.select(table, keep=0.5)
@@ -93,9 +93,8 @@ def test_pairs_exports_and_evaluations_are_the_files(pairs: tuple[Path, Path], t
         done = srfast.export(coreset, tmp_path / to, to=to, check=True)
         assert done.scale == 1
         assert done.compared == len(coreset)
-    assert {p.name for p in (tmp_path / "basicsr" / "LRx1").iterdir()} == {
-        p.name for p in (tmp_path / "basicsr" / "HR").iterdir()
-    }
+    names = [{p.name for p in (tmp_path / "basicsr" / side).iterdir()} for side in ("LRx1", "HR")]
+    assert names[0] == names[1]
     assert "scale: 1" in (tmp_path / "basicsr" / "redux.yml").read_text()
     result = srfast.evaluate("bicubic", hr, scale=1, lr_images=lr, protocol="rgb")
     inner = np.s_[1:-1, 1:-1]
@@ -106,7 +105,7 @@ def test_pairs_exports_and_evaluations_are_the_files(pairs: tuple[Path, Path], t
     assert classic.images[0].psnr == pytest.approx(10 * np.log10(255**2 / np.square(a - b).mean()), abs=1e-9)
 
 
-def test_a_training_restores(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_training_restores(pairs, tmp_path):
     """Given pairs and a degradation; the network starts near the LR image and must come nearer to HR."""
     hr, lr = pairs
     how: dict[str, Any] = {"scale": 1, "batch": 4, "lr_patch": 24, "threads": 1}
@@ -124,7 +123,7 @@ def test_a_training_restores(pairs: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in models.names() if n not in ("rdn", "san", "han", "nlsn", "ignn")])
-def test_networks_of_the_same_size(name: str) -> None:
+def test_networks_of_the_same_size(name):
     planes = 1 if models.describe(name).color == "y" else 3
     net = models.create(name, 1, **TINY.get(name, {}))
     x = torch.rand(1, planes, 17, 20)
@@ -132,35 +131,36 @@ def test_networks_of_the_same_size(name: str) -> None:
     assert models.rgb(net)(torch.rand(1, 3, 17, 20)).shape == (1, 3, 17, 20)
 
 
-def test_where_it_means_nothing(pairs: tuple[Path, Path], tmp_path: Path) -> None:
-    hr, lr = pairs
-    with pytest.raises(InputError, match=r"^scale: expected `lr_images` with 1, at which LR has the size of HR"):
-        srfast.score(hr, scale=1, scorer="bicubic")
-    with pytest.raises(InputError, match=r"^scorer: expected bicubic or a network of yours with `scale` 1, got srcnn"):
-        srfast.score(hr, scale=1, lr_images=lr)
-    with pytest.raises(InputError, match=r"^scale: expected 2, 3 or 4, got 1"):
-        srfast.score_patches(np.zeros((1, 8, 8, 3), np.uint8), scale=1)
-    with pytest.raises(InputError, match=r"^scale: expected `lr_images` or `degradation` with 1"):
-        srfast.evaluate("bicubic", hr, scale=1)
-    with pytest.raises(InputError, match=r"^scale: expected `lr_images` or `degradation` with 1"):
-        srfast.train("srcnn", hr, tmp_path / "run", steps=1, scale=1, lr_patch=24)
-    with pytest.raises(
-        InputError, match=r"^scale: expected `eval_lr_images` with `eval_data`, or `degradation`, with 1"
-    ):
-        srfast.train("srcnn", hr, tmp_path / "run", steps=1, scale=1, lr_patch=24, lr_images=lr, eval_data=hr)
-    with pytest.raises(InputError, match=r"^scale: expected 2, 3 or 4, got 1"):
-        models.create("srcnn", 1, pretrained=True)
-    table = srfast.score(hr, scale=2, scorer="bicubic", patch=32)
-    with pytest.raises(InputError, match=r"^scale: expected scores of `lr_images`, or `degradation`, with 1"):
-        srfast.export(table, tmp_path / "out", scale=1)
-    with pytest.raises(InputError, match=r"^scale: expected `lr_images` with 1"):
-        srfast.CorePatches(table, scale=1)
-    same = srfast.score(hr, scale=1, lr_images=lr, scorer="bicubic", patch=32)
-    with pytest.raises(InputError, match="a table of given LR images"):
-        srfast.influence(same, hr)
-    small = tmp_path / "small"
-    small.mkdir()
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda hr, lr, out: srfast.score(hr, scale=1, scorer="bicubic"), "scale: expected `lr_images` with 1"),
+        (lambda hr, lr, out: srfast.score(hr, scale=1, lr_images=lr), "scorer: expected bicubic or a network of yours"),
+        (lambda hr, lr, out: srfast.score_patches(np.zeros((1, 8, 8, 3), np.uint8), scale=1), "scale: expected 2, 3"),
+        (lambda hr, lr, out: srfast.evaluate("bicubic", hr, scale=1), "scale: expected `lr_images` or `degradation`"),
+        (lambda hr, lr, out: srfast.train("srcnn", hr, out, **SHORT), "scale: expected `lr_images` or `degradation`"),
+        (lambda hr, lr, out: srfast.train("srcnn", hr, out, **SHORT, lr_images=lr, eval_data=hr),
+         "scale: expected `eval_lr_images` with `eval_data`, or `degradation`, with 1"),
+        (lambda hr, lr, out: models.create("srcnn", 1, pretrained=True), "scale: expected 2, 3 or 4, got 1"),
+        (lambda hr, lr, out: srfast.export(plain(hr), out, scale=1), "scale: expected scores of `lr_images`"),
+        (lambda hr, lr, out: srfast.CorePatches(plain(hr), scale=1), "scale: expected `lr_images` with 1"),
+        (lambda hr, lr, out: srfast.influence(plain(hr, scale=1, lr_images=lr), hr), ".*a table of given LR images"),
+    ],
+)  # fmt: skip
+def test_where_it_means_nothing(call, message, pairs, tmp_path):
+    with pytest.raises(InputError, match=f"^{message}"):
+        call(*pairs, tmp_path / "out")
+
+
+SHORT: dict[str, Any] = {"steps": 1, "scale": 1, "lr_patch": 24}
+
+
+def plain(hr: Path, **how: Any) -> srfast.ScoreTable:
+    return srfast.score(hr, **{"scale": 2, "scorer": "bicubic", "patch": 32, **how})
+
+
+def test_lr_files_of_another_size(pairs, tmp_path):
     for name, side in (("a", (96, 130)), ("b", (101, 120))):
-        Image.new("RGB", side).save(small / f"{name}.png")
+        Image.new("RGB", side).save(tmp_path / f"{name}.png")
     with pytest.raises(InputError, match="expected an LR file of 131 x 97 at scale 1"):
-        srfast.evaluate("bicubic", hr, scale=1, lr_images=small)
+        srfast.evaluate("bicubic", pairs[0], scale=1, lr_images=tmp_path)

@@ -39,7 +39,7 @@ def read(path: Path) -> np.ndarray:
 @pytest.mark.parametrize(
     "name", ["a.png", "a.tif", "plain.tif", "gray.png", "gray.tif", "alpha.png", "eight.png", "eight.jpg"]
 )
-def test_files_are_read_as_they_are(tmp_path: Path, name: str) -> None:
+def test_files_are_read_as_they_are(tmp_path, name):
     image = picture(0, 13, 17)
     if name.startswith("gray"):
         image = image[..., 0]
@@ -59,7 +59,7 @@ def test_files_are_read_as_they_are(tmp_path: Path, name: str) -> None:
     assert read_deep(path).shape == (13, 17, 3)
 
 
-def test_orientation_is_applied_and_others_are_refused(tmp_path: Path) -> None:
+def test_orientation_is_applied_and_others_are_refused(tmp_path):
     image = picture(1, 12, 9)
     data = io.BytesIO()
     exif = Image.Exif()
@@ -88,7 +88,7 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("to", ["basicsr", "lmdb"])
-def test_an_export_holds_all_bits(images: Path, tmp_path: Path, to: str) -> None:
+def test_an_export_holds_all_bits(images, tmp_path, to):
     table = srfast.score(images, scorer="bicubic", patch=32)
     out = tmp_path / "out"
     done = srfast.export(table, out, to=to, depth=16, check=True)
@@ -108,7 +108,7 @@ def test_an_export_holds_all_bits(images: Path, tmp_path: Path, to: str) -> None
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_gray_stays_one_channel_where_it_is_wanted(tmp_path: Path, images: Path, depth: int) -> None:
+def test_gray_stays_one_channel_where_it_is_wanted(tmp_path, images, depth):
     folder = tmp_path / "gray"
     folder.mkdir()
     write(folder / "a.png", picture(3)[..., 0])
@@ -121,7 +121,7 @@ def test_gray_stays_one_channel_where_it_is_wanted(tmp_path: Path, images: Path,
         srfast.export(srfast.score(images, scorer="bicubic", patch=32), tmp_path / "no", channels=1)
 
 
-def test_evaluations_keep_all_bits(images: Path, tmp_path: Path) -> None:
+def test_evaluations_keep_all_bits(images, tmp_path):
     """Bicubic in exact 16 bits against the float64 definition; at 8 bits the value differs."""
     result = srfast.evaluate("bicubic", images, scale=2, protocol="rgb", depth=16)
     hr = read_deep(images / "0.png")
@@ -137,7 +137,7 @@ def test_evaluations_keep_all_bits(images: Path, tmp_path: Path) -> None:
     assert own.psnr > 20
 
 
-def test_a_training_reads_all_bits(images: Path, tmp_path: Path) -> None:
+def test_a_training_reads_all_bits(images, tmp_path):
     from srfast.training.sources import open_store
     from srfast.training.store import Batches
 
@@ -152,7 +152,7 @@ def test_a_training_reads_all_bits(images: Path, tmp_path: Path) -> None:
     assert b.psnr == pytest.approx(srfast.evaluate(b.weights, images, protocol="rgb", depth=16).psnr)
 
 
-def test_pairs_have_all_bits(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_have_all_bits(images, tmp_path, monkeypatch):
     """Packed or not, in a DataLoader too; those of 8 bits are another store."""
     monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
     table = srfast.score(images, scorer="bicubic", patch=32, stride=32)
@@ -176,7 +176,7 @@ def test_pairs_have_all_bits(images: Path, tmp_path: Path, monkeypatch: pytest.M
     assert [tuple(x.shape) for x in next(iter(DataLoader(turned, 5)))] == [(5, 3, 8, 8), (5, 3, 16, 16)]
 
 
-def test_what_does_not_go_together(images: Path, tmp_path: Path) -> None:
+def test_what_does_not_go_together(images, tmp_path):
     table = srfast.score(images, scorer="bicubic", patch=32)
     refused: list[tuple[dict[str, Any], str]] = [
         ({"depth": 12}, "depth: expected 8 or 16, got 12"),
