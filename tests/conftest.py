@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 
 import srfast
-from srfast.models.registry import WEIGHTS
+from srfast.models.registry import WEIGHTS, describe
 
 # A shell's background and nohup have these ignored, and what a test starts would inherit that and not end by them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -108,13 +108,6 @@ def poisoned_torch() -> Any:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _interrupts() -> None:
-    """A shell starts what follows ``&`` with SIGINT ignored, and the processes of tests would inherit that."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Trainings pack the patches of core-sets, but not into the cache folder of whoever runs the tests."""
     os.environ["SRFAST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
@@ -173,30 +166,55 @@ def real_patches() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def srcnn_weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
-    """The path of the SRCNN 9-1-5 of a scale: the shipped one, or where there is none a seeded one."""
-    folder = tmp_path_factory.mktemp("weights")
+def srcnn_weights() -> Callable[[int], Path]:
+    """The path of the shipped SRCNN 9-1-5 of a scale."""
+    return lambda scale: WEIGHTS / f"srcnn_x{scale}.safetensors"
 
-    def path(scale: int) -> Path:
-        shipped = WEIGHTS / f"srcnn_x{scale}.safetensors"
-        if shipped.is_file():
-            return shipped
-        from safetensors.torch import save_file
 
-        from srfast.ops.native import SRCNN_SHAPES
-
-        target = folder / f"srcnn_x{scale}.safetensors"
-        if not target.exists():
-            generator = torch.Generator().manual_seed(scale)
-            state = {}
-            for name, shape in SRCNN_SHAPES.items():
-                fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else 1
-                gain = {"conv3.weight": 0.3}.get(name, 2.0) if len(shape) > 1 else 1e-4
-                state[name] = torch.randn(shape, generator=generator) * (gain / fan_in) ** 0.5
-            save_file(state, target)
-        return target
-
+@pytest.fixture(scope="session")
+def vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of the part of torchvision's vgg19 that IGNN matches with, and one more."""
+    generator, state = torch.Generator().manual_seed(1), {"features.5.bias": torch.zeros(128)}
+    for i, channels in {0: 3, 2: 64}.items():
+        weight = torch.randn(64, channels, 3, 3, generator=generator) * (2 / (9 * channels)) ** 0.5
+        state |= {f"features.{i}.weight": weight, f"features.{i}.bias": torch.zeros(64)}
+    path = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
+    torch.save(state, path)
     return path
+
+
+SMALL: dict[str, dict[str, Any]] = {
+    "srcnn": {},
+    "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
+    "drrn": {"features": 16, "units": 2},
+    "idn": {"features": 64, "blocks": 1},
+    "edsr_baseline": {"features": 16, "blocks": 2},
+    "edsr": {"features": 16, "blocks": 2, "weight": 1.0},
+    "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 2},
+    "swinir": {"features": 16, "depths": (2,), "heads": 2},
+    "swinir_light": {"features": 16, "depths": (2,), "heads": 2},
+    "rcan": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "hat": {"features": 12, "depths": (1,), "heads": 2, "window": 8, "compress": 3, "squeeze": 3},
+    "compact": {"features": 16, "convs": 2},
+    "span": {"features": 16},
+    "realplksr": {"features": 16, "blocks": 2, "kernel": 5},
+    "san": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "han": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
+    "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 36},
+    "ignn": {"features": 16, "blocks": 2, "window": 8, "neighbours": 3},
+}
+
+
+@pytest.fixture(scope="session")
+def sizes(vgg: Path) -> Callable[[str], dict[str, Any]]:
+    """sizes(name): options with which a network has every part of the full one and runs in milliseconds."""
+
+    def of(name: str) -> dict[str, Any]:
+        if describe(name).extra:
+            pytest.importorskip("spandrel", reason="spandrel is not installed")
+        return {**SMALL[name], **({"matcher": str(vgg)} if name == "ignn" else {})}
+
+    return of
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """``python -m bench compare``: ratios, not seconds, decide."""
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 import json

@@ -1,7 +1,5 @@
 """Made defects: the same wherever they are made, and what their names say."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 import importlib

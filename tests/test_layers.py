@@ -1,7 +1,5 @@
 """Who may import whom, beside the stages (import-linter, pyproject.toml): Python by syntax tree, C++ by #include."""
 
-from __future__ import annotations
-
 import ast
 import re
 import sys

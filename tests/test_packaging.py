@@ -1,7 +1,5 @@
 """The wheel: what is in it, what is not, and that it works where it is put."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

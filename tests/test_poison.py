@@ -1,7 +1,5 @@
 """The fixture that fills fresh memory reaches every module that asks for some."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

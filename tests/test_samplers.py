@@ -1,7 +1,5 @@
 """RS2 and InfoBatch: what an epoch goes over, resume, several processes, and that the gradient stays unbiased."""
 
-from __future__ import annotations
-
 import itertools
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Runs tests/kernels (Triton's interpreter) and tests/aot (ahead-of-time compilation), each in a process of its own."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import subprocess

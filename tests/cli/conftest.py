@@ -1,7 +1,5 @@
 """What every error of the command line looks like."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

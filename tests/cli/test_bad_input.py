@@ -1,7 +1,5 @@
 """Bad input: values, images, tables, outputs and permissions end in one line that names them."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -57,6 +55,7 @@ REFUSED = {
     "train fsrcnn --data photos -o run --epochs inf": "--epochs: expected a positive, finite number, got inf",
     "train fsrcnn --data photos -o run --epochs 1e308": "--epochs: expected a positive, finite number, got 1e+308",
     f"train fsrcnn --data photos -o run --steps 1 --seed {'9' * 23}": f"--seed: expected .* at most {2**63 - 1}",
+    "eval photos --data photos": "photos without model.safetensors",
     "stats no.parquet": "no.parquet: no such file",
     "join no.parquet x.csv -o o.parquet": "no.parquet: no such file",
     "dedup a.parquet b.parquet -o o.parquet": "test images come after --against",

@@ -1,7 +1,5 @@
 """join, stats, dedup and the options of select on the command line."""
 
-from __future__ import annotations
-
 import io
 import json
 import pickle

@@ -1,7 +1,5 @@
 """The command line: usage, help, JSON, the main job, interrupts and pipes."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

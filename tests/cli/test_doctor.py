@@ -1,7 +1,5 @@
 """What doctor says of packages that break each other, and of a GPU that nothing can use."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Every output of every command goes through one door: what is there already, and is not ours to replace, stays."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

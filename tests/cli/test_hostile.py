@@ -1,7 +1,5 @@
 """Closed streams, names that would move a terminal's cursor, little memory, texts that take for ever: one line each."""
 
-from __future__ import annotations
-
 import os
 import random
 import shutil
@@ -40,58 +38,39 @@ def test_a_closed_stderr(photo_folder, tmp_path):
 
 
 def test_names_do_not_reach_the_terminal_as_they_are(tmp_path, srfast_command):
-    folder = tmp_path / "photos"
+    """Nor are they taken for markup, of which rich makes a link or nothing; several lines looked like messages of the
+    program, and of two spaces, or of one that does not break, one was shown."""
+    folder, pixels = tmp_path / "photos", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     folder.mkdir()
-    (folder / ODD).write_bytes(b"no image")
-    Image.new("RGB", (64, 64)).save(folder / "b.png")
-    arguments = ("--scorer", "bicubic", "--patch", "48")
-    refused = srfast_command("score", folder, "-o", "s.parquet", *arguments, cwd=tmp_path)
-    skipped = srfast_command("score", folder, "-o", f"{ODD}.parquet", "--skip-bad", *arguments, cwd=tmp_path)
-    assert (refused.returncode, skipped.returncode) == (2, 0)
-    for said in (refused.stderr, skipped.stderr, skipped.stdout):
-        assert r"a\x1b]0;owned\x07\x1b[2J\u202e\x9b31m.png" in said
-        assert not set(said) & set("\x1b\x07\x9b\u202e")
-
-
-def test_tables_do_not_bring_names_to_the_terminal_either(tmp_path, srfast_command):
-    """Nor are they taken for markup: rich makes a link of the one, and leaves the other out."""
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    for name in (ODD, "[bold]b.png"):
+    for name in (ODD, "[bold]b.png", "good\nsrfast: done.png"):
         Image.fromarray(pixels).save(folder / name)
+    bad = f"bad 9.00\u202fPM  {ODD}\nsrfast: done.png"
+    (folder / bad).touch()
+    Image.fromarray(pixels[:9]).save(folder / "small\nsrfast: done.png")
     run = lambda *line: srfast_command(*line, cwd=tmp_path)  # noqa: E731
-    assert run("score", folder, "-o", "s.parquet", "--scorer", "bicubic", "--patch", "48").returncode == 0
+    line = ("score", folder, "-o", f"{ODD}.parquet", "--scorer", "bicubic", "--patch", "48")
+    refused, skipped = run(*line), run(*line, "--skip-bad")
+    assert (refused.returncode, skipped.returncode) == (2, 0)
+    shown = r"a\x1b]0;owned\x07\x1b[2J\u202e\x9b31m.png"
+    assert f"bad 9.00\u202fPM  {shown} srfast: done.png: the file is empty" in refused.stderr
+    assert len(skipped.stderr.splitlines()) == 2
     (tmp_path / "own.csv").write_text('image,"q\x1b[31m"\n"[bold]b.png",1\n')
-    assert run("join", "s.parquet", "own.csv", "-o", "j.parquet").returncode == 0
-    for done in (run("stats", "j.parquet"), run("eval", "bicubic", "--data", folder)):
+    assert run("join", f"{ODD}.parquet", "own.csv", "-o", "j.parquet").returncode == 0
+    (folder / bad).unlink()
+    stats, evaluated = run("stats", "j.parquet"), run("eval", "bicubic", "--data", folder, "--scale", "4")
+    for done in (stats, evaluated):
         assert done.returncode == 0, done.stderr
         assert r"a\x1b]0;owned\x07" in done.stdout.replace("\n", "")
         assert "[bold]b.png" in done.stdout
-        assert not set(done.stdout) & set("\x1b\x07\x9b\u202e")
+    assert r"good\nsrfast: done.png" in stats.stdout
+    for said in (refused.stderr, skipped.stderr, skipped.stdout, stats.stdout, evaluated.stdout):
+        assert not set(said) & set("\x1b\x07\x9b\u202e")
+        assert "\nsrfast: done" not in said
 
 
 def test_what_is_shown_of_a_text():
     assert shown("caf\u00e9 \u65e5\u672c\u8a9e \U0001f600\tx\n") == "caf\u00e9 \u65e5\u672c\u8a9e \U0001f600\tx\n"
     assert shown("\x00\r\x7f\u2028\ud800") == r"\x00\r\x7f\u2028\ud800"
-
-
-def test_a_name_of_several_lines_or_spaces(srfast_command, tmp_path):
-    """It looked like messages of the program; and of two spaces, or of one that does not break, one was shown."""
-    folder, pixels = tmp_path / "images", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    folder.mkdir()
-    Image.fromarray(pixels).save(folder / "good\nsrfast: done.png")
-    Image.fromarray(pixels[:9]).save(folder / "small\nsrfast: done.png")
-    (folder / "at 9.00\u202fPM  bad\nsrfast: done.png").touch()
-    command = ("score", "images", "-o", "s.parquet", "--scorer", "bicubic", "--patch", "48")
-    refused = srfast_command(*command, cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "at 9.00\u202fPM  bad srfast: done.png: the file is empty" in refused.stderr
-    done = srfast_command(*command, "--skip-bad", cwd=tmp_path)
-    assert (done.returncode, len(done.stderr.splitlines())) == (0, 2)
-    stats = srfast_command("stats", "s.parquet", cwd=tmp_path).stdout
-    assert "\nsrfast: done" not in stats + done.stderr
-    assert r"good\nsrfast: done.png" in stats
 
 
 @pytest.mark.parametrize(

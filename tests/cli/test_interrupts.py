@@ -1,7 +1,5 @@
 """Ctrl-C, SIGTERM and SIGHUP at any moment, once and twice."""
 
-from __future__ import annotations
-
 import os
 import random
 import signal

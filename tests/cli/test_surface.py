@@ -1,7 +1,5 @@
 """One name for one thing: options that every command has, and what a shell completes."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -75,20 +73,6 @@ def test_quiet(photo_folder, tmp_path, run):
     assert "smaller than the patch" in run(*line)[2]
     assert run(*line, "-q")[2] == ""
     assert run("--quiet", *line[:-1], tmp_path / "no" / "s.parquet")[2].startswith("srfast: error: ")
-
-
-def test_eval_finds_the_model_of_a_run(photo_folder, tmp_path, run):
-    line = ("--data", photo_folder, "--steps", "1", "--batch", "2", "--lr-patch", "12", "--threads", "1", "-q")
-    code, _, err = run("train", "fsrcnn", *line, "-o", tmp_path / "run")
-    assert (code, err) == (0, "")
-    values = [
-        json.loads(run("eval", model, "--data", photo_folder, "--json", "-")[1])
-        for model in (tmp_path / "run", tmp_path / "run" / "model.safetensors")
-    ]
-    assert values[0] == values[1]
-    code, _, err = run("eval", photo_folder, "--data", photo_folder)
-    assert (code, err.count("\n")) == (2, 1)
-    assert "photos without model.safetensors" in err
 
 
 def test_wrong_arguments_are_refused_before_torch_is_loaded(tmp_path):

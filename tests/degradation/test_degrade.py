@@ -1,7 +1,5 @@
 """``srfast degrade``: LR images, their table, and the sheet."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

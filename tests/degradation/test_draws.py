@@ -1,7 +1,5 @@
 """Files of degradations, draws and how they are carried out."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Degradations from and to trainers' configurations, with the values that the trainers publish."""
 
-from __future__ import annotations
-
 import pytest
 
 from srfast.degradation.exchange import read_trainer

@@ -1,7 +1,5 @@
 """A degradation that is fitted to LR images."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Degradations in exports, trainings and evaluations."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

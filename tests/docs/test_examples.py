@@ -4,8 +4,6 @@
 of such blocks are still parsed.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

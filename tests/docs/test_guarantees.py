@@ -1,7 +1,5 @@
 """docs/guarantees.md: every promise names tests that exist."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The site builds without a warning, and one version stands everywhere."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 import subprocess

@@ -1,8 +1,6 @@
 """Pages, help, messages and public docstrings are in the field's own words, and hand-written pages in sentences of at
 most 40 words. It only counts."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator

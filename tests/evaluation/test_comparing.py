@@ -1,7 +1,5 @@
 """``srfast compare``: evaluations whose differences are known."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

@@ -1,7 +1,5 @@
 """What ``srfast compare`` reads, and what it refuses."""
 
-from __future__ import annotations
-
 import json
 import math
 import re

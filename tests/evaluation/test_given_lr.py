@@ -1,7 +1,5 @@
 """LR images that are given to an evaluation, gray or RGB, beside HR images that are the other."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """PSNR and SSIM beside scikit-image."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """LPIPS and DISTS with stand-in trunks and heads, against the published definitions in float64."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A dataset with every kind of name, and a core-set of it on a grid that x2, x3 and x4 share."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

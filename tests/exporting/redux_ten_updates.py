@@ -3,8 +3,6 @@
 Its train.py refuses to start without CUDA; this takes the same steps with its functions, on the CPU.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import sys

@@ -1,7 +1,5 @@
 """Images whose names differ in case alone: no output has two such names, which some file systems take for one."""
 
-from __future__ import annotations
-
 import os
 import tarfile
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Exports that were damaged after they were written: the check names what is wrong in one line, in every format."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

@@ -1,7 +1,5 @@
 """Subsets of databases and folders that exist: nothing is copied, everything reads."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

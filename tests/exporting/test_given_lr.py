@@ -1,7 +1,5 @@
 """A core-set of existing pairs is exported with those LR images: every patch beside its own, under the same name."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Names, links, formats and columns that an export gets from elsewhere."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Images that changed, hard links, what is there already, wrong arguments, patches of several sizes."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

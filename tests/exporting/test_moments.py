@@ -1,7 +1,5 @@
 """The moment at which an export appears: its lock is held until it is there, and what a kill leaves is no export."""
 
-from __future__ import annotations
-
 import errno
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Names of exported patches."""
 
-from __future__ import annotations
-
 import re
 
 from srfast.exporting.arrangement import image_names

@@ -1,7 +1,5 @@
 """Whole or not at all: interrupts, kills, full disks; what goes on ends in the same bytes."""
 
-from __future__ import annotations
-
 import resource
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """The configurations written beside an export: they parse, name what is there, and load."""
 
-from __future__ import annotations
-
 import json
 import warnings
 from typing import Any

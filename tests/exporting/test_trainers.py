@@ -1,7 +1,5 @@
 """Every export read by the trainer's own loader, or by its documented convention, pair by pair, pixel by pixel."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

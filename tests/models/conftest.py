@@ -1,12 +1,13 @@
 """Fresh networks that show every path, and their weights in other names."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+
+from srfast import models
 
 
 @pytest.fixture(autouse=True)
@@ -40,3 +41,9 @@ def _noisy(model: nn.Module) -> nn.Module:
         for p in model.parameters():
             p.add_(0.05 * torch.randn_like(p))
     return model.eval()
+
+
+@pytest.fixture
+def tiny(sizes: Callable[[str], dict[str, Any]]) -> Callable[..., nn.Module]:
+    """tiny(name, scale): a fresh network of a few channels."""
+    return lambda name, scale=2: models.create(name, scale, **sizes(name))

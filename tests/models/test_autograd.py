@@ -1,7 +1,5 @@
 """The cheap passes against PyTorch's own, in float64."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Weights that no model computes with are refused where they are read, and losses where they arise."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

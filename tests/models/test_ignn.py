@@ -1,7 +1,5 @@
 """The parts of IGNN against their definitions, written out; its matcher, which comes in a file of its own."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """The parts of SAN, HAN and NLSN against their definitions, written out."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,7 +1,5 @@
 """Every model of the registry: size, shape, alignment, context, training."""
 
-from __future__ import annotations
-
 import contextlib
 import subprocess
 import sys
@@ -20,62 +18,27 @@ from srfast.ops import reference
 FOREIGN = ("swinir", "swinir_light", "rcan", "hat", "compact", "span", "realplksr")
 CONVOLUTIONAL = ("srcnn", "fsrcnn", "drrn", "idn", "edsr_baseline", "edsr", "rdn")
 
-# Sizes with which a network has every part of the full one and takes milliseconds.
-TINY = {
-    "srcnn": {},
-    "fsrcnn": {"features": 12, "shrunk": 6, "mappings": 2},
-    "drrn": {"features": 8, "units": 2},
-    "idn": {"features": 16, "kept": 4, "blocks": 1},
-    "edsr_baseline": {"features": 8, "blocks": 2},
-    "edsr": {"features": 8, "blocks": 2, "weight": 0.5},
-    "rdn": {"features": 8, "growth": 8, "blocks": 2, "convs": 2},
-    "swinir": {"features": 12, "depths": (2, 2), "heads": 2, "window": 4, "lr_patch": 8},
-    "swinir_light": {"features": 12, "depths": (2,), "heads": 2, "window": 4, "lr_patch": 8},
-    "rcan": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4},
-    "hat": {"features": 12, "depths": (2,), "heads": 2, "window": 4, "compress": 2, "squeeze": 3},
-    "compact": {"features": 8, "convs": 2},
-    "span": {"features": 8},
-    "realplksr": {"features": 8, "blocks": 2, "kernel": 5},
-    "san": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4, "inner": 4},
-    "han": {"features": 16, "groups": 2, "blocks": 1, "reduction": 4},
-    "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 16},
-    "ignn": {"features": 8, "blocks": 2, "neighbours": 3, "window": 4},
-}
-
-# x2, x3, x4. Sources: the authors' code or papers; srcnn, fsrcnn and drrn's convolutions by hand as well.
 PUBLISHED = {
-    "srcnn": (8129, 8129, 8129),
-    "fsrcnn": (12809, 12809, 12809),
-    "drrn": (297601, 297601, 297601),
-    "idn": (552769, 552769, 552769),
-    "edsr_baseline": (1369859, 1554499, 1517571),
-    "edsr": (40729603, 43680003, 43089923),
-    "rdn": (22123395, 22308035, 22271107),
-    "swinir": (11752487, 11937127, 11900199),
-    "swinir_light": (910152, 918267, 929628),
-    "rcan": (15444667, 15629307, 15592379),
-    "hat": (20624795, 20809435, 20772507),
-    "compact": (600652, 609307, 621424),
-    "span": (2221140, 2227635, 2236728),
-    "realplksr": (7368908, 7377563, 7389680),
-    "san": (15712800, 15897440, 15860512),
-    "han": (15924033, 16108673, 16071745),
-    "nlsn": (41796163, 44746563, 44156483),
+    "srcnn": ((8129, 8129, 8129), (5, 1)),
+    "fsrcnn": ((12809, 12809, 12809), (8, 1)),
+    "drrn": ((297601, 297601, 297601), (28, 1)),
+    "idn": ((552769, 552769, 552769), (30, 1)),
+    "edsr_baseline": ((1369859, 1554499, 1517571), (36, 1)),
+    "edsr": ((40729603, 43680003, 43089923), (68, 1)),
+    "rdn": ((22123395, 22308035, 22271107), (133, 1)),
+    "swinir": ((11752487, 11937127, 11900199), (160, 8)),
+    "swinir_light": ((910152, 918267, 929628), (104, 8)),
+    "rcan": ((15444667, 15629307, 15592379), None),
+    "hat": ((20624795, 20809435, 20772507), None),
+    "compact": ((600652, 609307, 621424), (18, 1)),
+    "span": ((2221140, 2227635, 2236728), (21, 1)),
+    "realplksr": ((7368908, 7377563, 7389680), None),
+    "san": ((15712800, 15897440, 15860512), None),
+    "han": ((15924033, 16108673, 16071745), None),
+    "nlsn": ((41796163, 44746563, 44156483), None),
 }
-# LR pixels of context at x2, where HR pixels are largest in LR pixels, and the grid that exact tiles start on.
-TILES = {
-    "srcnn": (5, 1),
-    "fsrcnn": (8, 1),
-    "drrn": (28, 1),
-    "idn": (30, 1),
-    "edsr_baseline": (36, 1),
-    "edsr": (68, 1),
-    "rdn": (133, 1),
-    "swinir": (160, 8),
-    "swinir_light": (104, 8),
-    "compact": (18, 1),
-    "span": (21, 1),
-}
+"""Parameters at x2, x3 and x4, by the authors' code or papers; srcnn, fsrcnn and drrn's convolutions by hand as well.
+LR pixels of context at x2, where HR pixels are largest in LR pixels, and the grid that exact tiles start on."""
 # What a published count has more (+) or less (-) than the network here.
 DIFFERENCE = {
     # The normalisations' scales and shifts: 1 channel before the first convolution, 50 x 128 in the units, 128 last.
@@ -86,31 +49,8 @@ DIFFERENCE = {
 }
 
 
-def tiny(name: str, scale: int = 2, vgg: str | None = None) -> nn.Module:
-    if models.describe(name).extra:
-        pytest.importorskip("spandrel", reason="spandrel is not installed")
-    options = TINY[name] | ({"matcher": vgg} if name == "ignn" else {})
-    return models.create(name, scale, **options)
-
-
 def images(name: str, *shape: int) -> Tensor:
     return torch.rand(shape[0], 1 if models.describe(name).color == "y" else 3, *shape[1:])
-
-
-@pytest.fixture(scope="module")
-def vgg(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Random weights in the layout of torchvision's vgg19."""
-    generator = torch.Generator().manual_seed(1)
-    weights = {
-        "features.0.weight": torch.randn(64, 3, 3, 3, generator=generator) / 5,
-        "features.0.bias": torch.zeros(64),
-        "features.2.weight": torch.randn(64, 64, 3, 3, generator=generator) / 24,
-        "features.2.bias": torch.zeros(64),
-        "features.5.bias": torch.zeros(128),
-    }
-    path = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
-    torch.save(weights, path)
-    return str(path)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -122,22 +62,23 @@ def test_parameter_count_is_the_published_one(name, scale):
     with contextlib.nullcontext() if description.extra else torch.device("meta"):
         model = models.create(name, scale)
     count = sum(p.numel() for p in model.parameters())
-    assert count + DIFFERENCE.get(name, 0) == PUBLISHED[name][scale - 2]
+    counts, tiles = PUBLISHED[name]
+    assert count + DIFFERENCE.get(name, 0) == counts[scale - 2]
     network = Descriptor.of(model, scale, name)
-    if name not in TILES:
+    if tiles is None:
         assert network.receptive is None
     elif scale == 2:
-        assert (network.receptive, network.multiple) == TILES[name]
+        assert (network.receptive, network.multiple) == tiles
     else:
-        assert network.receptive <= TILES[name][0]
+        assert network.receptive <= tiles[0]
     assert network.color == description.color
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (7, 3), (9, 13)])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", models.names())
-def test_any_size_gives_scale_times_the_size(name, scale, size, vgg):
-    model = tiny(name, scale, vgg).eval()
+def test_any_size_gives_scale_times_the_size(name, scale, size, tiny):
+    model = tiny(name, scale).eval()
     lr = images(name, 2, *size)
     before = lr.clone()
     with torch.no_grad():
@@ -148,9 +89,9 @@ def test_any_size_gives_scale_times_the_size(name, scale, size, vgg):
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_every_parameter_gets_a_gradient(name, vgg):
+def test_every_parameter_gets_a_gradient(name, tiny):
     """As DDP needs; that each model learns is tests/training/test_recipes.py's."""
-    model = tiny(name, 2, vgg).train()
+    model = tiny(name).train()
     lr = images(name, 2, 8, 8)
     F.l1_loss(model(lr), reference.resample(lr, 2).clamp(0, 1) ** 1.5).backward()
     for key, p in model.named_parameters():
@@ -159,7 +100,7 @@ def test_every_parameter_gets_a_gradient(name, vgg):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_shift_by_one_lr_pixel_shifts_by_scale(name, scale):
+def test_shift_by_one_lr_pixel_shifts_by_scale(name, scale, tiny):
     model = tiny(name, scale).double().eval()
     r = model.receptive
     lr = images(name, 1, 2 * r + 6, 2 * r + 5).double()
@@ -173,7 +114,7 @@ def test_shift_by_one_lr_pixel_shifts_by_scale(name, scale):
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
-def test_context_is_as_wide_as_stated_and_no_wider(name, scale):
+def test_context_is_as_wide_as_stated_and_no_wider(name, scale, tiny):
     """Gradients of one LR pixel's block reach ``receptive`` pixels on some side, and not one more on any."""
     model = tiny(name, scale).double().eval()
     r = model.receptive
@@ -188,7 +129,7 @@ def test_context_is_as_wide_as_stated_and_no_wider(name, scale):
 
 @pytest.mark.parametrize("scale", [2, 3])
 @pytest.mark.parametrize("name", ["swinir", "swinir_light"])
-def test_tiles_on_the_window_grid_equal_the_whole(name, scale):
+def test_tiles_on_the_window_grid_equal_the_whole(name, scale, tiny):
     model = tiny(name, scale).double().eval()
     r, m = model.receptive, model.multiple
     lr = images(name, 1, 3 * r + 7, 2 * r + 5).double()
@@ -202,7 +143,7 @@ def test_tiles_on_the_window_grid_equal_the_whole(name, scale):
 
 
 @pytest.mark.parametrize("name", ["swinir", "swinir_light"])
-def test_windowed_context_is_reached_to_within_a_window(name):
+def test_windowed_context_is_reached_to_within_a_window(name, tiny):
     model = tiny(name).double().eval()
     r, m = model.receptive, model.multiple
     c = -(-r // m) * m + m
@@ -233,7 +174,7 @@ def test_fsrcnn_can_be_bilinear_up_to_the_border(scale):
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_idn_can_be_bicubic(scale):
     """Seventeen taps hold the cubic kernel at every scale, but only where they are centred rightly."""
-    model = models.create("idn", scale, **TINY["idn"]).double()
+    model = models.create("idn", scale, features=16, kept=4, blocks=1).double()
     model.extract = nn.Conv2d(1, 16, 1, bias=False).double()
     model.blocks = nn.Identity()
     model.extract.weight.data.zero_()[0] = 1
@@ -252,7 +193,7 @@ def _kernel(scale: int, taps: int, function) -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["srcnn", "drrn", "idn"])
-def test_bicubic_inside_a_model_ignores_autocast(name):
+def test_bicubic_inside_a_model_ignores_autocast(name, tiny):
     """bfloat16 would be off by up to 2e-3 at 0.5; the network's own part is put to zero."""
     model = tiny(name).eval()
     lr = images(name, 1, 6, 7)
@@ -268,8 +209,8 @@ def test_bicubic_inside_a_model_ignores_autocast(name):
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_autocast_and_channels_last_run_and_hardly_change_the_result(name, vgg):
-    model = tiny(name, 2, vgg).eval()
+def test_autocast_and_channels_last_run_and_hardly_change_the_result(name, tiny):
+    model = tiny(name).eval()
     lr = images(name, 2, 9, 7)
     with torch.no_grad():
         expected = model(lr)
@@ -283,7 +224,7 @@ def test_autocast_and_channels_last_run_and_hardly_change_the_result(name, vgg):
     assert (sr.float() - expected).abs().mean() < 0.05 * (expected.std() + 0.1)
 
 
-def test_foreign_is_the_network_itself_where_that_is_defined():
+def test_foreign_is_the_network_itself_where_that_is_defined(tiny):
     pytest.importorskip("spandrel", reason="spandrel is not installed")
     for name in FOREIGN:
         model = tiny(name).eval()
@@ -309,7 +250,7 @@ def test_names_are_taken_in_any_case():
     assert models.create("SRCNN", pretrained=True).conv1.weight.abs().max() > 0
 
 
-def test_mean_shifts():
+def test_mean_shifts(tiny):
     """There and back; a trained one starts as the constant; RCAN's is frozen."""
     centred, x = layers.Centred(255), torch.rand(1, 3, 4, 5)
     assert centred(torch.tensor(layers.DIV2K_MEAN).view(1, 3, 1, 1)).abs().max() == 0

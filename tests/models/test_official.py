@@ -1,7 +1,5 @@
 """Weights in the names and the order of the networks' authors open, and give what the authors' network gives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

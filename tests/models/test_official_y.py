@@ -1,7 +1,5 @@
 """Networks of Y as their authors and ports publish them, in files of PyTorch, Caffe and MATLAB."""
 
-from __future__ import annotations
-
 import struct
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Who does not know the token of a view cannot keep others out, and pictures are decoded within a budget."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import resource

@@ -1,7 +1,5 @@
 """The sliders, galleries, maps and marks of a report, driven in a browser; what it counts is what ``select`` keeps."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import Any

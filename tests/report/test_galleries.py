@@ -1,7 +1,5 @@
 """A page of galleries alone, from a content object, in a browser: opened, walked, marked, undone, read back."""
 
-from __future__ import annotations
-
 import csv
 import io
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a report says of the core-set that it was given: which patches were dropped, and the command that makes it."""
 
-from __future__ import annotations
-
 import logging
 import os
 import shlex

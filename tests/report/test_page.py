@@ -1,7 +1,5 @@
 """The report as a file: what its data say, and that they are those of the tables."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

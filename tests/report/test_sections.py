@@ -1,7 +1,5 @@
 """What the page shows and leaves out, by what was scored and selected, in a browser."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """``srfast view``: the page with every patch at hand, driven in a browser; and what does not get in."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import json

@@ -1,7 +1,5 @@
 """What is said of a package that is missing agrees with what pyproject.toml declares."""
 
-from __future__ import annotations
-
 import re
 import sys
 from importlib.metadata import requires

@@ -1,7 +1,5 @@
 """What is seen of long work where no terminal looks on: lines on stderr, also while one part takes long."""
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The number of threads: affinity, control groups, OMP_NUM_THREADS, PyTorch's setting."""
 
-from __future__ import annotations
-
 import errno
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """A study of seconds: a small FSRCNN, twelve updates, four photographs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """``study``: a file, or data, that have changed since the trainings."""
 
-from __future__ import annotations
-
 import importlib
 import shutil
 import sys

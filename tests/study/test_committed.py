@@ -1,7 +1,5 @@
 """The ready-made studies: their committed results, what the documentation says of them, and one real cell."""
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import json

@@ -1,7 +1,5 @@
 """Studies as TOML: what is wrong is named in one line."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What ``study OUT/`` says of a run in progress, by its folder alone, and of published results on one screen."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A study in several processes that is interrupted: each finishes its step, writes its checkpoint and ends."""
 
-from __future__ import annotations
-
 import os
 import re
 import signal
@@ -16,9 +14,9 @@ import pytest
 
 import srfast
 from srfast.errors import RunError
+from srfast.evaluation import evaluator
 from srfast.runtime import interrupts
 from srfast.runtime.locks import is_taken
-from srfast.study import cell as running
 from srfast.study import runner
 from srfast.study.runner import run_study
 from srfast.training import checkpoint, log
@@ -106,7 +104,7 @@ def test_an_evaluation_ends_between_two_images(write_study, tmp_path, monkeypatc
     path = write_study(updates=4, arms='[[arm]]\nname = "full"\nkeep = 1.0')
     cell = tmp_path / "out" / "cells" / "fsrcnn-full-k100-u4-s0"
     with monkeypatch.context() as patch:
-        patch.setattr(running, "interrupted", lambda: True)
+        patch.setattr(evaluator, "interrupted", lambda: True)
         with pytest.raises(KeyboardInterrupt):
             srfast.run_study(path, tmp_path / "out")
     assert checkpoint.load(cell / checkpoint.LAST)["step"] == 4

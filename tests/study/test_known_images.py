@@ -1,7 +1,5 @@
 """A finished cell is that of its test images, by names and contents, and of its own settings to the last digit."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from typing import Any

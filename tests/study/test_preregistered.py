@@ -1,7 +1,5 @@
 """``python -m experiments.preregistered``: claims after trainings, rounds until claims are decided, known results."""
 
-from __future__ import annotations
-
 import importlib
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Tables, figures and sentences from results that were made up, so that what they must say is known."""
 
-from __future__ import annotations
-
 import csv
 import io
 import itertools

@@ -1,7 +1,5 @@
 """The ready-made studies that come with the package, and a study as a practitioner runs it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

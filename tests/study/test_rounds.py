@@ -1,7 +1,5 @@
 """``study``: rounds until claims are decided, how far it is, columns from elsewhere, the end by SIGTERM."""
 
-from __future__ import annotations
-
 import re
 import signal
 from typing import Any

@@ -1,7 +1,5 @@
 """Running studies: results, resume, processes, shards, refusals."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

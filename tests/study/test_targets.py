@@ -1,7 +1,5 @@
 """Arms that choose for a target: the pool has a column for each, made once."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

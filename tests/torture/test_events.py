@@ -1,7 +1,5 @@
 """The exhaustive torture: that it finds what is wrong, and a slice of it through srfast's own commands."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Hostile input: that it goes through every entry of the compiled module, and a minute of each kind."""
 
-from __future__ import annotations
-
 import json
 import random
 import signal

@@ -1,7 +1,5 @@
 """``srfast train`` as a command: several processes, interruption, messages."""
 
-from __future__ import annotations
-
 import csv
 import math
 import os

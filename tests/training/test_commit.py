@@ -1,7 +1,5 @@
 """One commit point of a step, the checkpoint, which names the weights that go with it; runs that end, tampered ones."""
 
-from __future__ import annotations
-
 import dataclasses
 import errno
 import logging

@@ -1,7 +1,5 @@
 """Training on LR images that exist already, beside a folder of HR images."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Idle cores and the allocator."""
 
-from __future__ import annotations
-
 import platform
 import subprocess
 import sys

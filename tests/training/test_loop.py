@@ -1,7 +1,5 @@
 """Training: resume, determinism, several processes, checkpoints, recipes, and that every model learns."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 from collections.abc import Callable
@@ -27,10 +25,7 @@ from srfast.training.recipes import Recipe
 from srfast.training.sources import open_store
 from srfast.training.store import Batches, PairStore, Region
 
-SMALL: dict[str, dict[str, Any]] = {
-    "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
-    "swinir_light": {"features": 16, "depths": (2,), "heads": 2},
-}
+FSRCNN: dict[str, Any] = {"features": 24, "shrunk": 8, "mappings": 2}
 TINY = Recipe(lr=1e-3, batch=2, lr_patch=12, ema=0.9, quantise=False)
 
 
@@ -43,7 +38,7 @@ def plan(steps: int = 8, **changes: Any) -> Plan:
     """FSRCNN, small: milliseconds a step."""
     own = {k: changes.pop(k) for k in ("seed", "precision", "scale") if k in changes}
     how = dataclasses.replace(TINY, **changes)
-    return Plan("fsrcnn", own.pop("scale", 2), steps, how, options=SMALL["fsrcnn"], **own)
+    return Plan("fsrcnn", own.pop("scale", 2), steps, how, options=FSRCNN, **own)
 
 
 def weights(run: Path) -> dict[str, Tensor]:
@@ -100,11 +95,11 @@ def test_resume_of_a_finished_run_changes_nothing(store, tmp_path):
     assert before == ((tmp_path / "model.safetensors").read_bytes(), (tmp_path / "log.csv").read_bytes())
 
 
-def test_resume_restores_what_models_draw(photo_folder, tmp_path):
+def test_resume_restores_what_models_draw(photo_folder, tmp_path, sizes):
     """SwinIR drops paths at random while it trains: that generator's state is in the checkpoint."""
     pytest.importorskip("spandrel")
     rgb, _ = open_store([photo_folder], 2, color="rgb", patch=32)
-    how = Plan("swinir_light", 2, 4, dataclasses.replace(TINY, lr_patch=16), options=SMALL["swinir_light"])
+    how = Plan("swinir_light", 2, 4, dataclasses.replace(TINY, lr_patch=16), options=sizes("swinir_light"))
     train(how, rgb, tmp_path / "whole", quiet=True)
     with pytest.raises(InterruptedError):
         train(how, rgb, tmp_path / "b", evaluate=interrupt_at(3), eval_every=1, save_every=2, quiet=True)
@@ -148,7 +143,7 @@ def test_the_average_is_what_it_says(store, tmp_path):
 
     states = [until(step, tmp_path / f"stop{step}", 0.0) for step in (1, 2, 3)]
     torch.manual_seed(0)
-    average = {k: v.clone() for k, v in models.create("fsrcnn", 2, **SMALL["fsrcnn"]).state_dict().items()}
+    average = {k: v.clone() for k, v in models.create("fsrcnn", 2, **FSRCNN).state_dict().items()}
     for step, state in enumerate(states, 1):
         decay = min(0.9, (1 + step) / (10 + step))
         average = {k: decay * average[k] + (1 - decay) * state[k] for k in average}
@@ -240,7 +235,7 @@ def test_sgd_with_everything_by_hand(store, tmp_path):
     )  # fmt: skip
     train(how, store, tmp_path, quiet=True)
     torch.manual_seed(0)
-    net = models.create("fsrcnn", 2, **SMALL["fsrcnn"])
+    net = models.create("fsrcnn", 2, **FSRCNN)
     batches = Batches(store, batch=2, patch=24, seed=0)
     velocity = {n: torch.zeros_like(p) for n, p in net.named_parameters()}
     for step in range(steps):
@@ -312,7 +307,7 @@ def test_loss_border_leaves_the_border_out(store, tmp_path):
     logged = float(rows_of(tmp_path)[0]["loss"])
     lr, hr = Batches(store, batch=2, patch=24, seed=0)[0]
     torch.manual_seed(0)
-    net = models.create("fsrcnn", 2, **SMALL["fsrcnn"])
+    net = models.create("fsrcnn", 2, **FSRCNN)
     with torch.no_grad():
         inner = (net(lr) - hr / 255)[..., 10:14, 10:14]
     assert logged == pytest.approx(float(inner.abs().mean()), rel=1e-4)

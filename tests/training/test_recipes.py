@@ -1,11 +1,8 @@
 """Recipes, schedules, SOAP, and that every model learns."""
 
-from __future__ import annotations
-
 import csv
 import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,26 +21,6 @@ from srfast.training.recipes import Recipe, fits, recipe
 from srfast.training.sources import open_store
 from srfast.training.store import Batches
 
-SMALL: dict[str, dict[str, Any]] = {
-    "srcnn": {},
-    "fsrcnn": {"features": 24, "shrunk": 8, "mappings": 2},
-    "drrn": {"features": 16, "units": 2},
-    "idn": {"features": 64, "blocks": 1},
-    "edsr_baseline": {"features": 16, "blocks": 2},
-    "edsr": {"features": 16, "blocks": 2, "weight": 1.0},
-    "rdn": {"features": 16, "growth": 8, "blocks": 2, "convs": 2},
-    "swinir": {"features": 16, "depths": (2,), "heads": 2},
-    "swinir_light": {"features": 16, "depths": (2,), "heads": 2},
-    "rcan": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
-    "hat": {"features": 12, "depths": (1,), "heads": 2, "window": 8, "compress": 3, "squeeze": 3},
-    "compact": {"features": 16, "convs": 2},
-    "span": {"features": 16},
-    "realplksr": {"features": 16, "blocks": 2, "kernel": 5},
-    "san": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
-    "han": {"features": 16, "groups": 2, "blocks": 2, "reduction": 4},
-    "nlsn": {"features": 16, "blocks": 2, "every": 1, "chunk": 36},
-    "ignn": {"features": 16, "blocks": 2, "window": 8, "neighbours": 3},
-}
 STEPS = {"srcnn": 400, "fsrcnn": 1200, "ignn": 300, "swinir_light": 400}
 """To fit one crop, where 250 are not enough."""
 LEFT = {"ignn": 3.0}
@@ -88,11 +65,11 @@ def test_recipes_fit_their_models_at_every_scale(name, source):
 
 
 @pytest.mark.parametrize("name", [n for n in models.names() if recipe(n, 2, "paper").optimizer == "sgd"])
-def test_the_papers_optimisers_lower_the_loss(name, photo_folder, tmp_path):
+def test_the_papers_optimisers_lower_the_loss(name, photo_folder, tmp_path, sizes):
     """At the papers' rates, where another loss or no clipping makes NaN of some."""
     how = dataclasses.replace(recipe(name, 2, "paper"), batch=8)
     store, _ = open_store([photo_folder], 2, color="y", patch=2 * how.lr_patch, quantise=how.quantise)
-    options = SMALL[name] if name == "drrn" else {}
+    options = sizes(name) if name == "drrn" else {}
     train(Plan(name, 2, 30, how, options=options), store, tmp_path / "run", log_every=5, quiet=True)
     with open(tmp_path / "run" / "log.csv", newline="") as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file)]
@@ -142,32 +119,16 @@ def test_epochs_and_matched_steps():
             steps_for_epochs(wrong, 5, 2)
 
 
-def _vgg(path: Path) -> Path:
-    """Random weights in the shape of the part of VGG19 that IGNN matches with."""
-    torch.manual_seed(0)
-    state = {}
-    for i, channels in {0: 3, 2: 64}.items():
-        state[f"features.{i}.weight"] = torch.randn(64, channels, 3, 3) * (2 / (9 * channels)) ** 0.5
-        state[f"features.{i}.bias"] = torch.zeros(64)
-    torch.save(state, path)
-    return path
-
-
 QUICK = ("srcnn", "drrn", "edsr_baseline", "rdn", "rcan", "compact", "realplksr")
 """Models that learn a batch in a second or two; the others take a minute together."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in models.names()])
-def test_every_model_fits_one_batch(name, photographs, tmp_path):
+def test_every_model_fits_one_batch(name, photographs, tmp_path, sizes):
     """One crop, seen again and again through the whole training path, is learned far below bicubic.
 
     A corner of a photograph, mirrored to be its own image under all flips and rotations: every batch is the same.
     """
-    if models.describe(name).extra:
-        pytest.importorskip("spandrel")
-    options = dict(SMALL[name])
-    if models.describe(name).asset:
-        options[models.describe(name).asset] = str(_vgg(tmp_path / "vgg19.pth"))
     folder = tmp_path / "one"
     folder.mkdir()
     corner = photographs["astronaut"][72:80, 200:208]
@@ -184,7 +145,7 @@ def test_every_model_fits_one_batch(name, photographs, tmp_path):
     lr, hr = Batches(store, batch=1, patch=16, seed=0)[0]
     up = srfast.upsample(lr.float(), 2)
     bicubic = float((up - hr).square().mean()) / 255**2
-    fit = Plan(name, 2, STEPS.get(name, 250), how, options=options)
+    fit = Plan(name, 2, STEPS.get(name, 250), how, options=sizes(name))
     result = train(fit, store, tmp_path / "run", log_every=10, quiet=True)
     assert result.loss < LEFT.get(name, 0.5) * bicubic
 

@@ -1,7 +1,5 @@
 """``srfast audit``: a verdict on every image of a mixed folder, its lists and its page."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """The functions that do what commands do, and the types of their arguments."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import re
@@ -16,21 +14,6 @@ from srfast.exporting.settings import ExportArguments
 from srfast.scoring.settings import ScoreArguments
 from srfast.training.settings import TrainArguments
 from srfast.workflows.settings import PruneArguments
-
-
-def test_prune_writes_what_the_steps_write(photo_folder, tmp_path):
-    seen: list[int] = []
-    done = srfast.prune(
-        photo_folder, tmp_path / "out", preset="paper", patch=48, keep=0.4, drop_hardest=0.1,
-        scored=lambda s: seen.append(s.patches),
-    )  # fmt: skip
-    table = srfast.score(photo_folder, patch=48)
-    coreset = srfast.select(table, keep=0.4, drop_hardest=0.1)
-    assert srfast.ScoreTable.read(done.folder / "scores.parquet").table.equals(table.table)
-    assert srfast.CoreSet.read(done.folder / "coreset.parquet").table.equals(coreset.table)
-    assert done.report.read_text().startswith("<!doctype html>")
-    assert seen == [len(table)]
-    assert len(done.coreset) == len(coreset)
 
 
 def test_prune_names_what_it_does_not_know(photo_folder, tmp_path):

@@ -1,7 +1,5 @@
 """``srfast prune`` killed in any of its steps: what is there is whole, and --resume gives the undisturbed bytes."""
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Methods and models of the user's: functions, FILE.py:NAME, entry points of installed packages."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """The decision on a pool, and ``srfast prune``, which follows it."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -145,8 +143,14 @@ def test_what_is_given_overrides_its_part(pool, tmp_path):
 
 
 def test_the_paper_setting_is_score_and_select(pool, tmp_path):
-    done = srfast.prune(pool, tmp_path / "out", preset="paper", **OPTIONS)
-    assert done.coreset.table.equals(srfast.select(srfast.score(pool, **OPTIONS), keep=0.5).table)
+    seen: list[int] = []
+    done = srfast.prune(pool, tmp_path / "out", preset="paper", scored=lambda s: seen.append(s.patches), **OPTIONS)
+    table = srfast.score(pool, **OPTIONS)
+    assert done.coreset.table.equals(srfast.select(table, keep=0.5).table)
+    assert (seen, srfast.ScoreTable.read(done.folder / "scores.parquet").table.equals(table.table)) == (
+        [len(table)],
+        True,
+    )
     assert sorted(p.name for p in done.folder.iterdir()) == ["coreset.parquet", "report.html", "scores.parquet"]
 
 

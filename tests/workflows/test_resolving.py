@@ -1,7 +1,5 @@
 """Every function takes a model, and a table, in each of the forms in which a user has it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A run that is resumed by its folder alone."""
 
-from __future__ import annotations
-
 import csv
 import json
 import os

@@ -1,7 +1,5 @@
 """Scale 1: LR images of the size of HR, in scores, core-sets, exports, trainings and evaluations."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,6 @@ import srfast
 from srfast import models
 from srfast.errors import InputError
 from srfast.ops import reference
-
-TINY: dict[str, dict[str, Any]] = {
-    "edsr": {"blocks": 1, "features": 8},
-    "swinir": {"features": 12, "depths": (2,), "heads": 2},
-    "swinir_light": {"features": 12, "depths": (2,), "heads": 2},
-    "rcan": {"features": 8, "groups": 1, "blocks": 1, "reduction": 4},
-    "hat": {"features": 12, "depths": (2,), "heads": 2, "squeeze": 3},
-    "compact": {"features": 8, "convs": 1},
-    "span": {"features": 8},
-    "realplksr": {"features": 8, "blocks": 1, "kernel": 5},
-}
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +110,9 @@ def test_a_training_restores(pairs, tmp_path):
 
 
 @pytest.mark.parametrize("name", [n for n in models.names() if n not in ("rdn", "san", "han", "nlsn", "ignn")])
-def test_networks_of_the_same_size(name):
+def test_networks_of_the_same_size(name, sizes):
     planes = 1 if models.describe(name).color == "y" else 3
-    net = models.create(name, 1, **TINY.get(name, {}))
+    net = models.create(name, 1, **sizes(name))
     x = torch.rand(1, planes, 17, 20)
     assert net(x).shape == x.shape
     assert models.rgb(net)(torch.rand(1, 3, 17, 20)).shape == (1, 3, 17, 20)

@@ -1,7 +1,5 @@
 """16 bits a channel, and gray as one channel: reading, exports, trainings and evaluations."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 from typing import Any
