@@ -25,6 +25,8 @@ Check = Callable[..., None]
 
 REFUSED = {
     "frobnicate": "No such command 'frobnicate'",
+    "scor photos": "No such command 'scor'; did you mean score",
+    "zzz": "No such command 'zzz'; expected one of prune, score",
     "--nothing": "No such option",
     "score": "Missing argument",
     "score x": "Missing option",
@@ -55,6 +57,7 @@ REFUSED = {
     "train fsrcnn --data photos -o run --epochs inf": "--epochs: expected a positive, finite number, got inf",
     "train fsrcnn --data photos -o run --epochs 1e308": "--epochs: expected a positive, finite number, got 1e+308",
     f"train fsrcnn --data photos -o run --steps 1 --seed {'9' * 23}": f"--seed: expected .* at most {2**63 - 1}",
+    "score photos -o s.csv": "s.csv: a score table is a parquet file; expected a name ending in .parquet",
     "eval photos --data photos": "photos without model.safetensors",
     "stats no.parquet": "no.parquet: no such file",
     "join no.parquet x.csv -o o.parquet": "no.parquet: no such file",

@@ -197,7 +197,6 @@ def test_help_is_short_and_help_all_is_whole(run):
         code, whole, err = run(name, "--help-all")
         assert (code, err) == (0, "")
         command = group.get_command(click.Context(group), name)
-        assert command is not None
         flags = {p.opts[-1] for p in command.params if isinstance(p, click.Option)}
         assert flags == {f for f in flags if re.search(rf"^ .*{f}\b", whole, re.MULTILINE)}
         shown = {f for f in flags if re.search(rf"^ .*{f}\b", short, re.MULTILINE)}

@@ -25,7 +25,6 @@ def start(*arguments: str | Path, cwd: Path, code: str | None = None) -> subproc
 
 
 def until(stream: IO[str] | None, word: str = "now") -> None:
-    assert stream is not None
     assert stream.readline() == f"{word}\n"
 
 

@@ -20,7 +20,6 @@ Run = Callable[..., tuple[int, str, str]]
 def options_of(name: str) -> set[str]:
     """Of a group of commands, those that all of them have."""
     command = group.get_command(click.Context(group), name)
-    assert command is not None
     parts = list(command.commands.values()) if isinstance(command, click.Group) else [command]
     return set.intersection(*({o for p in c.params if isinstance(p, click.Option) for o in p.opts} for c in parts))
 
@@ -52,9 +51,7 @@ def test_json_of_the_commands_that_write(photo_folder, tmp_path, run):
     def told(*args: str | Path) -> dict[str, Any]:
         code, out, err = run(*args, "--json")
         assert code == 0, err
-        content = json.loads(out)
-        assert isinstance(content, dict)
-        return content
+        return dict(json.loads(out))
 
     pruned = told("prune", photo_folder, "-o", tmp_path / "out", "--patch", "48", "--scorer", "bicubic")
     assert Path(pruned["report"]).is_file()

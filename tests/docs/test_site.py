@@ -60,8 +60,6 @@ def writer() -> ModuleType:
 
 def _script(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -80,7 +78,6 @@ def test_type_checkers_see_the_settings():
 def test_every_option_has_a_sentence(writer, name):
     context = click.Context(group, info_name="srfast")
     command = group.get_command(context, name)
-    assert command is not None
     for option in command.params:
         if isinstance(option, click.Option):
             text = " ".join((option.help or "").partition("[default")[0].split())

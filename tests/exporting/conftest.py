@@ -1,6 +1,8 @@
 """A dataset with every kind of name, and a core-set of it on a grid that x2, x3 and x4 share."""
 
+import importlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,3 +145,15 @@ def begin(export: Callable[..., Any]) -> Callable[..., None]:
             export(coreset, out, layout, progress=stop, **options)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def basicsr() -> Callable[..., Any]:
+    """basicsr(**options): BasicSR's own data set of pairs."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = importlib.import_module("basicsr.data.paired_image_dataset")
+    except ImportError as error:
+        pytest.skip(f"BasicSR's loader is not at hand ({error}): pip install --no-deps basicsr-fixed (not on 3.13)")
+    return lambda **options: module.PairedImageDataset({"phase": "val", **options})

@@ -1,7 +1,6 @@
 """The configurations written beside an export: they parse, name what is there, and load."""
 
 import json
-import warnings
 from typing import Any
 
 import pytest
@@ -54,16 +53,10 @@ def test_hr_only_and_webp(coreset, tmp_path):
 
 
 @pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
-def test_basicsr_takes_its_first_crop(coreset, tmp_path, to):
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            from basicsr.data.paired_image_dataset import PairedImageDataset
-    except ImportError as error:
-        pytest.skip(f"BasicSR's loader is not at hand ({error}): pip install --no-deps basicsr-fixed (not on 3.13)")
+def test_basicsr_takes_its_first_crop(coreset, tmp_path, to, basicsr):
     done = srfast.export(coreset, tmp_path / "out", to=to, scale=2)
     options = yaml.safe_load(done.snippets["basicsr.yml"])
-    item = PairedImageDataset({**options["datasets"]["train"], "scale": options["scale"], "phase": "train"})[0]
+    item = basicsr(**{**options["datasets"]["train"], "scale": options["scale"], "phase": "train"})[0]
     assert item["gt"].shape == (3, 48, 48)
     assert item["lq"].shape == (3, 24, 24)
 

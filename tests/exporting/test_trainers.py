@@ -1,12 +1,10 @@
 """Every export read by the trainer's own loader, or by its documented convention, pair by pair, pixel by pixel."""
 
-import importlib
 import json
 import os
 import re
 import subprocess
 import sys
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,16 +30,6 @@ def pixels(patch: Any) -> bytes:
 
 def read_bgr(file: Path) -> bytes:
     return cv2.imread(str(file))[..., ::-1].tobytes()
-
-
-def basicsr_dataset(**options: Any) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = importlib.import_module("basicsr.data.paired_image_dataset")
-    except ImportError as error:
-        pytest.skip(f"BasicSR's loader is not at hand ({error}): pip install --no-deps basicsr-fixed (not on 3.13)")
-    return module.PairedImageDataset({"phase": "val", **options})
 
 
 def basicsr_pairs(dataset: Any) -> Iterator[tuple[bytes, bytes]]:
@@ -85,12 +73,12 @@ def test_folders_as_kair_redux_and_neosr_pair_them(coreset, tmp_path, expected, 
 
 
 @pytest.mark.parametrize("to", ["folder", "basicsr"])
-def test_folders_in_basicsr(coreset, tmp_path, expected, scale, to):
+def test_folders_in_basicsr(coreset, tmp_path, expected, scale, to, basicsr):
     out = tmp_path / "out"
     srfast.export(coreset, out, to=to, scale=scale, check=True)
     options = {"dataroot_gt": str(out / "HR"), "dataroot_lq": str(out / f"LRx{scale}"), "scale": scale}
     options |= {"meta_info_file": str(out / "meta_info.txt")} if to == "basicsr" else {}
-    dataset = basicsr_dataset(io_backend={"type": "disk"}, **options)
+    dataset = basicsr(io_backend={"type": "disk"}, **options)
     assert Counter(basicsr_pairs(dataset)) == expected(scale)
 
 
@@ -102,11 +90,11 @@ def test_meta_info_as_it_is_documented(coreset, tmp_path, expected, pairs_of):
     assert Counter(pairs.values()) == expected(3)
 
 
-def test_lmdb_in_basicsr(coreset, tmp_path, expected, scale):
+def test_lmdb_in_basicsr(coreset, tmp_path, expected, scale, basicsr):
     out = tmp_path / "out"
     srfast.export(coreset, out, to="lmdb", scale=scale, check=True)
     options = {"dataroot_gt": str(out / "HR.lmdb"), "dataroot_lq": str(out / f"LRx{scale}.lmdb"), "scale": scale}
-    dataset = basicsr_dataset(io_backend={"type": "lmdb"}, **options)
+    dataset = basicsr(io_backend={"type": "lmdb"}, **options)
     assert Counter(basicsr_pairs(dataset)) == expected(scale)
 
 

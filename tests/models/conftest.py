@@ -1,6 +1,7 @@
 """Fresh networks that show every path, and their weights in other names."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from srfast import models
+from srfast.models.loading import load_model
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +49,20 @@ def _noisy(model: nn.Module) -> nn.Module:
 def tiny(sizes: Callable[[str], dict[str, Any]]) -> Callable[..., nn.Module]:
     """tiny(name, scale): a fresh network of a few channels."""
     return lambda name, scale=2: models.create(name, scale, **sizes(name))
+
+
+@pytest.fixture
+def opens_as(tmp_path: Path) -> Callable[..., Any]:
+    """opens_as(state, own, file, atol): the weights give what a function of LR gives; how they were opened."""
+
+    def check(state: Any, own: Callable[[Tensor], Tensor], file: str = "net.pt", atol: float = 1e-5) -> Any:
+        path = tmp_path / file
+        path.write_bytes(state) if isinstance(state, bytes) else torch.save(state, path)
+        network = load_model(path)
+        lr = torch.rand(1, network.channels, 13, 14)
+        with torch.no_grad():
+            torch.testing.assert_close(network.model(lr), own(lr), rtol=atol, atol=atol)
+            assert torch.equal(models.load(path)(lr), network.model(lr))
+        return network
+
+    return check

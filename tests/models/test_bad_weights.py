@@ -115,26 +115,6 @@ def test_metadata_that_ask_for_gigabytes(tmp_path, monkeypatch):
     assert not built
 
 
-def test_a_caffe_model_of_huge_dimensions(tmp_path):
-    def field(number: int, content: bytes) -> bytes:
-        return bytes([*_varint(number << 3 | 2), *_varint(len(content))]) + content
-
-    def _varint(value: int) -> list[int]:
-        out = []
-        while value > 127:
-            out.append(value & 127 | 128)
-            value >>= 7
-        return [*out, value]
-
-    for dims in ([2**62, 4], [2**63, 2], [0], [2**32, 2**32], [3]):
-        shape = b"".join(bytes([8, *_varint(d)]) for d in dims)
-        blob = field(7, shape) + field(5, b"\0" * 8)
-        path = tmp_path / "huge.caffemodel"
-        path.write_bytes(field(100, field(1, b"conv1") + field(7, blob)))
-        with pytest.raises(InputError, match=r"huge\.caffemodel: expected a Caffe model, got a corrupt"):
-            load_state(path)
-
-
 def test_a_mat_file_that_ends_its_reader(tmp_path, monkeypatch):
     """SciPy reads it in a process of its own, which may crash, take all memory or never end."""
     from srfast.models.official import readers as matlab

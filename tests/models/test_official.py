@@ -1,7 +1,6 @@
 """Weights in the names and the order of the networks' authors open, and give what the authors' network gives."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,22 +140,6 @@ def official(noisy: Any, renamed: Any) -> Callable[[str, int], tuple[nn.Module, 
         return own, state
 
     return weights
-
-
-@pytest.fixture
-def opens_as(tmp_path: Path) -> Callable[..., Any]:
-    """opens_as(state, own, file): the weights give what the network of ours gives; how they were opened."""
-
-    def check(state: Any, own: nn.Module, file: str = "net.pt") -> Any:
-        torch.save(state, tmp_path / file)
-        network = load_model(tmp_path / file)
-        lr = torch.rand(1, 3, 13, 14)
-        with torch.no_grad():
-            torch.testing.assert_close(network.model(lr), own(lr), rtol=0, atol=1e-5)
-            assert torch.equal(models.load(tmp_path / file)(lr), network.model(lr))
-        return network
-
-    return check
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

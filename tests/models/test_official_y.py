@@ -66,19 +66,14 @@ FSRCNN_NAMES = {
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("source", list(FSRCNN_NAMES))
-def test_fsrcnn_keeps_the_authors_alignment(source, scale, tmp_path):
+def test_fsrcnn_keeps_the_authors_alignment(source, scale, tmp_path, opens_as):
     parts, deconv = fsrcnn_state(scale, shared=source == "Caffe")
     modules, last = FSRCNN_NAMES[source]
     state = fsrcnn_in_names(parts, deconv, modules, last)
     if source == "Caffe":  # sees images transposed
         state = {k: v.transpose(2, 3) if v.ndim == 4 else v for k, v in state.items()}
-    torch.save(state, tmp_path / f"fsrcnn_x{scale}.pth")
-    network = load_model(tmp_path / f"fsrcnn_x{scale}.pth")
+    network = opens_as(state, lambda lr: fsrcnn_reference(parts, deconv, lr, scale), f"fsrcnn_x{scale}.pth")
     assert (network.name, network.scale, network.color) == ("fsrcnn", scale, "y")
-    lr = torch.rand(2, 1, 8, 9)
-    with torch.no_grad():
-        expected = fsrcnn_reference(parts, deconv, lr, scale)
-        torch.testing.assert_close(network.model(lr), expected, rtol=0, atol=1e-5)
     # Into a network of the usual size goes what fits around its centre.
     fitting = initial_weights(tmp_path / f"fsrcnn_x{scale}.pth", "fsrcnn", scale)["deconv.weight"]
     assert fitting.shape == (8, 1, 9, 9)
@@ -166,9 +161,19 @@ def test_caffe_files_of_both_ages_and_normalisations(tmp_path):
     assert {k: float(v) for k, v in bn.items()} == {"bn.running_mean": 2.0, "bn.running_var": 3.0}
 
 
+def claiming(dims: list[int]) -> bytes:
+    """A layer of such dimensions, and 8 bytes of data."""
+    shape = b"".join(varint(8) + varint(d) for d in dims)
+    return field(100, field(1, b"conv1") + field(7, field(7, shape) + field(5, b"\0" * 8)))
+
+
 @pytest.mark.parametrize(
-    "data", [b"", b"garbage" * 40, struct.pack("<I", 1 << 31), caffemodel({"a.b": torch.ones(9)})[:30]]
-)
+    "data",
+    [
+        b"", b"garbage" * 40, struct.pack("<I", 1 << 31), caffemodel({"a.b": torch.ones(9)})[:30],
+        *map(claiming, ([2**62, 4], [2**63, 2], [0], [2**32, 2**32], [3])),
+    ],
+)  # fmt: skip
 def test_damaged_caffe_files_are_refused(data, tmp_path):
     (tmp_path / "bad.caffemodel").write_bytes(data)
     with pytest.raises(InputError, match=r"bad\.caffemodel: expected a Caffe model") as caught:
@@ -176,7 +181,7 @@ def test_damaged_caffe_files_are_refused(data, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_drrn_of_caffe(tmp_path, noisy):
+def test_drrn_of_caffe(noisy, opens_as):
     """Normalisations by unit, weights of the first unit for all, images transposed."""
     own = noisy(models.create("drrn", 3, features=6, units=2))
     places = {"conv1": "first.0.0", "conv1_1a": "before_a.0.0", "conv1_1b": "before_b.0.0"}
@@ -192,11 +197,7 @@ def test_drrn_of_caffe(tmp_path, noisy):
     convs = {"conv1": own.first[1], "conv1_1a": own.conv_a, "conv1_1b": own.conv_b, "conv1_2a": own.conv_a}
     for name, conv in {**convs, "conv1_2b": own.conv_b, "conv_end": own.last[1]}.items():
         state |= {f"{name}.weight": conv.weight.transpose(2, 3), f"{name}.bias": conv.bias}
-    (tmp_path / "DRRN_x3.caffemodel").write_bytes(caffemodel({k: v.detach() for k, v in state.items()}))
-    network = load_model(tmp_path / "DRRN_x3.caffemodel")
-    lr = torch.rand(1, 1, 7, 6)
-    with torch.no_grad():
-        torch.testing.assert_close(network.model(lr), own(lr), rtol=0, atol=1e-4)
+    opens_as(caffemodel({k: v.detach() for k, v in state.items()}), own, "DRRN_x3.caffemodel", 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -207,20 +208,19 @@ def test_drrn_of_caffe(tmp_path, noisy):
          "DRRN_B1U5_x2.pth", 5),
     ],
 )  # fmt: skip
-def test_drrn_of_the_ports(names, file, units, tmp_path):
+def test_drrn_of_the_ports(names, file, units, opens_as):
     """No normalisation, no biases, and a ReLU in place: the skip is the rectified first features."""
     shapes = ((6, 1), (6, 6), (6, 6), (1, 6))
     first, a, b, last = weights = [torch.randn(*s, 3, 3) / (3 * s[1] ** 0.5) / 2 for s in shapes]
-    torch.save({f"{n}.weight": w for n, w in zip(names, weights, strict=True)}, tmp_path / file)
-    network = load_model(tmp_path / file)
-    lr = torch.rand(1, 1, 7, 6)
-    y = reference.resample(lr, 2)
-    skip = F.conv2d(y.relu(), first, padding=1).relu()
-    x = skip
-    for _ in range(units):
-        x = F.conv2d(F.conv2d(x.relu(), a, padding=1).relu(), b, padding=1) + skip
-    with torch.no_grad():
-        torch.testing.assert_close(network.model(lr), y + F.conv2d(x.relu(), last, padding=1), rtol=1e-4, atol=1e-4)
+
+    def theirs(lr: Tensor) -> Tensor:
+        y = reference.resample(lr, 2)
+        skip = x = F.conv2d(y.relu(), first, padding=1).relu()
+        for _ in range(units):
+            x = F.conv2d(F.conv2d(x.relu(), a, padding=1).relu(), b, padding=1) + skip
+        return y + F.conv2d(x.relu(), last, padding=1)
+
+    opens_as({f"{n}.weight": w for n, w in zip(names, weights, strict=True)}, theirs, file, 1e-4)
 
 
 @pytest.mark.parametrize("kernels", [(9, 1, 5), (9, 3, 5), (9, 5, 5)])
@@ -241,7 +241,7 @@ def test_srcnn_of_every_size(names, kernels, tmp_path, noisy, renamed):
         load_model(tmp_path / "x3" / "net.pth", 2)
 
 
-def test_srcnn_and_fsrcnn_of_matlab(tmp_path, noisy):
+def test_srcnn_and_fsrcnn_of_matlab(tmp_path, noisy, opens_as):
     io = pytest.importorskip("scipy.io")
     own = noisy(models.create("srcnn", 2, kernels=(9, 3, 5)))
     w = [own.get_submodule(f"conv{i}").weight.detach().numpy() for i in (1, 2, 3)]
@@ -249,9 +249,7 @@ def test_srcnn_and_fsrcnn_of_matlab(tmp_path, noisy):
     columns = [x.transpose(1, 3, 2, 0).reshape(x.shape[1], -1, len(x)) for x in w]  # [in, k * k column by column, out]
     values = {"weights_conv1": columns[0][0], "weights_conv2": columns[1], "weights_conv3": columns[2][:, :, 0]}
     io.savemat(tmp_path / "x2.mat", {**values, **b})
-    lr = torch.rand(1, 1, 9, 8)
-    with torch.no_grad():
-        torch.testing.assert_close(load_model(tmp_path / "x2.mat").model(lr), own(lr), rtol=0, atol=1e-6)
+    opens_as((tmp_path / "x2.mat").read_bytes(), own, "x2.mat", 1e-6)
 
     parts, deconv = fsrcnn_state(3, shared=True)
     cells = [np.empty(n, object) for n in (len(parts) // 2 + 1, len(parts) // 2 + 1, len(parts) // 2)]
@@ -262,9 +260,7 @@ def test_srcnn_and_fsrcnn_of_matlab(tmp_path, noisy):
     for i, (_, slope) in enumerate(parts[1::2]):
         cells[2][i] = slope.numpy()
     io.savemat(tmp_path / "x3.mat", dict(zip(("weights_conv", "biases_conv", "prelu_conv"), cells, strict=True)))
-    with torch.no_grad():
-        expected = fsrcnn_reference(parts, deconv, lr, 3)
-        torch.testing.assert_close(load_model(tmp_path / "x3.mat").model(lr), expected, rtol=0, atol=1e-5)
+    opens_as((tmp_path / "x3.mat").read_bytes(), lambda lr: fsrcnn_reference(parts, deconv, lr, 3), "x3.mat")
     (tmp_path / "x4.mat").write_bytes(b"MATLAB 5.0 not")
     with pytest.raises(InputError, match=r"x4\.mat"):
         models.load(tmp_path / "x4.mat")

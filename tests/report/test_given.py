@@ -56,7 +56,6 @@ def test_dropped_patches_are_of_those_that_pass(table, selections):
     for settings in selections:
         core = srfast.select(table, **settings)
         about, status = core.meta["selection"], read_scores(table, core).status
-        assert status is not None
         # A list that only the metadata name is not opened, so that what it left out is not known.
         assert (status == DROPPED).sum() == (0 if "reject" in settings else about["dropped_hardest"]), settings
         assert (status == KEPT).sum() == len(core)
@@ -85,7 +84,6 @@ def test_nothing_that_only_the_metadata_name_is_opened_or_run(theirs, said, tabl
     core.meta["selection"].update(theirs)
     with caplog.at_level(logging.WARNING, "srfast"):
         status = read_scores(table, core).status
-    assert status is not None
     assert set(np.unique(status)) == {0, KEPT}
     assert said in caplog.text
 
@@ -125,7 +123,6 @@ def test_the_command_makes_the_core_set_again(table, selections, tmp_path):
     for settings in selections:
         core = srfast.select(table, **settings)
         options = given(table, core)["options"]
-        assert options is not None
         parsed = select_command.make_context("select", ["scores.parquet", "-o", str(tmp_path / "c.parquet"), *options])
         again = {name: parsed.params[name] for name in Selection.__dataclass_fields__}
         assert srfast.select(table, **again).table.equals(core.table), settings

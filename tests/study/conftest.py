@@ -48,7 +48,7 @@ def write_study(tmp_path: Path, photo_folder: Path) -> Callable[..., Path]:
 
     def write(*edits: tuple[str, str], **changes: Any) -> Path:
         values = {"pool": [1.0], "scorers": '["bicubic"]', "updates": 12, "seeds": 1, "arms": ARMS, **changes}
-        text = STUDY.format(**values)
+        text = STUDY.format(**values) + values.get("more", "")
         for old, new in edits:
             assert old in text
             text = text.replace(old, new, 1)

@@ -11,12 +11,6 @@ from srfast.study.description import cells, serves
 from srfast.study.file import read_study
 
 NET = "def Net(scale): pass"
-ARMS = """
-[[arm]]
-name = "des"
-keep = [1.0, 0.5]
-budget = ["epochs", "updates"]
-"""
 CLAIM = '[[claim]]\narm = "des"\nagainst = "des"\nagainst_keep = 0.5\n'
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 
@@ -126,7 +120,7 @@ def test_what_is_wrong_is_named_in_one_line(write_study, old, new, message):
 
 
 def test_a_claim_is_about_one_of_several_scales(write_study):
-    path = write_study(("patch = 32", "patch = 36\nscale = [2, 3]"), arms=f"{ARMS}{CLAIM}scale = 3\n")
+    path = write_study(("patch = 32", "patch = 36\nscale = [2, 3]"), more=f"{CLAIM}scale = 3\n")
     study = read_study(path)
     claim = dataclasses.asdict(study.claims[0])
     assert {c.scale for c in cells(study) if serves(study, c, claim)} == {3}
@@ -143,7 +137,7 @@ def test_a_claim_is_about_one_of_several_scales(write_study):
 )  # fmt: skip
 def test_both_sides_of_a_claim_are_trained(edits, changes, message, write_study):
     with pytest.raises(InputError, match=message):
-        read_study(write_study(*edits, arms=ARMS + CLAIM, **changes))
+        read_study(write_study(*edits, more=CLAIM, **changes))
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in STUDIES.glob("*.toml")))

@@ -29,7 +29,6 @@ name = "des"
 keep = [1.0, 0.5]
 budget = "updates"
 """
-ARMS = ARM + '[[arm]]\nname = "rs2"\nmethod = "random"\nredraw = "pass"\nkeep = 0.5\n'
 HALF = ARM.replace("[1.0, 0.5]", "0.5")
 CLAIM = """
 [[claim]]
@@ -204,7 +203,7 @@ def test_refusals(arms, how, message, write_study, tmp_path, monkeypatch):
 
 def test_only_undecided_claims_go_on(write_study, tmp_path, monkeypatch):
     """Decided after two of four seeds: the third is not run, nor any cell that no claim compares."""
-    study = write_study(updates=4, seeds=4, arms=ARMS + CLAIM)
+    study = write_study(updates=4, seeds=4, more=CLAIM)
     trained: list[tuple[int, float]] = []
 
     def decided(self: Judged) -> bool:
@@ -225,7 +224,7 @@ def test_only_undecided_claims_go_on(write_study, tmp_path, monkeypatch):
     # As many seeds, but others, too: a look at the first would choose them.
     for seeds in (5, [0, 1, 2, 4]):
         with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1, 2, 3\]"):
-            run_study(write_study(updates=4, seeds=seeds, arms=ARMS + CLAIM), out, until_decided=seeds != 5)
+            run_study(write_study(updates=4, seeds=seeds, more=CLAIM), out, until_decided=seeds != 5)
 
 
 def test_trainings_that_the_file_names_no_more(write_study, tmp_path):

@@ -168,7 +168,6 @@ def test_all_patches_are_those_of_the_same_recipe():
     compared = {(p.group.key.arm, p.control.key.arm) for p in pairs(groups(results), "BSD100")}
     assert compared == {("des", "full"), ("des_mse", "full_mse")}
     sentence = same_updates(results)
-    assert sentence is not None
     # The other loss' patches would make it worse.
     assert "better: des 50 % +0.03" in sentence
     assert re.search(r"des_mse 50 % \+0\.0[45]", sentence)
@@ -261,20 +260,16 @@ def test_only_one_scorer_is_changed_at_a_time():
 
 def test_one_sentence():
     text = answer(made_up())
-    assert text is not None
     assert text.startswith("With 50 % of your patches, chosen by refined, you lose 0.0")
     assert "on BSD100 and save 50 % of the updates (fsrcnn, 4 seeds; against all patches and 1000 updates: " in text
     as_random = answer(made_up(cells={**CELLS, ("random", 0.5, 500, 1.0): -0.01}))
-    assert as_random is not None
     assert "drawn at random" in as_random, "scores that do not beat a random subset are not recommended"
     strict = answer(made_up(), tolerated=1e-4)
-    assert strict is not None
     assert strict.startswith("No cheaper training loses less than 0.0001 dB. With ")
     only_full = made_up(cells={k: v for k, v in CELLS.items() if k[0] == "full" and k[2] == 1000})
     assert answer(only_full) is None
     assert same_updates(only_full) is None
     at_all = same_updates(made_up())
-    assert at_all is not None
     assert at_all.startswith("At all 1000 updates, against all patches (fsrcnn, BSD100), ")
     parts = dict(p.split(": ", 1) for p in at_all.split("), ", 1)[1].rstrip(".").split("; "))
     listed = {name: verdict for verdict, names in parts.items() for name in ARMS if f"{name} 50 %" in names}

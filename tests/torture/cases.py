@@ -3,45 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from forking import Launch
-from harness import STUDY, digest, of_file, of_prune, of_study, of_training, of_tree
+from harness import STUDY, Case, digest, of_prune, of_study, of_training, of_tree
 from PIL import Image
 from skimage import data
 
 import srfast.coreset.curvature
 import srfast.coreset.influence
 from srfast.cli.tools import PHOTOGRAPHS
-
-
-@dataclass(frozen=True)
-class Case:
-    """A command with an output, perhaps over an older one; without, what it prints is compared."""
-
-    name: str
-    arguments: list[str]
-    output: str = ""
-    content: Callable[[Path], str] = of_file
-    again: list[str] = field(default_factory=list)
-    """What is added to go on."""
-    older: list[str] | None = None
-    """Arguments of the run whose output is there before."""
-    waits: bool = False
-    """Whether another run for the same output may wait for a lock of this one, instead of saying that it is held."""
-    torch: bool = False
-    """Whether it loads torch, or reads what torch made."""
-    says: str = ""
-    """What it says, as a pattern, where it leaves something out with exit code 0."""
-    grows: bool = False
-    """Whether the output is a folder that fills while the command runs."""
-
-    def line(self, folder: Path) -> list[str]:
-        return [*self.arguments, f"{folder}/{self.output}"] if self.output else self.arguments
 
 
 def cases(inputs: Path) -> list[Case]:

@@ -100,18 +100,6 @@ def say(line: str) -> None:
         print(line, flush=True)
 
 
-@dataclass
-class Command:
-    """A command line, how it goes on, and what its output is worth comparing."""
-
-    name: str
-    arguments: list[str]
-    output: str
-    resume: bool
-    content: Callable[[Path], str]
-    """A digest of the output; of files that may differ in times and places only what may not differ."""
-
-
 def digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -144,19 +132,44 @@ def of_prune(folder: Path) -> str:
     return digest(*((folder / n).read_bytes() for n in ("scores.parquet", "coreset.parquet", "report.html")))
 
 
-def commands(work: Path) -> list[Command]:
+@dataclass(frozen=True)
+class Case:
+    """A command with an output, perhaps over an older one; without, what it prints is compared."""
+
+    name: str
+    arguments: list[str]
+    output: str = ""
+    content: Callable[[Path], str] = of_file
+    again: list[str] = field(default_factory=list)
+    """What is added to go on."""
+    older: list[str] | None = None
+    """Arguments of the run whose output is there before."""
+    waits: bool = False
+    """Whether another run for the same output may wait for a lock of this one, instead of saying that it is held."""
+    torch: bool = False
+    """Whether it loads torch, or reads what torch made."""
+    says: str = ""
+    """What it says, as a pattern, where it leaves something out with exit code 0."""
+    grows: bool = False
+    """Whether the output is a folder that fills while the command runs."""
+
+    def line(self, folder: Path) -> list[str]:
+        return [*self.arguments, f"{folder}/{self.output}"] if self.output else self.arguments
+
+
+def commands(work: Path) -> list[Case]:
     scores = ["--patch", "48", "--stride", "24", "--threads", "2"]
     training = ["--steps", "40", "--batch", "2", "--lr-patch", "12", "--save-every", "10", "--log-every", "7"]
     every, few, core = (str(work / f"{name}.parquet") for name in ("all", "few", "core"))
     return [
-        Command("score", ["score", "photos", *scores, "-o"], "s.parquet", True, of_file),
-        Command("prune", ["prune", "photos", *scores, "-o"], "pruned", True, of_prune),
-        Command("select", ["select", every, "--keep", "0.3", "-o"], "c.parquet", False, of_file),
-        Command("dedup", ["dedup", few, "-o"], "marked.parquet", False, of_file),
-        Command("report", ["report", core, "-o"], "page.html", False, of_file),
-        Command("export", ["export", core, "--to", "basicsr", "-o"], "pairs", True, of_tree),
-        Command("train", ["train", "fsrcnn", "--data", "photos", *training, "-o"], "run", True, of_training),
-        Command("study", ["study", "study.toml", "--jobs", "1", "-o"], "study", False, of_study),
+        Case("score", ["score", "photos", *scores, "-o"], "s.parquet", of_file, ["--resume"]),
+        Case("prune", ["prune", "photos", *scores, "-o"], "pruned", of_prune, ["--resume"]),
+        Case("select", ["select", every, "--keep", "0.3", "-o"], "c.parquet", of_file),
+        Case("dedup", ["dedup", few, "-o"], "marked.parquet", of_file),
+        Case("report", ["report", core, "-o"], "page.html", of_file),
+        Case("export", ["export", core, "--to", "basicsr", "-o"], "pairs", of_tree, ["--resume"]),
+        Case("train", ["train", "fsrcnn", "--data", "photos", *training, "-o"], "run", of_training, ["--resume"]),
+        Case("study", ["study", "study.toml", "--jobs", "1", "-o"], "study", of_study),
     ]
 
 

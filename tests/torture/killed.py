@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness import Command, Tally, commands, finish, say, start
+from harness import Case, Tally, commands, finish, say, start
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 ENDED = {130: "interrupted", **{-s: "killed" for s in SIGNALS}}
@@ -50,7 +50,7 @@ def kills(work: Path, right: dict[str, tuple[str, float]], wanted: int, jobs: in
         return [runs[i].result() for i in range(len(every))]
 
 
-def kill(work: Path, command: Command, right: str, seconds: float, wanted: int, seed: str) -> Tally:
+def kill(work: Path, command: Case, right: str, seconds: float, wanted: int, seed: str) -> Tally:
     """Chains of one to four signalled launches and one undisturbed end, until ``wanted`` signals have hit."""
     tally, rng = Tally(f"killed: {command.name}", signalled=0), random.Random(seed)
     assert tally.signalled is not None
@@ -75,8 +75,8 @@ def kill(work: Path, command: Command, right: str, seconds: float, wanted: int, 
             tally.count(outcome)
             tally.signalled += outcome in ENDED.values()
             took, was_again = time.monotonic() - began, again
-            if command.resume:
-                line, again = [*command.arguments, str(output), "--resume"], True
+            if command.again:
+                line, again = [*command.arguments, str(output), *command.again], True
             if outcome == "ended before":
                 takes[was_again] = (takes[was_again] + took) / 2
                 break
@@ -146,7 +146,7 @@ def size_of(path: Path) -> int:
 
 
 def disk(
-    work: Path, command: Command, number: int, share: float, right: dict[str, tuple[str, float]], tally: Tally
+    work: Path, command: Case, number: int, share: float, right: dict[str, tuple[str, float]], tally: Tally
 ) -> str:
     """One command on a disk that holds ``share`` of its output; how it ended."""
     place = work / f"disk {number}"
@@ -164,7 +164,7 @@ def disk(
             tally.blame(f"{command.name} on {size} KiB: {code} {err[-600:]}")
         subprocess.run(["mount", "-o", "remount,size=256m", str(place)], check=True)
         if code:
-            code, err, _ = finish(work, [*line, "--resume"] if command.resume else line)
+            code, err, _ = finish(work, [*line, *command.again])
         if code or command.content(place / command.output) != right[command.name][0]:
             tally.lose(f"{command.name} on {size} KiB: {code} {err[-600:]}")
     finally:

@@ -92,7 +92,6 @@ def pool(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFa
 
 def test_prune_decides_and_follows(pool, tmp_path):
     done = srfast.prune(pool, tmp_path / "out", **OPTIONS)
-    assert done.decision is not None
     assert done.decision.left_out.figures["reasons"] == {"noise": 1, "duplicate": 1}
     assert done.decision.sizes.figures["taken_smaller"] == 1
     kept = set(done.coreset["image"])
@@ -136,7 +135,6 @@ def test_what_is_given_overrides_its_part(pool, tmp_path):
     assert ScoreTable.read(tmp_path / "whole" / "scores.parquet").meta["mode"] == "patch"
     assert "astronaut.png" not in set(whole.coreset["image"]), "an enlarged image at full size is left out"
     drawn = srfast.prune(pool, out, method="stratified", **OPTIONS)
-    assert drawn.decision is not None
     assert abs(len(drawn.coreset) - drawn.decision.ratio.figures["kept"]) <= 1
     with pytest.raises(InputError, match="quick: ranks by bicubic error, got scorer"):
         srfast.prune(pool, out, quick=True, **OPTIONS)
@@ -234,7 +232,6 @@ def test_the_decision_heads_the_page(photographs, tmp_path):
     Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / "noisy.png")
     Image.fromarray(photographs["astronaut"][:300, :300]).save(folder / "a<b>.png")
     done = srfast.prune(folder, tmp_path / "out", patch=48, scorer="bicubic")
-    assert done.decision is not None
     text = done.report.read_text()
     section = text[text.index('<section id="decision">') : text.index('<section id="curve">')]
     for sentence in done.decision.sentences:
