@@ -116,7 +116,7 @@ def test_wrong_input_is_refused(folders, tmp_path, run):
         (hr, [tmp_path / "flat.png"], "like: expected LR images that show something"),
     ):
         with pytest.raises(InputError, match=message):
-            fit_degradation(images, tmp_path / "x.toml", like=like)
+            fit_degradation(images, tmp_path / "x.toml", **({"like": like} if like else {}))
     (tmp_path / "mine.toml").write_text("mine = 1")
     for argv in ([hr, "--like", lr, "-o", tmp_path / "mine.toml"], [hr, "-o", tmp_path / "x.toml"]):
         code, _, error = run("degradation", "fit", *argv)

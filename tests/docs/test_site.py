@@ -83,3 +83,25 @@ def test_every_option_has_a_sentence(writer, name):
             text = " ".join((option.help or "").partition("[default")[0].split())
             assert text[:1].isupper(), (option.name, text)
             assert text.endswith("."), (option.name, text)
+
+
+TEXT = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in TEXT.splitlines() if line.startswith("| ")][
+    1:
+]
+NAMED = sorted(set(re.findall(r"`((?:\w+/)*test_\w+\.py)`", TEXT)))
+
+
+def test_every_promise_names_its_tests():
+    assert len(ROWS) >= 20
+    for row in ROWS:
+        assert len(row) == 2, row
+        assert re.findall(r"`(?:\w+/)*test_\w+\.py`", row[1]), row[0]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_named_test_exists(name):
+    """And is one that can run: not all of it is skipped."""
+    text = (ROOT / "tests" / name).read_text(encoding="utf-8")
+    assert re.search(r"^def test_\w+\(", text, re.MULTILINE)
+    assert "pytestmark = pytest.mark.skip(" not in text

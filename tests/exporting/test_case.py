@@ -1,6 +1,7 @@
 """Images whose names differ in case alone: no output has two such names, which some file systems take for one."""
 
 import os
+import re
 import tarfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 import srfast
 from srfast.coreset.dataset import CorePatches
 from srfast.errors import InputError
+from srfast.exporting.arrangement import image_names
 
 NAMES = ["A.png", "a.png", "a.PNG", "Straße/x.png", "STRASSE/x.png", "sub/Ä.png", "sub/ä.png", "sub/A_0.png",
          "Sub/a_0.png"]  # fmt: skip
@@ -76,3 +78,17 @@ def test_images_that_became_one_file(coreset, tmp_path):
         with pytest.raises(InputError, match=r"(A\.png and a\.png|a\.png and A\.png) are one file there"):
             use()
     assert not (tmp_path / "out").exists()
+
+
+def test_names_are_plain_and_unique():
+    images = [
+        "a b.png", "a_b.jpg", "A_B.png", "a_b-2.png", "café.png", "cafe\u0301.png", "日本.png", "中国.png", "...png",
+        "sub/a.png", "sub_a.png", "x.tar.png", "-.png", "Ünï cödé (1).png", "n" * 240 + "1.png", "n" * 240 + "2.png",
+    ]  # fmt: skip
+    names = image_names(images)
+    assert len({n.casefold() for n in names}) == len(images)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,130}", n) for n in names), names
+    assert names[:4] == ["a_b", "a_b-2", "A_B-3", "a_b-2-2"]
+    assert names[13] == "Uni_code_1"
+    assert image_names(["0001.png", "0002_s003.png", "img-7.webp"]) == ["0001", "0002_s003", "img-7"]
+    assert image_names([]) == []
