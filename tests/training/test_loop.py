@@ -175,21 +175,6 @@ def test_init_takes_what_fits(store, photo_folder, tmp_path):
         train(slow, store3, tmp_path / "none", initial={"other": torch.zeros(1)}, quiet=True)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"steps": 1}, {"seed": 1}, {"lr": 2e-3}, {"batch": 4}, {"precision": "bf16"}, {"lr_patch": 10}, {"data": "other"}],
-    ids=lambda changes: next(iter(changes)),
-)
-def test_resume_with_other_settings_is_refused(store, photo_folder, tmp_path, changes):
-    train(plan(2), store, tmp_path / "run", quiet=True)
-    (name,) = changes
-    if changes.pop("data", None):
-        (photo_folder / "astronaut.png").rename(photo_folder / "other.png")
-        store, _ = open_store([photo_folder], 2, color="y", patch=24, quantise=False)
-    with pytest.raises(InputError, match=f"^{name}: .*was trained with"):
-        train(plan(changes.pop("steps", 2), **changes), store, tmp_path / "run", resume=True, quiet=True)
-
-
 def test_a_run_is_not_overwritten(store, tmp_path):
     train(plan(2), store, tmp_path, quiet=True)
     before = (tmp_path / "last.pt").read_bytes()
