@@ -262,6 +262,21 @@ def ending() -> Callable[..., AbstractContextManager[None]]:
     return end
 
 
+@pytest.fixture(scope="session")
+def interrupted() -> Callable[..., None]:
+    """interrupted(run, *args, after=n, **options): a run that Ctrl-C ends once n images are done."""
+
+    def call(run: Callable[..., Any], *args: Any, after: int, **options: Any) -> None:
+        def progress(done: int, *_: int) -> None:
+            if done == after:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(*args, progress=progress, **options)
+
+    return call
+
+
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """run(*args) -> (exit code, stdout, stderr) of the command line, in this process."""

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import srfast
 from srfast.errors import InputError, RunError
 from srfast.scoring.pipeline import score
 from srfast.scoring.table import ScoreTable
@@ -28,21 +27,6 @@ def wait(done, total, patches):
         sys.stdin.readline()
 pipeline.score(sys.argv[1], patch=48, scorer="bicubic", output=sys.argv[2], progress=wait, threads=1)
 """
-
-
-class Stop(Exception):
-    pass
-
-
-def stopped(folder: Path, output: Path, after: int = 2, **options: Any) -> None:
-    """A run that ends after some images; its parts stay."""
-
-    def progress(done: int, _total: int, _patches: int) -> None:
-        if done == after:
-            raise Stop
-
-    with pytest.raises(Stop):
-        score(folder, output=output, progress=progress, **{**OPTIONS, **options})
 
 
 @pytest.mark.parametrize("options", [[], ["--resume"], ["--stride", "24"]])
@@ -82,51 +66,50 @@ def test_two_runs_of_one_process(photo_folder: Path, tmp_path: Path) -> None:
     assert seen == [1]
 
 
+@pytest.fixture
+def stopped(interrupted: Callable[..., None]) -> Callable[..., None]:
+    """A run that ends after two images; its parts stay."""
+    return lambda folder, output, **options: interrupted(
+        score, folder, output=output, after=2, **{**OPTIONS, **options}
+    )
+
+
 def parts_of(output: Path) -> list[Path]:
     return sorted(output.with_name(output.name + ".parts").glob("part-*"))
 
 
-def test_part_names_do_not_repeat(photo_folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "s.parquet"
+@pytest.mark.parametrize("rows", ["of other settings", "of another image"])
+def test_a_part_that_is_exchanged_before_the_merge_is_not_merged(
+    rows: str, photo_folder: Path, tmp_path: Path, stopped: Callable[..., None]
+) -> None:
+    output, other = tmp_path / "s.parquet", tmp_path / "o.parquet"
     names = []
     for _ in range(2):
         stopped(photo_folder, output)
-        names += [p.name for p in parts_of(output)]
-    assert len(set(names)) == 2
-
-
-def test_a_part_of_other_settings_is_not_merged(photo_folder: Path, tmp_path: Path) -> None:
-    """A part that is exchanged for one of another run between its indexing and the merge."""
-    output, other = tmp_path / "s.parquet", tmp_path / "o.parquet"
-    stopped(photo_folder, output)
+        [part] = parts_of(output)
+        names.append(part.name)
+    assert names[0] != names[1], "names of parts do not repeat"
     stopped(photo_folder, other, stride=24)
-    [part], [foreign] = parts_of(output), parts_of(other)
+    [foreign] = parts_of(other)
+    table = pq.read_table(part)
 
     def exchange(done: int, total: int, _patches: int) -> None:
-        if done == total:
+        if done == total and rows == "of other settings":
             part.write_bytes(foreign.read_bytes())
+        elif done == total:
+            pq.write_table(table.take(pa.array(range(len(table) - 1, -1, -1))), part)
 
-    with pytest.raises(RunError, match=rf"{part.name}: has been changed or damaged"):
+    with pytest.raises(InputError, match=r"stride: .* was scored with"):
+        score(photo_folder, output=output, resume=True, **{**OPTIONS, "stride": 24})
+    with pytest.raises(RunError, match=rf"{part.name}: has been changed or damaged"):  # the lock was free again
         score(photo_folder, output=output, resume=True, progress=exchange, **OPTIONS)
     assert not output.exists()
 
 
-def test_rows_of_another_image_are_not_merged(photo_folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "s.parquet"
-    stopped(photo_folder, output)
-    [part] = parts_of(output)
-    table = pq.read_table(part)
-
-    def reverse(done: int, total: int, _patches: int) -> None:
-        if done == total:
-            pq.write_table(table.take(pa.array(range(len(table) - 1, -1, -1))), part)
-
-    with pytest.raises(RunError, match="has been changed or damaged"):
-        score(photo_folder, output=output, resume=True, progress=reverse, **OPTIONS)
-
-
 @pytest.mark.parametrize("damage", ["cut", "flipped", "rows", "empty"])
-def test_damaged_parts_are_scored_again(damage: str, photo_folder: Path, tmp_path: Path) -> None:
+def test_damaged_parts_are_scored_again(
+    damage: str, photo_folder: Path, tmp_path: Path, stopped: Callable[..., None]
+) -> None:
     output, alone = tmp_path / "s.parquet", tmp_path / "alone.parquet"
     score(photo_folder, output=alone, **OPTIONS)
     stopped(photo_folder, output)
@@ -158,12 +141,3 @@ def test_a_joined_column_is_not_lost_by_resuming(photo_folder: Path, tmp_path: P
     with pytest.raises(InputError, match="scoring would lose its column 'quality'"):
         score(photo_folder, output=output, resume=True, **OPTIONS)
     assert output.read_bytes() == before
-
-
-def test_the_lock_is_free_after_an_error(photo_folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "s.parquet"
-    stopped(photo_folder, output)
-    with pytest.raises(InputError, match=r"stride: .* was scored with"):
-        score(photo_folder, output=output, resume=True, **{**OPTIONS, "stride": 24})
-    score(photo_folder, output=output, resume=True, **OPTIONS)
-    srfast.select(ScoreTable.read(output))

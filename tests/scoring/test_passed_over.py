@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 import srfast
-from srfast.cli import group
 from srfast.data.grid import Grid
 from srfast.data.images import find_images
 from srfast.errors import InputError
@@ -50,16 +48,13 @@ def test_score_says_it(output: str, photos: Path, tmp_path: Path, run: Callable[
     assert "Passed over: 4 files" in (tmp_path / "r.html").read_text()
 
 
-def test_prune_and_audit_say_it(photos: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
-    options = ("--patch", "48", "--scorer", "bicubic", "--json")
-    code, out, err = run("prune", photos, "-o", tmp_path / "out", *options)
+@pytest.mark.parametrize(("command", "page"), [("prune", "report.html"), ("audit", "audit.html")])
+def test_prune_and_audit_say_it(command: str, page: str, photos: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
+    options = ("--patch", "48", "--scorer", "bicubic", "--json", "--skip-bad")
+    code, out, err = run(command, photos, "-o", tmp_path / "out", *options)
     assert (code, err) == (0, LINE)
     assert json.loads(out)["passed_over"] == {".exr": 1, ".heic": 2}
-    assert "Passed over: 3 files" in (tmp_path / "out" / "report.html").read_text()
-    code, out, err = run("audit", photos, "-o", tmp_path / "audit", *options, "--skip-bad")
-    assert (code, err) == (0, LINE)
-    assert json.loads(out)["passed_over"] == {".exr": 1, ".heic": 2}
-    assert "Passed over: 3 files" in (tmp_path / "audit" / "audit.html").read_text()
+    assert "Passed over: 3 files" in (tmp_path / "out" / page).read_text()
 
 
 def test_damaged_counts_are_refused(photos: Path) -> None:
@@ -109,19 +104,14 @@ class Counting:
     dense = windows
 
 
-def test_the_patches_are_counted(photo_folder: Path) -> None:
-    settings = ScoreSettings(patch=48, stride=4)
-    files = estimate(find_images(photo_folder), Counting(), settings, 2)  # type: ignore[arg-type]
+def test_the_patches_are_counted_where_they_overlap_a_lot(photo_folder: Path) -> None:
+    def estimated(**options: Any) -> Estimate | None:
+        return estimate(find_images(photo_folder), Counting(), ScoreSettings(patch=48, **options), 2)  # type: ignore[arg-type]
+
+    files = estimated(stride=4)
     assert files is not None
     assert files.patches == len(srfast.score(photo_folder, patch=48, stride=4, mode="dense", scorer="bicubic"))
-
-
-@pytest.mark.parametrize(
-    "options", [{"patch": 48}, {"patch": 48, "stride": 24}, {"patch": 48, "stride": 2, "mode": "dense"}]
-)
-def test_nothing_is_said_where_patches_hardly_overlap(options: dict[str, object], photo_folder: Path) -> None:
-    settings = ScoreSettings(**options)  # type: ignore[arg-type]
-    assert estimate(find_images(photo_folder), Counting(), settings, 2) is None  # type: ignore[arg-type]
+    assert [estimated(), estimated(stride=24), estimated(stride=2, mode="dense")] == [None] * 3
 
 
 def test_it_is_said_before_scoring_starts(
@@ -153,51 +143,29 @@ def mixed(tmp_path: Path) -> Path:
     return folder
 
 
-def test_all_of_them_are_named_at_once(mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("more", [0, 20])
+def test_all_of_them_are_named_at_once_or_counted(
+    more: int, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(more):
+        (mixed / f"z{i:02d}.png").write_bytes(b"")
     monkeypatch.setattr(pipeline._Local, "outcomes", lambda *_: pytest.fail("something was scored"))
     with pytest.raises(InputError) as error:
         srfast.score(mixed, patch=32, output=tmp_path / "s.parquet", scorer="bicubic")
     text = str(error.value)
-    assert text.startswith("3 of 5 files cannot be read: ")
+    assert text.startswith(f"{3 + more} of {5 + more} files cannot be read: ")
     assert all(str(mixed / name) in text for name in ("empty.png", "text.jpg", "head.png"))
     assert not any(str(mixed / name) in text for name in ("a.png", "z.jpg"))
-    assert text.endswith("; `skip_bad` leaves such files out")
+    assert text.endswith(("; and 13 more" if more else "") + "; `skip_bad` leaves such files out")
     assert not (tmp_path / "s.parquet").exists()
 
 
-def test_the_command_names_its_option(mixed: Path, tmp_path: Path) -> None:
-    from srfast.cli import _as_options
-
-    arguments = ["score", str(mixed), "--patch", "32", "--scorer", "bicubic", "-o", str(tmp_path / "s.parquet")]
-    with group.make_context("srfast", arguments) as context, pytest.raises(InputError) as error, _as_options(context):
-        group.invoke(context)
-    assert "; --skip-bad leaves such files out" in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_more_than_ten_are_counted(mixed: Path, tmp_path: Path) -> None:
-    for i in range(20):
-        (mixed / f"bad{i:02d}.png").write_bytes(b"")
-    with pytest.raises(InputError) as error:
-        srfast.score(mixed, patch=32, output=tmp_path / "s.parquet", scorer="bicubic")
-    assert str(error.value).startswith("23 of 25 files cannot be read: ")
-    assert "; and 13 more; `skip_bad`" in str(error.value)
-
-
-def test_without_them_it_goes_on(mixed: Path, tmp_path: Path) -> None:
-    line = [
-        "score",
-        str(mixed),
-        "--patch",
-        "32",
-        "--scorer",
-        "bicubic",
-        "--skip-bad",
-        "-o",
-        str(tmp_path / "s.parquet"),
-    ]
-    done = CliRunner().invoke(group, line)
-    assert done.exit_code == 0, done.output
+def test_the_command_names_its_option_and_goes_on_by_it(mixed: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
+    words = ("score", mixed, "--patch", "32", "--scorer", "bicubic", "-o", tmp_path / "s.parquet")
+    code, _, err = run(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "; --skip-bad leaves such files out" in err
+    assert run(*words, "--skip-bad")[0] == 0
     table = srfast.ScoreTable.read(tmp_path / "s.parquet")
     assert sorted(set(table["image"])) == ["a.png", "z.jpg"]
     assert [s["image"] for s in table.meta["skipped"]] == ["empty.png", "head.png", "text.jpg"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -107,13 +105,6 @@ def test_small_images_are_reported(photo_folder: Path) -> None:
     assert table.column("image").tolist().count("just right.png") == 1
 
 
-def test_only_small_images_is_an_error_that_says_so(tmp_path: Path) -> None:
-    Image.new("RGB", (3, 3)).save(tmp_path / "dot.png")
-    with pytest.raises(InputError, match=r"nothing to score: 1 smaller than the patch of 96 pixels.*dot\.png is 3 x 3"):
-        srfast.score(tmp_path, scorer="bicubic", output=tmp_path / "s.parquet")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["dot.png"]
-
-
 def test_bad_files_stop_the_run_or_are_listed(photo_folder: Path, tmp_path: Path) -> None:
     good = srfast.score(photo_folder, patch=48, scorer="bicubic")
     (photo_folder / "bad one.png").write_bytes(b"")
@@ -129,21 +120,13 @@ def test_bad_files_stop_the_run_or_are_listed(photo_folder: Path, tmp_path: Path
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "s.parquet"]
 
 
-def test_only_bad_files_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(InputError, match="nothing to score: 0 smaller than the patch of 96 pixels, 1 unreadable"):
-        srfast.score(tmp_path, scorer="bicubic", skip_bad=True)
-
-
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 def test_workers_do_not_change_a_byte(mode: str, photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
+    options = {"patch": 48, "stride": 24, "mode": mode, "scorer": srcnn_weights(2), "output": tmp_path / "s.parquet"}
     written = set()
     for threads in (1, 2, 4, None):
-        path = tmp_path / f"{threads}.parquet"
-        srfast.score(
-            photo_folder, patch=48, stride=24, mode=mode, scorer=srcnn_weights(2), threads=threads, output=path
-        )
-        written.add(path.read_bytes())
+        srfast.score(photo_folder, threads=threads, **options)
+        written.add((tmp_path / "s.parquet").read_bytes())
     assert len(written) == 1
 
 
@@ -165,21 +148,27 @@ def test_shards_joined_are_the_undivided_run(photo_folder: Path, srcnn_weights: 
         assert got.table.equals(want.table)
 
 
-def test_a_shard_without_images_is_an_empty_table(photo_folder: Path, tmp_path: Path) -> None:
-    options = {"patch": 48, "scorer": "bicubic"}
-    paths = [tmp_path / f"{i}.parquet" for i in range(9)]
-    for i, path in enumerate(paths):
-        srfast.score(photo_folder, output=path, shard=(i, 9), **options)
-    assert len(ScoreTable.read(paths[8])) == 0
-    assert srfast.select(paths, keep=1.0).table.num_rows == len(srfast.score(photo_folder, **options))
-
-
-def test_a_shard_of_small_images_only_is_an_empty_table(photo_folder: Path, tmp_path: Path) -> None:
-    """Another shard may have patches: whether there is nothing to score shows only when they are joined."""
+def test_a_shard_without_patches_is_an_empty_table(photo_folder: Path, tmp_path: Path) -> None:
+    """Another shard may have some: whether there is nothing to score shows only when they are joined."""
     Image.new("RGB", (5, 5)).save(photo_folder / "aaa.png")
-    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", shard=(0, 5))
-    assert len(table) == 0
-    assert table.meta["small"][0]["image"] == "aaa.png"
+    paths = [tmp_path / f"{i}.parquet" for i in range(9)]
+    tables = [
+        srfast.score(photo_folder, patch=48, scorer="bicubic", output=path, shard=(i, 9))
+        for i, path in enumerate(paths)
+    ]
+    assert len(tables[0]) == len(tables[8]) == 0
+    assert tables[0].meta["small"][0]["image"] == "aaa.png"
+    assert len(srfast.select(paths, keep=1.0)) == len(srfast.score(photo_folder, patch=48, scorer="bicubic"))
+
+
+@pytest.mark.parametrize(("name", "words"), [("dot.png", "1 smaller .*dot.png is 3 x 3"), ("bad.png", "1 unreadable")])
+def test_nothing_to_score_is_an_error_that_says_why(name: str, words: str, tmp_path: Path) -> None:
+    Image.new("RGB", (3, 3)).save(tmp_path / "dot.png")
+    if name == "bad.png":
+        (tmp_path / "dot.png").rename(tmp_path / name).write_bytes(b"")
+    with pytest.raises(InputError, match=f"nothing to score: .*{words}"):
+        srfast.score(tmp_path, scorer="bicubic", output=tmp_path / "s.parquet", skip_bad=True)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
 def test_progress_is_told_of_every_image(photo_folder: Path) -> None:
@@ -187,9 +176,6 @@ def test_progress_is_told_of_every_image(photo_folder: Path) -> None:
     table = srfast.score(photo_folder, patch=48, scorer="bicubic", progress=lambda *a: calls.append(a))
     assert [c[0] for c in calls] == [0, 1, 2, 3, 4]
     assert calls[-1] == (4, 4, len(table))
-
-
-# Full disks
 
 
 def test_a_full_disk_keeps_what_was_finished(
@@ -215,53 +201,36 @@ def test_a_full_disk_keeps_what_was_finished(
     assert table.table.equals(want.table)
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Any:
-    """A file system of 64 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    made = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
-    if not made or made.returncode:
-        pytest.skip("a tmpfs cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+LIMITED = """
+import resource, sys
+if sys.argv.pop(1) == "quota":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+from srfast.cli import main
+main(sys.argv[1:])
+"""
 
 
-def test_a_disk_that_is_really_full(tiny_disk: Path, photo_folder: Path, srfast_command: Any) -> None:
-    output = tiny_disk / "s.parquet"
-    arguments = ["score", photo_folder, "-o", output, "--patch", "12", "--stride", "2", "--scorer", "bicubic"]
-    done = srfast_command(*arguments, cwd=photo_folder)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith(f"srfast: error: {output}")
-    assert "the disk is full" in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not output.exists()
-    assert not list(tiny_disk.rglob(".srfast-*"))
-
-
-def test_a_write_beyond_the_file_size_limit(photo_folder: Path, tmp_path: Path) -> None:
-    """RLIMIT_FSIZE: what a quota looks like without privileges."""
-    code = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "from srfast.cli import main\nmain(sys.argv[1:])"
-    )
-    arguments = ["score", photo_folder, "-o", "s.parquet", "--patch", "12", "--stride", "2", "--scorer", "bicubic"]
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", code, *map(str, arguments)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert "the disk is full" in done.stderr
-    assert os.strerror(errno.EFBIG) in done.stderr
-    assert not (tmp_path / "s.parquet").exists()
-
-
-# Memory
+@pytest.mark.parametrize("limit", ["disk", "quota"])
+def test_a_disk_that_is_really_full(limit: str, photo_folder: Path, tmp_path: Path) -> None:
+    """A file system of 64 KiB; and RLIMIT_FSIZE, which is what a quota looks like without privileges."""
+    (folder := tmp_path / "disk").mkdir()
+    if limit == "disk":
+        mounting = [shutil.which("mount") or "false", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+        if subprocess.run(mounting, capture_output=True).returncode:
+            pytest.skip("a tmpfs cannot be mounted here (needs root)")
+    try:
+        words = ["score", photo_folder, "-o", folder / "s", "--patch", "12", "--stride", "2", "--scorer", "bicubic"]
+        line = [sys.executable, "-B", "-c", LIMITED, limit, *map(str, words)]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+        assert done.stderr.startswith(f"srfast: error: {folder / 's'}")
+        assert "the disk is full" in done.stderr
+        assert os.strerror(errno.ENOSPC if limit == "disk" else errno.EFBIG) in done.stderr
+        assert not (folder / "s").exists()
+        assert not list(folder.rglob(".srfast-*"))
+    finally:
+        if limit == "disk":
+            subprocess.run(["umount", str(folder)], check=True)
 
 
 MEMORY = """
@@ -288,24 +257,3 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, photogra
         peaks.append(peak)
     # 108 more images are 85 MB of pixels and 2 MB of table; the allocator's own noise is about 10 MB.
     assert peaks[1] - peaks[0] < 30_000, f"{peaks} KiB"
-
-
-def test_wrong_arguments_are_named(photo_folder: Path) -> None:
-    for words, options in {
-        "mode": {"mode": "whole"}, "threads": {"threads": 0}, "patch": {"patch": 95}, "stride": {"stride": 7},
-        "scale": {"scale": 5}, "shard": {"shard": (4, 2)}, "scorer": {"scorer": "nothing"},
-        "backend": {"backend": "jax"},
-        "precision": {"precision": "fp8"}, "boundary": {"boundary": "zero"}, "device": {"device": "tpu"},
-    }.items():  # fmt: skip
-        with pytest.raises(InputError, match=f"^{words}: expected"):
-            srfast.score(photo_folder, **{"scorer": "bicubic", **options})
-
-
-def test_the_table_is_what_json_metadata_says(photo_folder: Path, tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    output = tmp_path / "s.parquet"
-    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
-    meta = json.loads(pq.read_schema(output).metadata[b"srfast"])
-    assert meta == table.meta
-    assert pq.read_schema(output).names == ["image", "x", "y", "size", "loss", "bicubic", "sobel"]

@@ -95,16 +95,12 @@ def test_a_table_is_replaced_in_one_step(name: str, few: Path, tmp_path: Path, e
 
 
 @pytest.mark.parametrize("name", ["s.parquet", "scores/"])
-def test_an_interrupted_run_over_an_older_table_is_resumed(name: str, few: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_over_an_older_table_is_resumed(
+    name: str, few: Path, tmp_path: Path, interrupted: Callable[..., None]
+) -> None:
     output = f"{tmp_path}/{name}"
     score(few, output=output, **OLD)
-
-    def stop(done: int, _total: int, _patches: int) -> None:
-        if done == 1:
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        score(few, output=output, progress=stop, **OPTIONS)
+    interrupted(score, few, output=output, after=1, **OPTIONS)
     [part] = (tmp_path / f"{Path(output).name}.parts").glob("part-*")
     before = part.read_bytes()
     with pytest.raises(InputError, match=r"stride: .* was scored with 48, got 36"):
@@ -139,41 +135,31 @@ def test_a_run_that_begins_before_the_ones_end_is_told_at_once(
     assert not (tmp_path / "scores" / LOCK).exists()
 
 
-def core_set(folder: Path, path: Path) -> None:
-    srfast.select(score(folder, **OPTIONS), keep=0.5).write(path)
+def _foreign(path: Path, _: Path) -> None:
+    pq.write_table(pa.table({"x": [1]}), path)
 
 
 FOREIGN: dict[str, Callable[[Path, Path], Any]] = {
-    LOCK: lambda folder, _: (folder / LOCK).write_text("my combination: 12-34"),
-    "part-00000000.parquet": lambda folder, _: pq.write_table(pa.table({"x": [1]}), folder / "part-00000000.parquet"),
-    "part-00000001.parquet": lambda folder, _: (folder / "part-00000001.parquet").write_bytes(PHOTO),
-    "part-00000002-0123abcd.parquet": lambda folder, images: core_set(
-        images, folder / "part-00000002-0123abcd.parquet"
+    LOCK: lambda path, _: path.write_text("my combination: 12-34"),
+    "part-00000000.parquet": _foreign,
+    "part-00000001.parquet": lambda path, _: path.write_bytes(PHOTO),
+    "part-00000002-0123abcd.parquet": lambda path, images: srfast.select(score(images, **OPTIONS), keep=0.5).write(
+        path
     ),
-    "part-00000003-0123abcd.parquet": lambda folder, _: pq.write_table(
-        pa.table({"x": [1]}), folder / "part-00000003-0123abcd.parquet"
-    ),
-    "notes.txt": lambda folder, _: (folder / "notes.txt").write_text("mine"),
+    "part-00000003-0123abcd.parquet": _foreign,
+    "notes.txt": lambda path, _: path.write_text("mine"),
     # Tables that are whole, of other names than their own.
-    "part-00000004-0123abcd.parquet": lambda folder, images: score(
-        images, output=folder / "part-00000004-0123abcd.parquet", **OPTIONS
-    ),
-    "part-00000005.parquet": lambda folder, images: score(images, output=folder / "part-00000005.parquet", **OPTIONS),
+    "part-00000004-0123abcd.parquet": lambda path, images: score(images, output=path, **OPTIONS),
+    "part-00000005.parquet": lambda path, images: score(images, output=path, **OPTIONS),
 }
 
 
 @pytest.mark.parametrize("where", ["a folder of the user's", "parts of a run", "a table that is a folder"])
-def test_what_no_run_wrote_stays(where: str, few: Path, tmp_path: Path) -> None:
+def test_what_no_run_wrote_stays(where: str, few: Path, tmp_path: Path, interrupted: Callable[..., None]) -> None:
     output: Any = tmp_path / "s.parquet"
     folder = tmp_path / "s.parquet.parts"
     if where == "parts of a run":
-
-        def stop(done: int, _total: int, _patches: int) -> None:
-            if done == 1:
-                raise RuntimeError("stop")
-
-        with pytest.raises(RuntimeError, match="stop"):
-            score(few, output=output, progress=stop, **OPTIONS)
+        interrupted(score, few, output=output, after=1, **OPTIONS)
     elif where == "a table that is a folder":
         folder = tmp_path / "scores"
         output = f"{folder}/"
@@ -183,7 +169,7 @@ def test_what_no_run_wrote_stays(where: str, few: Path, tmp_path: Path) -> None:
     for name, make in FOREIGN.items():
         if "-0123abcd" in name and where != "a folder of the user's":
             continue  # in a folder that a run has marked, the name of a part is a part's
-        make(folder, few)
+        make(folder / name, few)
         before = {p.name: p.read_bytes() for p in folder.iterdir()}
         for resume in (False, True):
             with pytest.raises(InputError, match=f"{name}|{folder.name}"):

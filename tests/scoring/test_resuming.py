@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,27 +21,17 @@ from srfast.scoring.table import ScoreTable
 Weights = Callable[[int], Path]
 
 
-# Resuming
-
-
-def stop_after(n: int) -> Callable[..., None]:
-    def progress(done: int, total: int, patches: int) -> None:
-        if done == n:
-            raise KeyboardInterrupt
-
-    return progress
-
-
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_resume_after_an_interrupt_gives_the_same_bytes(n: int, photo_folder: Path, tmp_path: Path) -> None:
+def test_resume_after_an_interrupt_gives_the_same_bytes(
+    n: int, photo_folder: Path, tmp_path: Path, interrupted: Callable[..., None]
+) -> None:
     options = {"patch": 48, "stride": 24, "scorer": "bicubic"}
     undisturbed, resumed = tmp_path / "u.parquet", tmp_path / "r.parquet"
     srfast.score(photo_folder, output=undisturbed, **options)
-    with pytest.raises(KeyboardInterrupt):
-        srfast.score(photo_folder, output=resumed, progress=stop_after(n), **options)
+    interrupted(srfast.score, photo_folder, output=resumed, after=n, **options)
     assert not resumed.exists()
     scored: list[int] = []
-    srfast.score(photo_folder, output=resumed, resume=True, progress=lambda d, t, p: scored.append(d), **options)
+    srfast.score(photo_folder, output=resumed, resume=True, progress=lambda d, *_: scored.append(d), **options)
     assert scored[0] == n, "what was finished is scored again"
     assert resumed.read_bytes() == undisturbed.read_bytes()
     assert not (tmp_path / "r.parquet.parts").exists()
@@ -135,18 +124,6 @@ def test_resume_after_kill_9_gives_the_same_bytes(photo_folder: Path, srcnn_weig
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "r.parquet", "u.parquet"]
 
 
-def test_resume_of_a_finished_run_scores_nothing(photo_folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "s.parquet"
-    srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
-    before = output.read_bytes()
-    calls: list[tuple[int, int, int]] = []
-    srfast.score(
-        photo_folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda *a: calls.append(a)
-    )
-    assert calls == [(4, 4, 0)]
-    assert output.read_bytes() == before
-
-
 def test_changed_new_and_removed_images(photo_folder: Path, tmp_path: Path) -> None:
     options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
     srfast.score(photo_folder, **options)
@@ -164,14 +141,18 @@ def test_changed_new_and_removed_images(photo_folder: Path, tmp_path: Path) -> N
     assert resumed.meta == fresh.meta
 
 
-def test_a_touched_image_is_not_scored_again(photo_folder: Path, tmp_path: Path) -> None:
-    """Its contents are the same; the table notes its new time."""
-    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+def test_neither_a_finished_run_nor_a_touched_image_is_scored_again(photo_folder: Path, tmp_path: Path) -> None:
+    """The contents of a touched image are the same; the table notes its new time."""
+    output = tmp_path / "s.parquet"
+    options = {"patch": 48, "scorer": "bicubic", "output": output}
     srfast.score(photo_folder, **options)
-    os.utime(photo_folder / "astronaut.png", ns=(1, 1))
+    before = output.read_bytes()
     calls: list[tuple[int, int, int]] = []
+    srfast.score(photo_folder, resume=True, progress=lambda *a: calls.append(a), **options)
+    assert output.read_bytes() == before
+    os.utime(photo_folder / "astronaut.png", ns=(1, 1))
     table = srfast.score(photo_folder, resume=True, progress=lambda *a: calls.append(a), **options)
-    assert calls == [(4, 4, 0)]
+    assert calls == [(4, 4, 0)] * 2
     assert table.meta["images"]["astronaut.png"]["mtime_ns"] == 1
 
 
@@ -203,14 +184,14 @@ def test_skipped_files_are_tried_again(photo_folder: Path, tmp_path: Path) -> No
 )
 @pytest.mark.parametrize("finished", [True, False])
 def test_resuming_with_other_settings_names_the_setting(
-    finished: bool, name: str, options: dict[str, Any], photo_folder: Path, srcnn_weights: Weights, tmp_path: Path
-) -> None:
+    finished: bool, name: str, options: dict[str, Any], photo_folder: Path, srcnn_weights: Weights, tmp_path: Path,
+    interrupted: Callable[..., None],
+) -> None:  # fmt: skip
     base = {"patch": 48, "stride": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
     if finished:
         srfast.score(photo_folder, **base)
     else:
-        with pytest.raises(KeyboardInterrupt):
-            srfast.score(photo_folder, progress=stop_after(2), **base)
+        interrupted(srfast.score, photo_folder, after=2, **base)
     before = {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")}
     changed = {**base, **options}
     if changed["scorer"] == "weights":
@@ -222,39 +203,34 @@ def test_resuming_with_other_settings_names_the_setting(
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")} == before
 
 
-def test_a_table_whose_rows_were_taken_out_cannot_be_resumed(photo_folder: Path, tmp_path: Path) -> None:
+def test_what_is_no_whole_table_cannot_be_resumed(photo_folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "s.parquet"
     table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
-    for rows in (table.table.slice(3), table.table.sort_by("loss")):
-        ScoreTable(rows, table.meta).write(output)
-        with pytest.raises(InputError, match="cannot be resumed: rows were taken out"):
+    rows = [ScoreTable(t, table.meta) for t in (table.table.slice(3), table.table.sort_by("loss"))]
+    for stored, words in (
+        (rows[0], "rows were taken"),
+        (rows[1], "rows were taken"),
+        (srfast.select(table), "core-set"),
+    ):
+        output.unlink()
+        stored.write(output)
+        with pytest.raises(InputError, match=words):
             srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, resume=True)
-
-
-def test_a_core_set_cannot_be_resumed(photo_folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "s.parquet"
-    srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic")).write(output)
-    with pytest.raises(InputError, match="got a core-set"):
-        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, resume=True)
-
-
-def test_an_output_that_is_a_link_and_has_no_suffix(photo_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "table")
-    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "link"}
-    with pytest.raises(KeyboardInterrupt):
-        srfast.score(photo_folder, progress=stop_after(2), **options)
-    (tmp_path / "elsewhere" / "table.parts" / ".srfast-89abcdef-0123456789abcdef.parquet").write_bytes(
-        b"left by a crash"
-    )
-    srfast.score(photo_folder, resume=True, **options)
-    assert (tmp_path / "link").is_symlink()
-    assert [p.name for p in (tmp_path / "elsewhere").iterdir()] == ["table"]
-
-
-def test_resume_needs_an_output(photo_folder: Path) -> None:
     with pytest.raises(InputError, match=r"^resume: "):
         srfast.score(photo_folder, resume=True)
+
+
+def test_an_output_that_is_a_link_and_has_no_suffix(
+    photo_folder: Path, tmp_path: Path, interrupted: Callable[..., None]
+) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(elsewhere / "table")
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "link"}
+    interrupted(srfast.score, photo_folder, after=2, **options)
+    (elsewhere / "table.parts" / ".srfast-89abcdef-0123456789abcdef.parquet").write_bytes(b"left by a crash")
+    srfast.score(photo_folder, resume=True, **options)
+    assert (tmp_path / "link").is_symlink()
+    assert [p.name for p in elsewhere.iterdir()] == ["table"]
 
 
 def test_slow_scorers_lose_seconds_not_hours(
@@ -268,22 +244,3 @@ def test_slow_scorers_lose_seconds_not_hours(
 
     srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", progress=progress)
     assert seen == [0, 1, 2, 3, 4]
-
-
-def test_a_signal_while_scoring_loses_nothing_finished(photo_folder: Path, tmp_path: Path) -> None:
-    output = tmp_path / "s.parquet"
-    calls = []
-
-    def progress(done: int, total: int, patches: int) -> None:
-        calls.append(done)
-        if done == 2 and len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
-
-    with pytest.raises(KeyboardInterrupt):
-        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, progress=progress)
-    again: list[int] = []
-    srfast.score(
-        photo_folder, patch=48, scorer="bicubic", output=output, resume=True, progress=lambda d, *_: again.append(d)
-    )
-    assert again[0] == 2

@@ -137,23 +137,18 @@ def test_a_frame_of_pandas_is_selected_from(table: srfast.ScoreTable) -> None:
         srfast.select(table.to_pandas().drop(columns="sobel"))
     with pytest.raises(InputError, match="expected no missing values"):
         srfast.select(table.to_pandas().assign(loss=None))
-    with pytest.raises(InputError, match="scores: expected a score table, its path or a DataFrame, got int"):
-        srfast.select([3])  # type: ignore[list-item]
-    for scores in (3, {"loss": 1}):
-        with pytest.raises(InputError, match="scores: expected a score table, its path or a DataFrame, got"):
+    for scores in ([3], 3, {"loss": 1}):
+        with pytest.raises(InputError, match=r"^scores: expected .*, got (int|dict)"):
             srfast.select(scores)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="coreset: expected a table, its path or a DataFrame, got dict"):
+    with pytest.raises(InputError, match=r"^coreset: expected .*, got dict"):
         srfast.CorePatches({})  # type: ignore[arg-type]
 
 
-def test_a_frame_of_pandas_is_a_table_everywhere(table: srfast.ScoreTable, tmp_path: Path) -> None:
+def test_frames_and_iterators_are_tables_too(table: srfast.ScoreTable) -> None:
     pytest.importorskip("pandas")
-    frame = table.to_pandas()
-    assert srfast.stats(frame) == srfast.stats(table) == srfast.stats(iter([table]))
+    assert srfast.stats(table.to_pandas()) == srfast.stats(iter([table])) == srfast.stats(table) == summary(table)
     assert srfast.select(iter([table])).table.equals(srfast.select(table).table)
-    (tmp_path / "more.csv").write_text("image,mine\nb.png,2\n")
-    joined = srfast.join(frame, tmp_path / "more.csv")
-    assert joined.table.equals(srfast.join(table, tmp_path / "more.csv").table)
+    assert table[:0].summary()["loss"] is None
 
 
 def test_a_frame_of_polars_gets_its_metadata_back(table: srfast.ScoreTable) -> None:
@@ -168,63 +163,25 @@ def test_a_frame_of_polars_gets_its_metadata_back(table: srfast.ScoreTable) -> N
         table.with_rows([])
 
 
-def test_joining_frames(table: srfast.ScoreTable) -> None:
+def test_joining_frames_and_files(table: srfast.ScoreTable, tmp_path: Path) -> None:
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    from srfast.coreset.joining import join_columns
-
     columns = {"image": ["b.png", "a <b>.png"], "taste": [0.5, 0.25]}
     for frame in (pandas.DataFrame(columns), polars.DataFrame(columns)):
         assert join_columns(table, frame).table["taste"].tolist() == [0.25] * 6 + [0.5] * 6
     twice = pandas.DataFrame([["b.png", 1, 2]], columns=["image", "taste", "taste"])
     with pytest.raises(InputError, match=r"taste"):
         join_columns(table, twice)
-
-
-def test_summary(table: srfast.ScoreTable) -> None:
-    about = table.summary()
-    assert (about["patches"], about["images"], about["scale"], about["scorer"]) == (12, 2, 2, "bicubic")
-    assert about["loss"]["mean"] == pytest.approx(float(np.mean(table["loss"], dtype=np.float64)))
-    assert table[:0].summary()["loss"] is None
-    assert Path(about["root"]).is_dir()
-
-
-# ``srfast.join``, ``stats``, ``dedup`` and ``export_onnx``: what the commands do, by tables and by paths.
-
-
-@pytest.fixture(scope="module")
-def scores(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from PIL import Image
-
-    folder = tmp_path_factory.mktemp("names")
-    (folder / "photos").mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(2):
-        noise = Image.fromarray(rng.integers(0, 256, (20, 28, 3), np.uint8))
-        noise.resize((112, 80), Image.Resampling.BICUBIC).save(folder / "photos" / f"{i}.png")
-    srfast.score(folder / "photos", patch=32, output=folder / "scores.parquet", scorer="bicubic")
-    return folder / "scores.parquet"
-
-
-def test_join(scores: Path, tmp_path: Path) -> None:
-    (tmp_path / "quality.csv").write_text("file,quality\n0.png,0.5\n")
-    joined = srfast.join(scores, tmp_path / "quality.csv", on="image=file")
-    table = srfast.ScoreTable.read(scores)
+    table.write(tmp_path / "scores.parquet")
+    (tmp_path / "quality.csv").write_text("file,quality\nb.png,0.5\n")
+    joined = srfast.join(tmp_path / "scores.parquet", tmp_path / "quality.csv", on="image=file")
     assert joined.table.equals(join_columns(table, tmp_path / "quality.csv", ["image=file"]).table.table)
-    assert srfast.select(joined, where="quality = 0.5", keep=1.0)["image"].tolist() == ["0.png"] * 12
+    assert srfast.join(table.to_pandas(), tmp_path / "quality.csv", on="image=file").table.equals(joined.table)
+    assert srfast.select(joined, where="quality = 0.5", keep=1.0)["image"].tolist() == ["b.png"] * 6
 
 
-def test_stats(scores: Path, tmp_path: Path) -> None:
-    table = srfast.ScoreTable.read(scores)
-    half = srfast.select(table, keep=0.5)
-    half.write(tmp_path / "half.parquet")
-    assert srfast.stats(scores) == srfast.stats([scores]) == srfast.stats(table) == summary(table)
-    assert srfast.stats(tmp_path / "half.parquet") == srfast.stats(half)
-    assert srfast.stats(half)["patches"] == 12
-
-
-def test_dedup(scores: Path, tmp_path: Path) -> None:
+def test_dedup(table: srfast.ScoreTable) -> None:
     pytest.importorskip("faiss")
-    marked = srfast.dedup(scores, against=scores.parent / "photos")
+    marked = srfast.dedup(table, against=table.meta["root"])
     assert marked.columns[-3:] == ["duplicate", "group", "leak"]
     assert len(srfast.select(marked, where="leak is not null", keep=1.0)) == len(marked)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 import srfast
 from srfast.errors import InputError
-from srfast.scoring.settings import COMPARED, ScoreSettings
+from srfast.scoring.settings import ScoreSettings
 
 FIELDS = {f.name: f.default for f in dataclasses.fields(ScoreSettings)}
 
@@ -27,34 +26,10 @@ def test_score_takes_the_settings_with_the_same_defaults() -> None:
     assert list(own) == list(FIELDS)
 
 
-def test_docstrings_mark_code_by_two_backticks() -> None:
-    for function in (srfast.score, srfast.select, srfast.prune, srfast.audit, srfast.evaluate, srfast.train):
-        assert not re.search("(?<!`)(`|`{3,})(?!`)", function.__doc__ or ""), function
-
-
 def test_the_command_line_offers_each() -> None:
     from srfast.cli.score import command
 
     assert {p.name for p in command.params} >= {*FIELDS, "images", "output", "resume", "engine", "address"}
-
-
-def test_compared_settings() -> None:
-    assert COMPARED == (
-        "scale",
-        "patch",
-        "stride",
-        "mode",
-        "scorer",
-        "precision",
-        "boundary",
-        "lr",
-        "lr_template",
-        "blockiness",
-        "shrink",
-        "defects",
-        "tile_overlap",
-        "shrink_rule",
-    )
 
 
 def test_stride_is_the_patch_unless_given() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def test_each_image_is_decoded_once(photos: Path, monkeypatch: pytest.MonkeyPatc
     assert len(seen) == 3
 
 
-def test_what_is_small_is_listed_in_one_order(photos: Path, tmp_path: Path) -> None:
+def test_what_is_small_is_listed_in_one_order(photos: Path, tmp_path: Path, interrupted: Callable[..., None]) -> None:
     """A run that goes on reads the sizes from its parts, whose JSON sorts them."""
     options = {**OPTIONS, "patch": 60, "shrink": SIZES}
     (tmp_path / "photos").mkdir()
@@ -97,13 +98,7 @@ def test_what_is_small_is_listed_in_one_order(photos: Path, tmp_path: Path) -> N
     out = [tmp_path / name for name in ("whole.parquet", "resumed.parquet")]
     whole = srfast.score(tmp_path / "photos", output=out[0], **options)
     assert [e["shrink"] for e in whole.meta["small"] if e["image"] == "b.jpg"] == ["1/2", "1/3", "3/4"]
-
-    def stop(done: int, *_: int) -> None:
-        if done == 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        srfast.score(tmp_path / "photos", output=out[1], progress=stop, **options)
+    interrupted(srfast.score, tmp_path / "photos", output=out[1], after=1, **options)
     srfast.score(tmp_path / "photos", output=out[1], resume=True, **options)
     assert out[0].read_bytes() == out[1].read_bytes()
 
