@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 import srfast
@@ -16,25 +16,22 @@ from srfast.coreset.counting import exact_sum, first_holding
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
 from srfast.scoring import stored
-from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import SCHEMA, ScoreTable
+from srfast.scoring.table import ScoreTable
 
-META = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
+MakeTable = Callable[..., ScoreTable]
 
 
-def table_of(loss: Any, images: int = 1, seed: int = 0) -> ScoreTable:
+@pytest.fixture
+def table_of(make_table: MakeTable) -> MakeTable:
     """Patches of 96 px on a grid 60 px apart, so that neighbours overlap."""
-    n, rng = len(loss), np.random.default_rng(seed)
-    columns = {
-        "image": sorted(f"{i % images:02d}.png" for i in range(n)),
-        "x": np.arange(n) * 60,
-        "y": np.zeros(n),
-        "size": np.full(n, 96),
-        "loss": loss,
-        "bicubic": rng.random(n),
-        "sobel": rng.integers(0, 5, n),
-    }
-    return ScoreTable(pa.table({k: pa.array(v, SCHEMA.field(k).type) for k, v in columns.items()}), dict(META))
+
+    def make(loss: Any, images: int = 1, seed: int = 0) -> ScoreTable:
+        n, rng = len(loss), np.random.default_rng(seed)
+        names = sorted(f"{i % images:02d}.png" for i in range(n))
+        x = np.arange(n, dtype=np.int32) * 60
+        return make_table(loss, names, x=x, bicubic=rng.random(n), sobel=rng.integers(0, 5, n))
+
+    return make
 
 
 def losses(seed: int) -> np.ndarray:
@@ -67,7 +64,9 @@ def plain(table: ScoreTable, share: float, method: str, order: str, drop: float,
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_same_rows_by_every_reader(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_rows_by_every_reader(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table_of: MakeTable
+) -> None:
     table = table_of(losses(seed), images=4, seed=seed)
     table.write(tmp_path / "scores.parquet")
     rng = np.random.default_rng(seed)
@@ -101,14 +100,14 @@ def test_sums_are_exact_whatever_their_order() -> None:
     assert first_holding(ones, Fraction(88, 100) * exact_sum(ones)) == 88
 
 
-def test_decimals_count_as_written_and_the_patch_that_crosses_is_kept() -> None:
+def test_decimals_count_as_written_and_the_patch_that_crosses_is_kept(table_of: MakeTable) -> None:
     """0.07 as a float is a little more than 7 of 100 equal losses."""
     equal = table_of(np.ones(100))
     assert [len(srfast.select(equal, keep_loss=f)) for f in (0.07, 0.29, 0.57, 0.8701, 1)] == [7, 29, 57, 88, 100]
     assert srfast.select(equal, keep_loss=0.07)["x"].tolist() == [60 * i for i in range(7)]  # ties in row order
 
 
-def test_what_is_eligible_is_the_whole() -> None:
+def test_what_is_eligible_is_the_whole(table_of: MakeTable) -> None:
     table = table_of([8, 4, 2, 1, 1, 0, 0, 0], images=2)
     kept = lambda **asked: sorted((srfast.select(table, **asked)["x"] // 60).tolist())  # noqa: E731
     assert kept(keep_loss=0.5) == [0]
@@ -139,7 +138,7 @@ def test_what_is_eligible_is_the_whole() -> None:
     ],
     ids=str,
 )
-def test_what_is_refused(settings: dict[str, Any], names: str) -> None:
+def test_what_is_refused(settings: dict[str, Any], names: str, table_of: MakeTable) -> None:
     with pytest.raises(InputError) as error:
         srfast.select(table_of([4, 3, 2, 1]), **settings)
     assert str(error.value).startswith(f"{names}: ")
@@ -148,7 +147,9 @@ def test_what_is_refused(settings: dict[str, Any], names: str) -> None:
 
 @pytest.mark.parametrize("small", [0, stored.SMALL])
 @pytest.mark.parametrize("loss", [[0, 0, 0], [3, -1, 2], [1, math.nan, 2]], ids=["zero", "negative", "nan"])
-def test_losses_without_a_sum(loss: list[float], small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_without_a_sum(
+    loss: list[float], small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table_of: MakeTable
+) -> None:
     monkeypatch.setattr(stored, "SMALL", small)
     table_of(loss).write(tmp_path / "s.parquet")
     with pytest.raises(InputError):
@@ -157,7 +158,7 @@ def test_losses_without_a_sum(loss: list[float], small: int, tmp_path: Path, mon
         assert len(srfast.select(tmp_path / "s.parquet", keep=0.5)) == 2
 
 
-def test_a_method_declares_that_it_counts() -> None:
+def test_a_method_declares_that_it_counts(table_of: MakeTable) -> None:
     from srfast.coreset.settings import Method
 
     own = Method("test", lambda table: table.column("loss"), lambda pool: np.arange(len(pool)), counts=True)

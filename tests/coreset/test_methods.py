@@ -46,36 +46,26 @@ def test_descending_is_the_stable_order(dtype: type, order: str) -> None:
     if order == "des":
         plain = sorted(range(len(values)), key=values.tolist().__getitem__, reverse=True)
     assert descending(values, order).tolist() == plain
+    missing = descending(np.array([np.nan, 1, -np.nan, 2], np.float32), order).tolist()
+    assert missing == ([3, 1, 0, 2] if order == "des" else [1, 3, 0, 2])
     assert descending(values[:0], order).tolist() == []
     assert descending(values[::-3], order).tolist() == descending(values[::-3].copy(), order).tolist()
 
 
-def test_descending_puts_missing_floats_last() -> None:
-    values = np.array([np.nan, 1, -np.nan, 2], np.float32)
-    assert descending(values, "des").tolist() == [3, 1, 0, 2]
-    assert descending(values, "asc").tolist() == [1, 3, 0, 2]
-
-
 @pytest.mark.parametrize("order", ["des", "asc"])
-def test_bicubic_and_reducible(make_table: MakeTable, order: str) -> None:
-    table = make_table(LOSSES, bicubic=np.array(BICUBIC, np.float32))
-    got = select(table, keep=0.4, method="bicubic", order=order)
-    assert set(rows(got)) == plain(BICUBIC, 0.4, order)
-    gain = (np.array(BICUBIC, np.float32) - np.array(LOSSES, np.float32)).tolist()
-    assert set(rows(select(table, keep=0.4, method="reducible", order=order))) == plain(gain, 0.4, order)
-
-
-def test_relative_is_the_part_that_the_network_takes_away(make_table: MakeTable) -> None:
-    """Against float64; below a bicubic loss of 0.1 it is 0, whatever the loss: also where that is higher."""
-    loss = np.array([50.0, 5.0, 0.09, 0.0, 90.0, 3.0, 0.11, 0.02, 20.0, 7.0], np.float32)
-    bicubic = np.array([60.0, 10.0, 0.0999, 0.0, 80.0, 30.0, 0.1, 0.01, 100.0, 7.0], np.float32)
-    table = make_table(loss, bicubic=bicubic)
-    exact = (bicubic.astype(np.float64) - loss) / np.maximum(bicubic, 1e-9)
-    exact[bicubic < np.float32(0.1)] = 0
-    for order in ("des", "asc"):
-        got = select(table, keep=0.5, method="relative", order=order)
-        assert set(rows(got)) == plain(exact.tolist(), 0.5, order)
-    assert rows(select(table, keep=0.1, method="relative")) == [5]
+def test_bicubic_reducible_and_relative(make_table: MakeTable, order: str) -> None:
+    """``relative`` against float64; below a bicubic loss of 0.1 it is 0, also where the loss is higher."""
+    for loss, bicubic, keep in (
+        (np.array(LOSSES, np.float32), np.array(BICUBIC, np.float32), 0.4),
+        (np.array([50.0, 5.0, 0.09, 0.0, 90.0, 3.0, 0.11, 0.02, 20.0, 7.0], np.float32),
+         np.array([60.0, 10.0, 0.0999, 0.0, 80.0, 30.0, 0.1, 0.01, 100.0, 7.0], np.float32), 0.5),
+    ):  # fmt: skip
+        table = make_table(loss, bicubic=bicubic)
+        relative = (bicubic.astype(np.float64) - loss) / np.maximum(bicubic, 1e-9)
+        relative[bicubic < np.float32(0.1)] = 0
+        for method, key in (("bicubic", bicubic), ("reducible", bicubic - loss), ("relative", relative)):
+            got = rows(select(table, keep=keep, method=method, order=order))
+            assert set(got) == plain(key.tolist(), keep, order), method
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.uint8, np.int64, np.uint64])
@@ -127,11 +117,3 @@ def test_extra_columns_are_kept_by_files_join_and_selection(make_table: MakeTabl
     assert back.table.column_names[-2:] == ["rank", "q"]
     with pytest.raises(InputError, match=r"table 1: columns differ: table 0 has .*q, this table has"):
         concatenate([halves[0], make_table(LOSSES[40:], ["b.png"] * 43)])
-
-
-def test_a_core_set_is_not_selected_from(make_table: MakeTable, tmp_path: Path) -> None:
-    coreset = select(make_table(LOSSES), keep=0.5)
-    coreset.write(tmp_path / "c.parquet")
-    for given in (coreset, tmp_path / "c.parquet", [str(tmp_path / "c.parquet")]):
-        with pytest.raises(InputError, match="expected a score table, got a core-set"):
-            select(given)  # type: ignore[arg-type]

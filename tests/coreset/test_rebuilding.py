@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 import srfast
+from srfast.coreset import source_search
 from srfast.coreset.rebuilding import ImagesMismatch
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
@@ -72,12 +73,8 @@ def test_renamed_repacked_and_scattered_images_give_the_same_core_set(
     srfast.export(tmp_path / "r.parquet", tmp_path / "pairs", check=True)
 
 
-def turned(path: Path) -> None:
-    Image.fromarray(np.ascontiguousarray(np.rot90(read_rgb(path), -1))).save(path)
-
-
-def mirrored(path: Path) -> None:
-    Image.fromarray(read_rgb(path)[:, ::-1].copy()).save(path)
+def saved(change: Callable[[Image.Image], Image.Image], **options: Any) -> Callable[[Path], None]:
+    return lambda path: change(Image.fromarray(read_rgb(path))).save(path, **options)
 
 
 def recompressed(path: Path) -> None:
@@ -85,55 +82,30 @@ def recompressed(path: Path) -> None:
     path.unlink()
 
 
-def resized(path: Path) -> None:
-    image = Image.fromarray(read_rgb(path))
-    image.resize((image.width // 2, image.height // 2)).save(path)
-
-
-def cropped(path: Path) -> None:
-    Image.fromarray(read_rgb(path)[:-20]).save(path)
-
-
-def cut_short(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-900])
-
-
-def no_image(path: Path) -> None:
-    path.write_text("<html>404</html>")
-
-
-def edited(path: Path) -> None:
-    """Another file of as many bytes: uncompressed."""
-    pixels = read_rgb(path)
-    Image.fromarray(255 - pixels).save(path, compress_level=0)
-    content = path.read_bytes()
-    path.write_bytes(content)
-
-
-def grey(path: Path) -> None:
-    Image.fromarray(read_rgb(path)).convert("L").save(path)
-
-
-def twice(path: Path) -> None:
-    shutil.copy(path, path.with_name("copy.png"))
-
-
-WRONG: dict[str, tuple[Callable[[Path], None], str, str]] = {
+WRONG: dict[str, tuple[Callable[[Path], Any], str, str]] = {
     "missing": (Path.unlink, "missing", r"is missing: no file has its pixels \(195 x 130\) or its name"),
-    "turned": (turned, "orientation", r"astronaut.png is the image turned by 90 degrees"),
-    "mirrored": (mirrored, "orientation", r"astronaut.png is the image mirrored"),
-    "recompressed": (recompressed, "pixels", r"astronaut.jpg has other pixels \(recompressed or edited\)"),
-    "resized": (resized, "size", r"astronaut.png is 97 x 65, expected 195 x 130 \(resized\)"),
-    "cropped": (
-        cropped,
-        "size",
-        r"astronaut.png is 195 x 110, expected 195 x 130 \(cropped, padded or another image\)",
+    "turned": (
+        saved(lambda i: i.transpose(Image.Transpose.ROTATE_270)),
+        "orientation",
+        "is the image turned by 90 deg",
     ),
-    "cut short": (cut_short, "unreadable", r"astronaut.png cannot be read \("),
-    "no image": (no_image, "unreadable", r"astronaut.png cannot be read \(not an image in a known format\)"),
-    "edited": (edited, "pixels", r"astronaut.png has other pixels \(edited at the same size in bytes\)"),
-    "grey": (grey, "pixels", r"astronaut.png has other pixels \(recompressed or edited\)"),
-    "twice": (twice, "twice", r"occurs twice: astronaut.png and copy.png; leave one out"),
+    "mirrored": (saved(ImageOps.mirror), "orientation", "astronaut.png is the image mirrored"),
+    "recompressed": (recompressed, "pixels", r"astronaut.jpg has other pixels \(recompressed or edited\)"),
+    "resized": (saved(lambda i: i.resize((97, 65))), "size", r"is 97 x 65, expected 195 x 130 \(resized\)"),
+    "cropped": (
+        saved(lambda i: i.crop((0, 0, 195, 110))),
+        "size",
+        r"is 195 x 110, expected 195 x 130 \(cropped, padded",
+    ),
+    "cut short": (lambda p: p.write_bytes(p.read_bytes()[:-900]), "unreadable", r"astronaut.png cannot be read \("),
+    "no image": (lambda p: p.write_text("<html>404</html>"), "unreadable", "cannot be read .not an image in a known"),
+    "edited": (saved(ImageOps.invert, compress_level=0), "pixels", "other pixels .edited at the same size in bytes"),
+    "grey": (saved(lambda i: i.convert("L")), "pixels", r"astronaut.png has other pixels \(recompressed or edited\)"),
+    "twice": (
+        lambda p: shutil.copy(p, p.with_name("copy.png")),
+        "twice",
+        "twice: astronaut.png and copy.png; leave one",
+    ),
 }
 
 
@@ -146,9 +118,7 @@ def test_each_wrong_image_has_its_line(what: str, photo_folder: Path, tmp_path: 
     change, kind, words = WRONG[what]
     change(path)
     output = tmp_path / "r.parquet"
-    with pytest.raises(
-        ImagesMismatch, match=rf"^1 of \d images are not as the manifest has them \(1 .*\): .*{words}"
-    ) as caught:
+    with pytest.raises(ImagesMismatch, match=rf"^1 of \d images are not as the manifest has them .*{words}") as caught:
         srfast.rebuild(tmp_path / "m", photo_folder, output=output)
     problem = caught.value.rebuilt.problems[0]
     assert (problem.name, problem.kind) == ("astronaut.png", kind)
@@ -168,8 +138,6 @@ def test_each_wrong_image_has_its_line(what: str, photo_folder: Path, tmp_path: 
 def test_decoders_that_read_other_pixels_are_named(
     published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from srfast.coreset import source_search
-
     real = source_search.read_hashed
 
     def other(path: Path) -> tuple[np.ndarray, str]:
@@ -177,9 +145,7 @@ def test_decoders_that_read_other_pixels_are_named(
         return (pixels ^ 1 if path.suffix == ".jpg" else pixels), digest
 
     monkeypatch.setattr(source_search, "read_hashed", other)
-    with pytest.raises(
-        ImagesMismatch, match=r"chelsea.jpg is the same file, but this machine's decoders read other pixels"
-    ):
+    with pytest.raises(ImagesMismatch, match=r"chelsea.jpg is the same file, but this machine's decoders read other"):
         srfast.rebuild(published, photo_folder, verify=True)
 
 
@@ -198,8 +164,6 @@ def test_two_equal_images_need_two_files(photo_folder: Path, tmp_path: Path) -> 
 def test_only_what_must_be_is_decoded(
     published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from srfast.coreset import source_search
-
     decoded: list[str] = []
     real = source_search.read_rgb
     monkeypatch.setattr(source_search, "read_rgb", lambda path: (decoded.append(path.name), real(path))[1])
@@ -215,8 +179,6 @@ def test_only_what_must_be_is_decoded(
 def test_an_interrupted_run_goes_on(
     published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from srfast.coreset import source_search
-
     calls: list[tuple[int, int, int]] = []
 
     def stop(*now: int) -> None:

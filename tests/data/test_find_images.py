@@ -18,6 +18,8 @@ from srfast.data.lowres import LowRes
 from srfast.errors import InputError
 from srfast.scoring.settings import ScoreArguments
 
+NAMES = ("b.png", "b.jpg", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp", "a/b.png")
+
 
 def touch(*paths: Path) -> None:
     for path in paths:
@@ -30,16 +32,11 @@ def names(*inputs: Path) -> list[str]:
 
 
 def test_folders_are_searched_in_sorted_path_order(tmp_path: Path) -> None:
-    touch(*(tmp_path / n for n in ("b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp")))
+    touch(*(tmp_path / n for n in NAMES))
     touch(tmp_path / "notes.txt", tmp_path / ".hidden.png", tmp_path / ".cache" / "x.png", tmp_path / "scores.parquet")
     files = find_images(tmp_path)
-    assert [f.name for f in files] == sorted(["b.png", "a/z.JPG", "a/é ü.webp", "a-b.png", "Z.tiff", "a/c/x.bmp"])
+    assert [f.name for f in files] == sorted(NAMES)
     assert all(f.root == tmp_path and f.path.is_file() and f.size == 1 for f in files)
-
-
-def test_two_images_with_one_stem_are_two_images(tmp_path: Path) -> None:
-    touch(tmp_path / "a.png", tmp_path / "a.jpg", tmp_path / "b" / "a.png")
-    assert names(tmp_path) == ["a.jpg", "a.png", "b/a.png"]
 
 
 def test_files_and_folders_share_the_closest_root_and_no_image_counts_twice(tmp_path: Path) -> None:
@@ -70,10 +67,9 @@ def test_an_empty_name_is_not_the_working_folder(tmp_path: Path, monkeypatch: py
     for images in ("", ["a.png", ""]):
         with pytest.raises(InputError, match="images: expected files and folders, got an empty name"):
             find_images(images)
-    with pytest.raises(InputError, match="output: expected a path, got ''"):
-        ScoreArguments.of({"output": ""})
-    with pytest.raises(InputError, match="lr_images: expected a path, got ''"):
-        ScoreArguments.of({"lr_images": ""})
+    for name in ("output", "lr_images"):
+        with pytest.raises(InputError, match=f"{name}: expected a path, got ''"):
+            ScoreArguments.of({name: ""})
 
 
 def test_missing_and_empty(tmp_path: Path) -> None:
@@ -93,9 +89,7 @@ def test_files_that_are_passed_over_are_counted(tmp_path: Path) -> None:
     assert passed == {".heic": 2, ".exr": 1, "": 1}
     assert counted(passed) == ".heic 2, none 1, .exr 1"
     (tmp_path / "a.png").unlink()
-    with pytest.raises(
-        InputError, match=r"no image files found \(looked for .*\); passed over \.heic 2, none 1, \.exr 1$"
-    ):
+    with pytest.raises(InputError, match=r"no image files found .*; passed over \.heic 2, none 1, \.exr 1$"):
         find_images(tmp_path)
 
 
@@ -146,12 +140,6 @@ def test_shards_are_disjoint_and_cover(n: int, tmp_path: Path) -> None:
     assert shard_of(files, None) == files
 
 
-@pytest.mark.parametrize("shard", [(3, 2), (-1, 2), (0, 0), (1, -1)])
-def test_wrong_shards_are_named(shard: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match=r"^shard: expected"):
-        shard_of([], shard)
-
-
 def test_two_lr_images_of_one_name_are_refused(tmp_path: Path) -> None:
     """One of them was taken without a word."""
     touch(tmp_path / "a.png", tmp_path / "a.bmp", tmp_path / "b.JPG", tmp_path / "a.txt", tmp_path / "c.png")
@@ -159,9 +147,7 @@ def test_two_lr_images_of_one_name_are_refused(tmp_path: Path) -> None:
     assert pairs.find("b.png") == tmp_path / "b.JPG"
     assert pairs.find("c.png") == tmp_path / "c.png"
     for name in ("a.png", "a.tif"):
-        with pytest.raises(
-            InputError, match=rf"a\.bmp: is the LR image of {name}, and a\.png is too; leave only one of them"
-        ):
+        with pytest.raises(InputError, match=rf"a\.bmp: is the LR image of {name}, and a\.png is too"):
             pairs.find(name)
     (tmp_path / "a.bmp").unlink()
     assert pairs.find("a.tif") == tmp_path / "a.png"
@@ -171,23 +157,15 @@ def test_two_lr_images_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_the_limit_of_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Twice Pillow's own, which warns from half of it on."""
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    Image.new("RGB", (40, 40), (1, 2, 3)).save(tmp_path / "a.png")
-    assert read_rgb(tmp_path / "a.png").shape == (40, 40, 3)
-    Image.new("RGB", (50, 50)).save(tmp_path / "b.png")
-    with pytest.raises(InputError, match="too many pixels"):
-        read_rgb(tmp_path / "b.png")
-
-
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_more_pixels_are_read_where_they_are_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[int, str, str]]
 ) -> None:
+    """As they come, twice Pillow's own limit, which warns from half of it on."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
     monkeypatch.setattr(limits, "PIXELS", 4000)
     monkeypatch.delenv(limits.VARIABLE, raising=False)
+    Image.new("RGB", (50, 80)).save(tmp_path / "most.png")
+    assert read_rgb(tmp_path / "most.png").shape == (80, 50, 3)
     (tmp_path / "photos").mkdir()
     path = tmp_path / "photos" / "a.bmp"
     Image.new("RGB", (100, 50)).save(path)

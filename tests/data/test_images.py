@@ -120,15 +120,12 @@ def test_sixteen_bits_become_the_high_eight(channels: int, tmp_path: Path) -> No
     want = np.broadcast_to((samples[:, :, :colours] >> 8).astype(np.uint8), (9, 14, 3))
     np.testing.assert_array_equal(read_rgb(path), want)
     np.testing.assert_array_equal(opencv(path), want)
-
-
-def test_sixteen_bit_netpbm_and_tiff(tmp_path: Path) -> None:
-    samples = np.random.default_rng(2).integers(0, 1 << 16, (6, 7), dtype=np.uint16)
-    (tmp_path / "a.pgm").write_bytes(b"P5 7 6 65535\n" + samples.astype(">u2").tobytes())
-    Image.fromarray(samples).save(tmp_path / "a.tif")
-    for name in ("a.pgm", "a.tif"):
-        want = np.repeat((samples >> 8).astype(np.uint8)[:, :, None], 3, 2)
-        np.testing.assert_array_equal(read_rgb(tmp_path / name), want, err_msg=name)
+    if channels == 1:
+        gray = samples[:, :, 0].astype(np.uint16)
+        (tmp_path / "a.pgm").write_bytes(b"P5 14 9 65535\n" + gray.astype(">u2").tobytes())
+        Image.fromarray(gray).save(tmp_path / "a.tif")
+        for name in ("a.pgm", "a.tif"):
+            np.testing.assert_array_equal(read_rgb(tmp_path / name), want, err_msg=name)
 
 
 def test_alpha_of_tiff_is_dropped_too(photo: np.ndarray, tmp_path: Path) -> None:
@@ -137,15 +134,6 @@ def test_alpha_of_tiff_is_dropped_too(photo: np.ndarray, tmp_path: Path) -> None
     image.save(tmp_path / "a.tif")
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.tif"), photo)
     assert (opencv(tmp_path / "a.tif") != photo).any()
-
-
-def test_gray_is_one_channel_of_read_image(photo: np.ndarray, tmp_path: Path) -> None:
-    Image.fromarray(photo).convert("L").save(tmp_path / "g.png")
-    Image.fromarray(photo).convert("L").save(tmp_path / "g.jpg")
-    for name in ("g.png", "g.jpg"):
-        gray = read_image(tmp_path / name)
-        assert gray.ndim == 2
-        np.testing.assert_array_equal(np.repeat(gray[:, :, None], 3, 2), read_rgb(tmp_path / name))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
@@ -191,14 +179,17 @@ def test_jpeg(options: dict, subsampling: int, photo: np.ndarray, tmp_path: Path
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("orientation", [*range(1, 9), 42])
 def test_jpeg_orientation(orientation: int, mode: str, photo: np.ndarray, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     path = tmp_path / "turned.jpg"
     Image.fromarray(photo).convert(mode).save(path, exif=exif, quality=95)
     got = read_rgb(path)
-    assert got.shape[:2] == (photo.shape[:2] if orientation < 5 else photo.shape[1::-1])
+    assert got.shape[:2] == (photo.shape[1::-1] if 5 <= orientation <= 8 else photo.shape[:2])
+    assert image_size(path) == got.shape[1::-1]
+    if mode == "L":
+        np.testing.assert_array_equal(np.repeat(read_image(path)[:, :, None], 3, 2), got)
     assert got.flags.c_contiguous
     np.testing.assert_array_equal(got, opencv(path))
 
@@ -250,13 +241,6 @@ def test_an_orientation_in_xmp_alone_is_ignored(suffix: str, photo: np.ndarray, 
     assert image_size(path) == photo.shape[1::-1]
 
 
-def test_orientation_outside_1_to_8_is_ignored(photo: np.ndarray, tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[ORIENTATION] = 42
-    Image.fromarray(photo).save(tmp_path / "a.jpg", exif=exif)
-    np.testing.assert_array_equal(read_rgb(tmp_path / "a.jpg"), opencv(tmp_path / "a.jpg"))
-
-
 def test_cmyk(photo: np.ndarray, tmp_path: Path) -> None:
     """Pillow's plain formula. OpenCV's rounds otherwise, so single values differ by one grey level."""
     Image.fromarray(photo).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
@@ -285,52 +269,36 @@ def test_tiny_and_thin_images(shape: tuple[int, int], tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), image)
 
 
-def bad_files(folder: Path, photo: np.ndarray) -> dict[str, tuple[Path, str]]:
-    """name -> (path, words of the reason)."""
-    good = io.BytesIO()
-    Image.fromarray(photo).save(good, "PNG")
-    jpeg = io.BytesIO()
-    Image.fromarray(photo).save(jpeg, "JPEG", quality=95)
-    huge = png(100_000, 100_000, 8, 2, b"\0" * 100)
-    contents = {
-        "empty.png": (b"", "empty"),
-        "text.png": (b"These are not the pixels you are looking for.\n" * 9, "not an image"),
-        "truncated.png": (good.getvalue()[: len(good.getvalue()) // 2], "cannot be decoded"),
-        "header only.png": (good.getvalue()[:40], "cannot be decoded|not an image"),
-        "truncated.jpg": (jpeg.getvalue()[: len(jpeg.getvalue()) // 2], "cannot be decoded"),
-        "magic only.jpg": (b"\xff\xd8\xff\xe0", "cannot be decoded|not an image"),
-        "huge.png": (huge, "too many pixels"),
-        "zero sides.png": (png(0, 0, 8, 2, b""), "cannot be decoded|not an image"),
-        "bad checksum.png": (good.getvalue().replace(b"IDAT", b"IDAX", 1), "cannot be decoded|not an image"),
-        "float.tiff": (_float_tiff(), "32-bit floats"),
-        "half.webp": (_webp(photo)[:200], "cannot be decoded|not an image"),
-    }
-    out = {}
-    for name, (data, words) in contents.items():
-        (folder / name).write_bytes(data)
-        out[name] = (folder / name, words)
-    return out
-
-
-def _float_tiff() -> bytes:
+def encoded(image: np.ndarray, kind: str, **options: int) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(buffer, "TIFF")
+    Image.fromarray(image).save(buffer, kind, **options)
     return buffer.getvalue()
 
 
-def _webp(photo: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(photo).save(buffer, "WEBP")
-    return buffer.getvalue()
+BAD: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
+    "empty.png": (lambda p: b"", "empty"),
+    "text.png": (lambda p: b"These are not the pixels you are looking for.\n" * 9, "not an image"),
+    "truncated.png": (lambda p: (data := encoded(p, "PNG"))[: len(data) // 2], "cannot be decoded"),
+    "header only.png": (lambda p: encoded(p, "PNG")[:40], "cannot be decoded|not an image"),
+    "truncated.jpg": (lambda p: (data := encoded(p, "JPEG", quality=95))[: len(data) // 2], "cannot be decoded"),
+    "magic only.jpg": (lambda p: b"\xff\xd8\xff\xe0", "cannot be decoded|not an image"),
+    "huge.png": (lambda p: png(100_000, 100_000, 8, 2, b"\0" * 100), "too many pixels"),
+    "zero sides.png": (lambda p: png(0, 0, 8, 2, b""), "cannot be decoded|not an image"),
+    "bad checksum.png": (lambda p: encoded(p, "PNG").replace(b"IDAT", b"IDAX", 1), "cannot be decoded|not an image"),
+    "half.webp": (lambda p: encoded(p, "WEBP")[:200], "cannot be decoded|not an image"),
+}
 
 
-def test_bad_files_end_in_one_line_that_names_the_file_and_the_reason(photo: np.ndarray, tmp_path: Path) -> None:
-    for path, words in bad_files(tmp_path, photo).values():
-        with pytest.raises(InputError, match=words) as caught:
-            read_rgb(path)
-        message = str(caught.value)
-        assert message.startswith(f"{path}: ")
-        assert "\n" not in message
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_end_in_one_line_that_names_the_file_and_the_reason(
+    name: str, photo: np.ndarray, tmp_path: Path
+) -> None:
+    make, words = BAD[name]
+    (tmp_path / name).write_bytes(make(photo))
+    with pytest.raises(InputError, match=words) as caught:
+        read_rgb(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: ")
+    assert "\n" not in str(caught.value)
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
@@ -355,15 +323,6 @@ def test_a_file_of_more_than_64_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Image.fromarray(pixels).save(tmp_path / f"a.{suffix}", **({} if suffix == "gif" else {"lossless": True}))
         assert (tmp_path / f"a.{suffix}").stat().st_size > 1000
         read_rgb(tmp_path / f"a.{suffix}")
-    np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), pixels)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_png_of_70_mb(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(5).integers(0, 256, (4700, 5000, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png", compress_level=0)
-    assert (tmp_path / "a.png").stat().st_size > 70_000_000
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), pixels)
 
 

@@ -16,6 +16,7 @@ NUMBERS = pa.schema(
     [pa.field("image", pa.string(), nullable=False), pa.field("loss", pa.float32()), pa.field("z", pa.float16())]
 )
 ROWS = {"image": ["ä.png", "b.png"], "loss": [1.5, None], "z": [0.5, 0.25]}
+OPTIONS = {"compression": "zstd", "write_page_checksum": True}
 PEAK = """
 import sys
 import pyarrow as pa
@@ -31,8 +32,8 @@ print((peak() - before) / (64 << 10))
 
 
 def written(path: Path, schema: pa.Schema) -> bytes:
-    with TableWriter(path, schema) as writer:
-        writer.write_table(pa.table(ROWS).cast(schema))
+    with TableWriter(path, schema, **OPTIONS) as writer:
+        writer.write_table(pa.table(ROWS).cast(schema), 1)
     return path.read_bytes()
 
 
@@ -41,10 +42,10 @@ def written(path: Path, schema: pa.Schema) -> bytes:
 def test_the_bytes_are_those_of_pyarrow(tmp_path: Path, length: int, keys: int) -> None:
     meta = {f"key {i}".encode(): ("ö" * length).encode()[:length] for i in range(keys)}
     ours = written(tmp_path / "ours.parquet", NUMBERS.with_metadata(meta))
-    with pq.ParquetWriter(tmp_path / "theirs.parquet", NUMBERS, store_schema=False) as writer:
+    with pq.ParquetWriter(tmp_path / "theirs.parquet", NUMBERS, store_schema=False, **OPTIONS) as writer:
         if not hasattr(writer, "add_key_value_metadata"):
             pytest.skip("this pyarrow adds no metadata to a file")
-        writer.write_table(pa.table(ROWS).cast(NUMBERS))
+        writer.write_table(pa.table(ROWS).cast(NUMBERS), 1)
         writer.add_key_value_metadata(meta)
     assert ours == (tmp_path / "theirs.parquet").read_bytes()
     assert pq.read_table(tmp_path / "ours.parquet").schema.equals(NUMBERS.with_metadata(meta), check_metadata=True)

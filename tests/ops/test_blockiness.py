@@ -82,12 +82,6 @@ def test_numpy_and_any_threads_give_the_same_bits(stride: int) -> None:
     assert np.array_equal(module._by_tables(image, xs, ys, 40), want)
 
 
-def test_no_windows() -> None:
-    image, none, some = blocky(20, 20, 3), np.zeros(0, np.int64), np.array([0])
-    assert blockiness(image, none, some, 9).shape == (0,)
-    assert blockiness(image, some, none, 9).shape == (0,)
-
-
 @pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed", "channels"])
 def test_views(view: str) -> None:
     whole = blocky(60, 70, 4)
@@ -132,17 +126,8 @@ def test_photographs_by_quality(name: str) -> None:
     assert means[-1] > 30
 
 
-def test_wrong_arguments() -> None:
+def test_wrong_images() -> None:
     image, starts = blocky(20, 20, 3), np.array([0])
-    with pytest.raises(TypeError, match="image: expected uint8, got float64"):
-        blockiness(image.astype(np.float64), starts, starts, 9)
-    for bad in (image[..., 0], image[..., :2]):
-        with pytest.raises(InputError, match="image: expected"):
+    for bad in (image.astype(np.float64), image[..., 0], image[..., :2]):
+        with pytest.raises((TypeError, InputError), match=r"^image: expected"):
             blockiness(bad, starts, starts, 9)
-    with pytest.raises(InputError, match="size: expected 9 to 16777215 pixels, got 8"):
-        blockiness(image, starts, starts, 8)
-    for bad in ([-1], [12], [5, 0]):
-        with pytest.raises(InputError, match="xs: expected ascending windows inside 20 pixels"):
-            blockiness(image, np.array(bad), starts, 9)
-        with pytest.raises(InputError, match="ys: expected ascending windows inside 20 pixels"):
-            blockiness(image, starts, np.array(bad), 9)

@@ -10,7 +10,7 @@ import pytest
 from srfast.coreset.limits import separate
 from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
-from srfast.ops.defects import defects, jpeg_trace
+from srfast.ops.defects import COLUMNS, defects, jpeg_trace
 from srfast.ops.native import compiled
 
 IMAGE = np.zeros((40, 40, 3), np.uint8)
@@ -18,34 +18,31 @@ ON_A_GPU = {"probe_cuda", "degrade_tiles", "degrade_cuda", "mse_scratch", "per_s
 HUGE = (2**31 - 1, 2**31, 2**31 + 40, 2**32, 2**32 + 9, 2**63 - 1, 2**63, 2**64 + 9, 10**30)
 
 
-@pytest.mark.parametrize("size", [*HUGE, 1 << 24, 0, -9, -(2**31), -(2**32) + 9, 9.5, "9", None])
+@pytest.mark.parametrize("size", [*HUGE, 1 << 24, 8, 0, -9, -(2**31), -(2**32) + 9, 9.5, "9", None])
 def test_a_size_that_wraps(size: Any) -> None:
     """2^31 - 1 ended the process: the last window seemed to end before the image."""
     with pytest.raises(InputError, match=r"^(size|xs): expected"):
         blockiness(IMAGE, np.array([1]), np.array([0]), size)
 
 
-@pytest.mark.parametrize("start", [*HUGE[:6], -1, -(2**31), -(2**32)])
+@pytest.mark.parametrize("starts", [*([n] for n in (*HUGE, -1, -(2**31), -(2**32), 0.5, True, "0", [0], 32)), [5, 4]])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_a_corner_that_wraps(start: int, axis: int) -> None:
+def test_corners_that_wrap_and_what_is_no_list_of_them(starts: list[Any], axis: int) -> None:
     """2^32 was taken for 0."""
     places = [np.array([0]), np.array([0])]
-    places[axis] = np.array([start])
-    with pytest.raises(InputError, match=r"^[xy]s: expected"):
-        blockiness(IMAGE, *places, 9)
+    places[axis] = np.array(starts)
+    for measure, size in ((blockiness, 9), (defects, 32)):
+        with pytest.raises(InputError, match=r"^[xy]s: expected"):
+            measure(IMAGE, *places, size)
 
 
-@pytest.mark.parametrize("starts", [[0.5], [True], ["0"], [[0]], [5, 4], [10**30]])
-def test_what_is_no_list_of_corners(starts: list[Any]) -> None:
-    with pytest.raises(InputError, match=r"^xs: expected"):
-        blockiness(IMAGE, np.array(starts), np.array([0]), 9)
-
-
-@pytest.mark.parametrize("threads", [0, -1, 1.5, -(2**33)])
+@pytest.mark.parametrize("threads", [0, -1, 1.5, -(2**33), 2**40])
 def test_threads(threads: Any) -> None:
+    if threads == 2**40:
+        assert len(blockiness(IMAGE, np.array([0, 31]), np.array([0, 31]), 9, threads)) == 4
+        return
     with pytest.raises(InputError, match=r"^threads: expected"):
         blockiness(IMAGE, np.array([0]), np.array([0]), 9, threads)
-    assert len(blockiness(IMAGE, np.array([0, 31]), np.array([0, 31]), 9, 2**40)) == 4
 
 
 @pytest.mark.parametrize("image", [IMAGE[:0], IMAGE[:, :0], IMAGE[:0, :0, :1]])
@@ -71,8 +68,10 @@ def test_places_of_any_integers() -> None:
         np.testing.assert_array_equal(
             blockiness(IMAGE, np.array([0, 9], kind), np.array([3], kind), np.int16(12)), right
         )
-    assert blockiness(IMAGE, np.array([]), np.array([]), 12).shape == (0,)
-    assert blockiness(IMAGE, np.array([]), np.array([3]), 12).shape == (0,)
+    for image, xs, ys in ((IMAGE, [], []), (IMAGE, [], [3])):
+        assert blockiness(image, np.array(xs), np.array(ys), 12).shape == (0,)
+    for xs, ys in (([], [3]), ([3], [])):
+        assert defects(IMAGE, np.array(xs), np.array(ys), 32).shape == (0, len(COLUMNS))
 
 
 def test_overlaps() -> None:

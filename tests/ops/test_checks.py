@@ -1,9 +1,10 @@
-"""torch.ops.srfast called directly: wrong tensors raise before a pointer is taken."""
+"""Wrong arguments of public functions and of torch.ops.srfast raise before a pointer is taken."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,59 +21,76 @@ def weights(index: int, wrong: torch.Tensor) -> list[torch.Tensor]:
     return [*WEIGHTS[:index], wrong, *WEIGHTS[index + 1 :]]
 
 
-@pytest.mark.parametrize(
-    ("op", "arguments", "error", "words"),
-    [
-        ("imresize", (IMAGE.half(), 0.5, "symmetric"), TypeError, "float16"),
-        ("imresize", (IMAGE.int(), 0.5, "symmetric"), TypeError, "int32"),
-        ("imresize", (IMAGE[0], 0.5, "symmetric"), InputError, "shape"),
-        ("imresize", (IMAGE[None], 0.5, "symmetric"), InputError, "shape"),
-        ("imresize", (IMAGE[:0], 0.5, "symmetric"), InputError, "1 x 1"),
-        ("imresize", (IMAGE, 0.0, "symmetric"), InputError, "scale"),
-        ("imresize", (IMAGE, -2.0, "symmetric"), InputError, "scale"),
-        ("imresize", (IMAGE, float("nan"), "symmetric"), InputError, "scale"),
-        ("imresize", (IMAGE, 0.5, "wrap"), InputError, "boundary"),
-        *(
-            (op, arguments, error, words)
-            for op in ("downsample", "upsample")
-            for arguments, error, words in (
-                ((PLANES.double(), 2, "symmetric"), TypeError, "float64"),
-                ((PLANES.byte(), 2, "symmetric"), TypeError, "uint8"),
-                ((PLANES[0], 2, "symmetric"), InputError, "shape"),
-                ((PLANES[..., :0], 2, "symmetric"), InputError, "one pixel"),
-                ((PLANES, 0, "symmetric"), InputError, "scale"),
-                ((PLANES, 7, "symmetric"), InputError, "scale"),
-                ((PLANES, 2, "Symmetric"), InputError, "boundary"),
-            )
-        ),
-        ("per_sample_mse", (PLANES, PLANES.double()), TypeError, "b: expected"),
-        ("per_sample_mse", (PLANES.double(), PLANES), TypeError, "a: expected"),
-        ("per_sample_mse", (torch.zeros(8, 100), torch.zeros(8, 1)), InputError, "shape"),
-        ("per_sample_mse", (torch.zeros(8, 100), torch.zeros(1, 100)), InputError, "shape"),
-        ("per_sample_mse", (torch.zeros(8, 0), torch.zeros(8, 0)), InputError, "at least one value"),
-        ("per_sample_mse", (torch.tensor(1.0), torch.tensor(1.0)), InputError, "at least one value"),
-        ("score_patches", (PATCHES.float(), WEIGHTS, 2, "symmetric", "", False), TypeError, "float32"),
-        ("score_patches", (PATCHES[0], WEIGHTS, 2, "symmetric", "", False), InputError, "shape"),
-        ("score_patches", (PATCHES[..., :2], WEIGHTS, 2, "symmetric", "", False), InputError, "shape"),
-        ("score_patches", (PATCHES[:, :3], WEIGHTS, 2, "symmetric", "", False), InputError, "3 x 6"),
-        ("score_patches", (PATCHES[:, :0], WEIGHTS, 2, "symmetric", "", False), InputError, "0 x 6"),
-        ("score_patches", (PATCHES, WEIGHTS, 5, "symmetric", "", False), InputError, "scale"),
-        ("score_patches", (PATCHES, WEIGHTS, 2, "none", "", False), InputError, "boundary"),
-        ("score_patches", (PATCHES, WEIGHTS, 2, "symmetric", "mmx", False), InputError, "isa"),
-        ("score_patches", (PATCHES, WEIGHTS[:5], 2, "symmetric", "", False), InputError, "weights"),
-        ("score_patches", (PATCHES, [*WEIGHTS, WEIGHTS[0]], 2, "symmetric", "", False), InputError, "weights"),
-        (
-            "score_patches",
-            (PATCHES, weights(0, torch.zeros(64, 1, 5, 5)), 2, "symmetric", "", False),
-            InputError,
-            "weights",
-        ),
-        ("score_patches", (PATCHES, weights(5, torch.zeros(1).double()), 2, "symmetric", "", False), TypeError, "64"),
-    ],
-)
-def test_wrong_tensors_raise(op: str, arguments: tuple[Any, ...], error: type, words: str) -> None:
+RAW: list[tuple[str, tuple[Any, ...], type, str]] = [
+    ("imresize", (IMAGE[0], 0.5, "symmetric"), InputError, "shape"),
+    *(("score_patches", (patches, WEIGHTS, 2, "symmetric", "", False), error, words) for patches, error, words in (
+        (PATCHES.float(), TypeError, "float32"), (PATCHES[0], InputError, "shape"),
+        (PATCHES[..., :2], InputError, "shape"), (PATCHES[:, :3], InputError, "3 x 6"),
+        (PATCHES[:, :0], InputError, "0 x 6"),
+    )),
+    *(("score_patches", (PATCHES, weights, 2, "symmetric", "", False), error, words) for weights, error, words in (
+        (WEIGHTS[:5], InputError, "weights"), ([*WEIGHTS, WEIGHTS[0]], InputError, "weights"),
+        (weights(0, torch.zeros(64, 1, 5, 5)), InputError, "weights"),
+        (weights(5, torch.zeros(1).double()), TypeError, "64"),
+    )),
+    ("score_patches", (PATCHES, WEIGHTS, 5, "symmetric", "", False), InputError, "scale"),
+    ("score_patches", (PATCHES, WEIGHTS, 2, "none", "", False), InputError, "boundary"),
+    ("score_patches", (PATCHES, WEIGHTS, 2, "symmetric", "mmx", False), InputError, "isa"),
+]  # fmt: skip
+BOTH: list[tuple[str, tuple[Any, ...], type, str]] = [
+    *(("imresize", (*arguments, "symmetric"), error, words) for arguments, error, words in (
+        ((IMAGE.half(), 0.5), TypeError, "float16"), ((IMAGE.int(), 0.5), TypeError, "int32"),
+        ((IMAGE[None], 0.5), InputError, "shape"), ((IMAGE[:0], 0.5), InputError, "1 x 1"),
+        ((IMAGE, 0.0), InputError, "scale"), ((IMAGE, -2.0), InputError, "scale"),
+        ((IMAGE, float("nan")), InputError, "scale"),
+    )),
+    ("imresize", (IMAGE, 0.5, "wrap"), InputError, "boundary"),
+    *((op, *row) for op in ("downsample", "upsample") for row in (
+        ((PLANES.double(), 2, "symmetric"), TypeError, "float64"),
+        ((PLANES.byte(), 2, "symmetric"), TypeError, "uint8"),
+        ((PLANES[0], 2, "symmetric"), InputError, "shape"), ((PLANES[..., :0], 2, "symmetric"), InputError, "shape"),
+        ((PLANES, 0, "symmetric"), InputError, "scale"), ((PLANES, 7, "symmetric"), InputError, "scale"),
+        ((PLANES, 2, "Symmetric"), InputError, "boundary"),
+    )),
+    *(("per_sample_mse", pair, error, words) for pair, error, words in (
+        ((PLANES, PLANES.double()), TypeError, "b: expected"), ((PLANES.double(), PLANES), TypeError, "a: expected"),
+        ((torch.zeros(8, 100), torch.zeros(8, 1)), InputError, "shape"),
+        ((torch.zeros(8, 100), torch.zeros(1, 100)), InputError, "shape"),
+        ((torch.zeros(8, 0), torch.zeros(8, 0)), InputError, "at least one value"),
+        ((torch.tensor(1.0), torch.tensor(1.0)), InputError, "at least one value"),
+    )),
+]  # fmt: skip
+ARRAY = np.zeros((4, 4), np.uint8)
+PUBLIC: list[tuple[str, tuple[Any, ...], type, str]] = [
+    *(("imresize", (image, 0.5), error, words) for image, error, words in (
+        (ARRAY[..., None].repeat(2, 2), InputError, "img: expected"), (ARRAY[0], InputError, "img: expected"),
+        (ARRAY[:0], InputError, "1 x 1"), (ARRAY.astype(np.int16), TypeError, "int16"),
+        (ARRAY.astype(bool), TypeError, "bool"), ([[1, 2]], TypeError, "list"),
+        (ARRAY.astype(">f4"), TypeError, "img"),
+    )),
+    *(("imresize", (ARRAY, scale), InputError, "scale") for scale in (0, -1, np.nan, np.inf, "half", 1e9, 10**400)),
+    ("imresize", (ARRAY, 0.5, "wrap"), InputError, "boundary"),
+    *((op, (PLANES, scale), InputError, "scale") for op in ("downsample", "upsample")
+      for scale in (True, 2.5, np.array([2]), np.array([2, 3]))),
+    *((op, (PLANES, 2, value), InputError, "boundary") for op in ("downsample", "upsample")
+      for value in (["symmetric"], None, "mirror")),
+    *((op, (PLANES.numpy(), 2), TypeError, "ndarray") for op in ("downsample", "upsample")),
+    ("per_sample_mse", (PLANES.numpy(), PLANES), TypeError, "ndarray"),
+    ("per_sample_mse", (PLANES.to("meta"), PLANES), InputError, "device"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("op", "arguments", "error", "words"), [*RAW, *BOTH])
+def test_wrong_tensors_of_the_ops(op: str, arguments: tuple[Any, ...], error: type, words: str) -> None:
     with pytest.raises(error, match=words):
         getattr(torch.ops.srfast, op)(*arguments)
+
+
+@pytest.mark.parametrize(("op", "arguments", "error", "words"), [*BOTH, *PUBLIC])
+def test_wrong_arguments_are_named(op: str, arguments: tuple[Any, ...], error: type, words: str) -> None:
+    options = {"boundary": arguments[2]} if len(arguments) > 2 else {}
+    with pytest.raises(error, match=words):
+        getattr(srfast, op)(*arguments[:2], **options)
 
 
 def test_strided_inputs_are_read_where_they_lie() -> None:

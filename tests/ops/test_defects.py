@@ -269,23 +269,11 @@ def test_views(view: str) -> None:
     assert jpeg_trace(image) == jpeg_trace(copy)
 
 
-def test_no_windows() -> None:
-    image, none, some = photo(), np.zeros(0, np.int64), np.array([0])
-    assert defects(image, none, some, 32).shape == (0, len(COLUMNS))
-    assert defects(image, some, none, 32).shape == (0, len(COLUMNS))
-
-
 def test_wrong_arguments() -> None:
     image, start = photo(), np.array([0])
-    with pytest.raises(TypeError, match="image: expected uint8, got float64"):
-        defects(image.astype(np.float64), start, start, 32)
-    for bad in (image[..., 0], image[..., :2]):
-        with pytest.raises(InputError, match="image: expected"):
-            defects(bad, start, start, 32)
-        with pytest.raises(InputError, match="image: expected"):
-            jpeg_trace(bad)
-    with pytest.raises(InputError, match="size: expected 32 to 16777215 pixels, got 31"):
+    for bad in (image.astype(np.float64), image[..., 0], image[..., :2]):
+        for measure in (jpeg_trace, lambda bad: defects(bad, start, start, 32)):
+            with pytest.raises((TypeError, InputError), match=r"^image: expected"):
+                measure(bad)
+    with pytest.raises(InputError, match=r"^size: expected .*, got 31"):
         defects(image, start, start, 31)
-    for xs in ([-1], [400], [5, 0]):
-        with pytest.raises(InputError, match="xs: expected ascending windows inside 203 pixels"):
-            defects(image, np.array(xs), start, 32)

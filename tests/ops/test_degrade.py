@@ -214,22 +214,20 @@ def test_bytes_round_half_up():
         assert np.array_equal(degrade.bytes_of(degrade.planes_of(view)), view)
 
 
-def test_wrong_arguments_are_refused():
-    with pytest.raises(TypeError, match="float32"):
-        degrade.blur(np.zeros((3, 4, 4)), np.ones((3, 3)))
-    with pytest.raises(InputError, match="at least one pixel"):
-        degrade.blur(np.zeros((3, 0, 4), np.float32), np.ones((3, 3)))
-    with pytest.raises(ValueError, match="kernel"):
-        degrade.blur(planes(5, 5), np.ones((2, 2)))
-    with pytest.raises(InputError, match="height"):
-        degrade.resize(planes(5, 5), 0, 5, "area")
-    with pytest.raises(InputError, match="step"):
-        degrade.resize(planes(5, 5), 3, 5, "area", step=(math.nan, 1))
-    with pytest.raises(InputError, match="key"):
-        degrade.random_words(KEY[:3], 0, 1)
-    with pytest.raises(InputError, match="threads"):
-        degrade.thick_lines(planes(5, 5), threads=0)
-    with pytest.raises(InputError, match="odd number"):
-        degrade.kernel("gaussian", 4)
-    with pytest.raises(InputError, match="kind"):
-        degrade.kernel("box", 5)
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: degrade.blur(np.zeros((3, 4, 4)), np.ones((3, 3))), "float32"),
+        (lambda: degrade.blur(np.zeros((3, 0, 4), np.float32), np.ones((3, 3))), "at least one pixel"),
+        (lambda: degrade.blur(planes(5, 5), np.ones((2, 2))), "kernel"),
+        (lambda: degrade.resize(planes(5, 5), 0, 5, "area"), "height"),
+        (lambda: degrade.resize(planes(5, 5), 3, 5, "area", step=(math.nan, 1)), "step"),
+        (lambda: degrade.random_words(KEY[:3], 0, 1), "key"),
+        (lambda: degrade.thick_lines(planes(5, 5), threads=0), "threads"),
+        (lambda: degrade.kernel("gaussian", 4), "odd number"),
+        (lambda: degrade.kernel("box", 5), "kind"),
+    ],
+)
+def test_wrong_arguments_are_refused(call, words):
+    with pytest.raises((InputError, TypeError, ValueError), match=words):
+        call()

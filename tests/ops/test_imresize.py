@@ -13,15 +13,12 @@ import torch
 from PIL import Image
 
 import srfast
-from srfast.errors import InputError
 from srfast.ops import reference
 
 BOUNDARIES = ("symmetric", "replicate")
 MATLAB = [
-    ("symmetric", "Set5", 2), ("symmetric", "Set5", 3), ("symmetric", "Set5", 4),
-    ("replicate", "Set5", 2), ("replicate", "Set5", 3), ("replicate", "Set5", 4),
-    ("replicate", "Set14", 2), ("replicate", "Set14", 3), ("replicate", "Set14", 4),
-]  # fmt: skip
+    (b, d, s) for b, d in (("symmetric", "Set5"), ("replicate", "Set5"), ("replicate", "Set14")) for s in (2, 3, 4)
+]
 
 
 def expected_uint8(image: np.ndarray, scale: float, boundary: str) -> np.ndarray:
@@ -61,9 +58,9 @@ def test_equals_matlab_in_every_pixel(
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 2, 3, 4, 0.37, 0.9, 1.7, 1.0, 0.05])
 def test_uint8_equals_the_reference(scale: float, boundary: str, photographs: dict[str, np.ndarray]) -> None:
     image = np.ascontiguousarray(photographs["chelsea"][40:101, 60:133])
-    np.testing.assert_array_equal(
-        srfast.imresize(image, scale, boundary=boundary), expected_uint8(image, scale, boundary)
-    )
+    got = srfast.imresize(image, scale, boundary=boundary)
+    assert len(got) == int(np.ceil(scale * len(image)))
+    np.testing.assert_array_equal(got, expected_uint8(image, scale, boundary))
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
@@ -89,14 +86,6 @@ def test_tiny_images(shape: tuple[int, ...], scale: float, boundary: str) -> Non
     )
 
 
-@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4])
-def test_every_exact_tie_rounds_up(scale: float) -> None:
-    """Two-valued columns make many sums end in exactly one half."""
-    rng = np.random.default_rng(3)
-    image = (rng.integers(0, 2, (96, 96)) * rng.integers(0, 256, (96, 1))).astype(np.uint8)
-    np.testing.assert_array_equal(srfast.imresize(image, scale), expected_uint8(image, scale, "symmetric"))
-
-
 @pytest.mark.parametrize("scale", [3 / 4, 2 / 3, 1 / 2, 1 / 3, 0.37, 1.7, 1 / 20])
 @pytest.mark.parametrize("width", [31, 32, 33, 97])
 def test_sums_in_doubt_are_taken_exactly(scale: float, width: int) -> None:
@@ -105,6 +94,7 @@ def test_sums_in_doubt_are_taken_exactly(scale: float, width: int) -> None:
     rows, columns = np.indices((65, width))
     patterns = {
         "noise": rng.integers(0, 256, (65, width)),
+        "ties": rng.integers(0, 2, (65, width)) * rng.integers(0, 256, (65, 1)),  # sums that end in exactly one half
         "two values": 255 * rng.integers(0, 2, (65, width)),
         "neighbours": 100 + rng.integers(0, 2, (65, width)),
         "checkerboard": 255 * ((rows + columns) % 2),
@@ -179,15 +169,13 @@ def test_sixteen_bits_are_exact(factor: str) -> None:
     np.testing.assert_array_equal(tensor.numpy()[..., 0], want)
 
 
-@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.7, 1.9, 2, 3, 4])
-@pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
-def test_a_constant_stays_itself(scale: float, value: int) -> None:
-    assert (srfast.imresize(np.full((13, 17, 3), value, np.uint8), scale) == value).all()
-
-
-def test_scale_one_is_the_identity(photographs: dict[str, np.ndarray]) -> None:
-    image = photographs["rocket"][:50, :61]
-    np.testing.assert_array_equal(srfast.imresize(image, 1), image)
+@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.1, 0.7, 1, 1.1, 2, 3, 4])
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 99, 100, 101, 300])
+def test_a_constant_stays_itself_and_sizes_are_the_ceiling(scale: float, n: int) -> None:
+    values = np.full((n, 2, 3), [0, 127, 255], np.uint8)
+    got = srfast.imresize(values, scale)
+    assert len(got) == int(np.ceil(scale * n))
+    assert (got == values[0, 0]).all()
 
 
 def test_floats_pass_255_and_0_unclamped() -> None:
@@ -201,24 +189,7 @@ def test_floats_pass_255_and_0_unclamped() -> None:
     assert rounded.min() == 0
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10, 99, 100, 101, 300])
-@pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.1, 0.7, 1.1, 2, 3, 4])
-def test_output_size_is_ceil(n: int, scale: float) -> None:
-    got = srfast.imresize(np.zeros((n, 2), np.uint8), scale).shape[0]
-    assert got == int(np.ceil(scale * n))
-
-
-def test_tensors_and_arrays_agree_and_inputs_are_left_alone(photographs: dict[str, np.ndarray]) -> None:
-    image = photographs["coffee"][:40, :50].copy()
-    before = image.copy()
-    want = srfast.imresize(image, 0.5)
-    got = srfast.imresize(torch.from_numpy(image), 0.5)
-    assert isinstance(got, torch.Tensor)
-    np.testing.assert_array_equal(got.numpy(), want)
-    np.testing.assert_array_equal(image, before)
-
-
-def test_views_read_only_and_foreign_byte_order(photographs: dict[str, np.ndarray]) -> None:
+def test_views_read_only_arrays_and_tensors(photographs: dict[str, np.ndarray]) -> None:
     image = photographs["coffee"][:41, :50]
     want = srfast.imresize(image.copy(), 0.5)
     frozen = image.copy()
@@ -230,31 +201,10 @@ def test_views_read_only_and_foreign_byte_order(photographs: dict[str, np.ndarra
     strided = image.copy()[:, ::2]
     np.testing.assert_array_equal(srfast.imresize(strided, 0.5), expected_uint8(strided, 0.5, "symmetric"))
     np.testing.assert_array_equal(srfast.imresize(np.asfortranarray(image), 0.5), want)
-    with pytest.raises(TypeError, match="img"):
-        srfast.imresize(np.ones((4, 4), np.float32).astype(">f4"), 0.5)
-
-
-@pytest.mark.parametrize(
-    ("image", "scale", "boundary", "error", "words"),
-    [
-        (np.zeros((4, 4, 2), np.uint8), 0.5, "symmetric", InputError, "img: expected"),
-        (np.zeros((4,), np.uint8), 0.5, "symmetric", InputError, "img: expected"),
-        (np.zeros((0, 4), np.uint8), 0.5, "symmetric", InputError, "1 x 1"),
-        (np.zeros((4, 4), np.int16), 0.5, "symmetric", TypeError, "int16"),
-        (np.zeros((4, 4), bool), 0.5, "symmetric", TypeError, "bool"),
-        ([[1, 2]], 0.5, "symmetric", TypeError, "list"),
-        (np.zeros((4, 4), np.uint8), 0, "symmetric", InputError, "scale"),
-        (np.zeros((4, 4), np.uint8), -1, "symmetric", InputError, "scale"),
-        (np.zeros((4, 4), np.uint8), float("nan"), "symmetric", InputError, "scale"),
-        (np.zeros((4, 4), np.uint8), float("inf"), "symmetric", InputError, "scale"),
-        (np.zeros((4, 4), np.uint8), "half", "symmetric", (InputError, TypeError), "scale"),
-        (np.zeros((4, 4), np.uint8), 0.5, "wrap", InputError, "boundary"),
-        (np.zeros((4, 4), np.uint8), 1e9, "symmetric", InputError, "scale"),
-    ],
-)
-def test_wrong_arguments_are_named(image: object, scale: float, boundary: str, error: type, words: str) -> None:
-    with pytest.raises(error, match=words):
-        srfast.imresize(image, scale, boundary=boundary)
+    got = srfast.imresize(torch.from_numpy(image := image.copy()), 0.5)
+    assert isinstance(got, torch.Tensor)
+    np.testing.assert_array_equal(got.numpy(), want)
+    np.testing.assert_array_equal(image, photographs["coffee"][:41, :50])
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 
 import srfast
-from srfast.errors import InputError
 from srfast.ops import reference
 
 
@@ -29,11 +27,6 @@ def test_a_small_error_on_large_values_survives() -> None:
     assert srfast.per_sample_mse(a, b).item() == pytest.approx(2**-14, rel=1e-7)
 
 
-def test_equal_inputs_give_zero() -> None:
-    a = torch.randn(3, 5, 5)
-    assert torch.equal(srfast.per_sample_mse(a, a), torch.zeros(3))
-
-
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_threads_and_strides_do_not_change_a_bit(threads: int) -> None:
     generator = torch.Generator().manual_seed(2)
@@ -47,34 +40,16 @@ def test_threads_and_strides_do_not_change_a_bit(threads: int) -> None:
     assert torch.equal(srfast.per_sample_mse(a[::2], b[::2]), want[::2])
 
 
-def test_an_empty_batch() -> None:
+def test_zeros_nothing_nan_and_infinity() -> None:
+    same = torch.randn(3, 5, 5)
+    assert torch.equal(srfast.per_sample_mse(same, same), torch.zeros(3))
     assert srfast.per_sample_mse(torch.zeros(0, 3), torch.zeros(0, 3)).shape == (0,)
-
-
-def test_nan_and_infinity_pass_through() -> None:
     a = torch.zeros(3, 4)
     a[0, 1], a[1, 2] = float("nan"), float("inf")
     out = srfast.per_sample_mse(a, torch.zeros(3, 4))
     assert torch.isnan(out[0])
     assert torch.isinf(out[1])
     assert out[2] == 0
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "error", "words"),
-    [
-        (torch.zeros(2, 3), torch.zeros(3, 2), InputError, "shape"),
-        (torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.float64), TypeError, "b: expected"),
-        (torch.zeros(2, 3, dtype=torch.uint8), torch.zeros(2, 3), TypeError, "a: expected"),
-        (np.zeros((2, 3), np.float32), torch.zeros(2, 3), TypeError, "ndarray"),
-        (torch.zeros(2), torch.zeros(2), InputError, "at least one value"),
-        (torch.zeros(2, 0), torch.zeros(2, 0), InputError, "at least one value"),
-        (torch.zeros(2, 3, device="meta"), torch.zeros(2, 3), InputError, "device"),
-    ],
-)
-def test_wrong_arguments_are_named(a: object, b: object, error: type, words: str) -> None:
-    with pytest.raises(error, match=words):
-        srfast.per_sample_mse(a, b)
 
 
 def test_opcheck() -> None:

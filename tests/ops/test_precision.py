@@ -35,27 +35,20 @@ def _restored() -> Iterator[None]:
         getattr(getattr(backends, backend), operation).fp32_precision = value
 
 
-def check() -> None:
+@pytest.mark.parametrize("given", ["", "cudnn.conv ieee", "tf32"])
+def test_no_tf32_inside_and_every_setting_as_before(given: str) -> None:
+    if given == "tf32":
+        backends.fp32_precision = "tf32"
+    elif given:
+        backends.cudnn.conv.fp32_precision = "ieee"
     before = settings()
     with without_tf32():
         inside = settings()
-        for name in ("cudnn.conv", "cuda.matmul", "mkldnn.conv", "mkldnn.matmul"):
-            assert inside[name] == "ieee"
+    assert {inside[name] for name in OPERATIONS if name != "cudnn.rnn"} == {"ieee"}
     assert settings() == before
-
-
-def test_as_torch_comes() -> None:
-    check()
-
-
-def test_after_the_convolutions_were_set() -> None:
-    backends.cudnn.conv.fp32_precision = "ieee"
-    check()
-
-
-def test_after_everything_was_set_to_tf32() -> None:
-    backends.fp32_precision = "tf32"
-    check()
+    with pytest.raises(ZeroDivisionError), without_tf32():
+        raise ZeroDivisionError
+    assert settings() == before
 
 
 def test_an_inherited_setting_still_follows() -> None:
@@ -65,10 +58,3 @@ def test_an_inherited_setting_still_follows() -> None:
         pass
     backends.fp32_precision = "ieee"
     assert backends.cuda.matmul.fp32_precision == "ieee"
-
-
-def test_settings_come_back_after_an_error() -> None:
-    before = settings()
-    with pytest.raises(ZeroDivisionError), without_tf32():
-        raise ZeroDivisionError
-    assert settings() == before

@@ -140,6 +140,7 @@ def test_a_decoder_that_is_wrong_is_refused(
     monkeypatch.setattr(Loader, "change", staticmethod(change))
     with pytest.raises(RunError, match=f"to other pixels than srfast, {words}"):
         pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", scorer="bicubic"))
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def test_plain_chroma_is_refused_only_where_colours_count(
@@ -180,26 +181,18 @@ def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(
         pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", scorer="bicubic"))
 
 
-@needs_dali
-def test_other_pixels_are_refused(
-    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("folder", "options", "words"),
+    [
+        ("photo_folder", {}, r"dali is for JPEG files.*\.png"), ("jpegs", {"skip_bad": True}, "leave `skip_bad` out"),
+        ("jpegs", {"device": "cpu"}, "loader: dali decodes for `device` cuda"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together(
+    folder: str, options: dict[str, Any], words: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(device_loading, "read_rgb", lambda path: np.zeros((3, 3, 3), np.uint8))
-    with pytest.raises(RunError, match="to other pixels than srfast"):
-        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali"))
-    assert not (tmp_path / "out.parquet").exists()
-
-
-def test_png_is_refused_with_the_reason(gpu_engine: None, photo_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"dali is for JPEG files, since it decodes others on the CPU.*\.png"):
-        pipeline.write_scores(photo_folder, tmp_path / "out.parquet", ScoreArguments(loader="dali"))
-
-
-def test_skip_bad_is_refused(gpu_engine: None, jpegs: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="leave `skip_bad` out"):
-        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", skip_bad=True))
-
-
-def test_the_cpu_engine_is_refused(jpegs: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="loader: dali decodes for `device` cuda"):
-        pipeline.write_scores(jpegs, tmp_path / "out.parquet", ScoreArguments(loader="dali", device="cpu"))
+    images = request.getfixturevalue(folder)
+    if not options.get("device"):
+        request.getfixturevalue("gpu_engine")
+    with pytest.raises(InputError, match=words):
+        pipeline.write_scores(images, tmp_path / "out.parquet", ScoreArguments(loader="dali", **options))

@@ -11,35 +11,37 @@ import pytest
 import torch
 
 from srfast.data.grid import Grid
-from srfast.ops import reference
 from srfast.scoring.backends import gpu, maps, upload
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
 from srfast.scoring.network import load_network
 
-data = pytest.importorskip("skimage.data", reason="needs the demo extra")
+COLUMNS = ("loss", "bicubic", "sobel")
+
+
+def engine_of(scale: int = 2, scorer: str = "srcnn", boundary: str = "symmetric") -> GpuEngine:
+    return GpuEngine(load_network(scorer, scale), boundary, "native", "fp32", "cpu")
 
 
 # 2e-5: float32 sums in another order, on patches whose loss is far above 0.1.
 @pytest.mark.parametrize("method", ["windows", "dense"])
 @pytest.mark.parametrize("scorer", ["srcnn", "bicubic"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_columns_of_the_native_engine(scale: int, scorer: str, method: str) -> None:
-    image = data.chelsea()[:149, :203]
-    network = load_network(scorer, scale)
+def test_the_columns_of_the_native_engine(
+    scale: int, scorer: str, method: str, photographs: dict[str, np.ndarray]
+) -> None:
+    image = photographs["chelsea"][:149, :203]
     grid = Grid.over(*image.shape[:2], scale, 48, 36)
-    expected = getattr(NativeEngine(network), method)(image, grid)
-    actual = getattr(GpuEngine(network, "symmetric", "native", "fp32", "cpu"), method)(image, grid)
+    expected = getattr(NativeEngine(load_network(scorer, scale)), method)(image, grid)
+    actual = getattr(engine_of(scale, scorer), method)(image, grid)
     assert len(actual.loss) == len(grid)
-    for column in ("loss", "bicubic", "sobel"):
+    for column in COLUMNS:
         np.testing.assert_allclose(getattr(actual, column), getattr(expected, column), rtol=2e-5, err_msg=column)
 
 
-def test_batches_keep_their_type_and_device() -> None:
-    patches = np.ascontiguousarray(data.chelsea()[:96, :192].reshape(96, 2, 96, 3).swapaxes(0, 1))
-    network = load_network("srcnn", 2)
-    engine = GpuEngine(network, "symmetric", "native", "fp32", "cpu")
-    expected = NativeEngine(network).batch(patches)
+def test_batches_keep_their_type_and_device(real_patches: Any) -> None:
+    patches, engine = real_patches(2, 96), engine_of()
+    expected = NativeEngine(load_network("srcnn", 2)).batch(patches)
     np.testing.assert_allclose(engine.batch(patches), expected, rtol=2e-5)
     tensor = engine.batch_tensor(torch.from_numpy(patches))
     assert isinstance(tensor, torch.Tensor)
@@ -49,10 +51,11 @@ def test_batches_keep_their_type_and_device() -> None:
 
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_bands_with_a_halo_are_the_whole_image(monkeypatch: pytest.MonkeyPatch, scale: int, boundary: str) -> None:
-    image = data.chelsea()[: 249 // scale * scale, : 100 // scale * scale]
-    network = load_network("srcnn", scale)
-    engine = GpuEngine(network, boundary, "native", "fp32", "cpu")
+def test_bands_with_a_halo_are_the_whole_image(
+    monkeypatch: pytest.MonkeyPatch, scale: int, boundary: str, photographs: dict[str, np.ndarray]
+) -> None:
+    image = photographs["chelsea"][: 249 // scale * scale, : 100 // scale * scale]
+    engine = engine_of(scale, boundary=boundary)
     grid = Grid.over(*image.shape[:2], scale, 48, 12)
     whole = engine.dense(image, grid)
     plain = engine._scorer.maps(torch.from_numpy(image))
@@ -65,13 +68,13 @@ def test_bands_with_a_halo_are_the_whole_image(monkeypatch: pytest.MonkeyPatch, 
     # Convolutions of another height may add in another order.
     torch.testing.assert_close(banded[0], plain[0], rtol=1e-3, atol=2e-3)
     in_bands = engine.dense(image, grid)
-    for column in ("loss", "bicubic", "sobel"):
+    for column in COLUMNS:
         np.testing.assert_allclose(getattr(in_bands, column), getattr(whole, column), rtol=1e-6, err_msg=column)
 
 
-def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch, photographs: dict[str, np.ndarray]) -> None:
     """x2 needs 7 LR rows: with 6 the maps differ by more than another order of summation."""
-    image = data.chelsea()[:200, :64]
+    image = photographs["chelsea"][:200, :64]
     scorer = GpuScorer(load_network("srcnn", 2).weights, backend="native", device="cpu")
     plain = scorer.maps(torch.from_numpy(image))
     monkeypatch.setattr(maps, "BAND_PIXELS", 64 * 40)
@@ -85,65 +88,39 @@ def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch) -> N
     assert worst(7) < 0.01 < worst(5)
 
 
-def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
-    patches = torch.from_numpy(data.chelsea()[:120, :160].reshape(120, 2, 80, 3).swapaxes(0, 1).copy())
+def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch, real_patches: Any) -> None:
+    patches = torch.from_numpy(real_patches(2, 120, 80))
     weights = load_network("srcnn", 2).weights
     scorer = GpuScorer(weights, backend="native", device="cpu")
     whole, losses = scorer.columns(patches), scorer.losses(patches)
     monkeypatch.setattr(maps, "BAND_PIXELS", 2000)
     monkeypatch.setattr(gpu._TorchNetwork, "pixels", 1)
     columns = scorer.columns(patches)
-    for column in ("loss", "bicubic", "sobel"):
+    for column in COLUMNS:
         torch.testing.assert_close(getattr(columns, column), getattr(whole, column), rtol=1e-5, atol=0)
     torch.testing.assert_close(scorer.losses(patches), losses, rtol=1e-5, atol=0)
 
 
-def test_the_sobel_map_is_the_definition() -> None:
-    y = torch.randint(0, 256, (37, 22), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(maps.sobel_map(y).double(), reference.sobel_map(y[None, ..., None])[0])
-
-
-def test_uploads_take_any_layout() -> None:
-    array = np.arange(2 * 5 * 7 * 3, dtype=np.uint8).reshape(2, 5, 7, 3)
-    array.flags.writeable = False
-    numbers = np.arange(3, dtype=np.int64)
-    pieces = [[array], [numbers, array[:, ::-1, ::2], array.copy()], [array[:0]]]
-    for piece, tensor in zip(pieces, upload.uploaded(pieces, torch.device("cpu")), strict=True):
-        assert tensor.numpy().tobytes() == b"".join(a.tobytes() for a in piece)
-
-
 @pytest.mark.parametrize("most", [1, 9000, 1 << 22])
-def test_images_that_share_an_upload_score_as_alone(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+@pytest.mark.parametrize("dense", [False, True])
+def test_images_that_share_an_upload_score_as_alone(
+    dense: bool, most: int, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, np.ndarray]
+) -> None:
     """Different sizes, gray among colours, one image that is cut into rows of windows."""
-    images = [
-        data.chelsea()[:96, :120],
-        data.coffee()[:60, :200],
-        data.chelsea()[:80, :60, :1],
-        data.astronaut()[:150, :90],
-    ]
+    sizes = {"chelsea": (97, 120, 3), "coffee": (60, 200, 3), "rocket": (80, 61, 1), "astronaut": (150, 90, 3)}
+    images = [photographs[name][:h, :w, :c] for name, (h, w, c) in sizes.items()]
     grids = [Grid.over(*image.shape[:2], 2, 48, 18) for image in images]
-    engine = GpuEngine(load_network("srcnn", 2), "symmetric", "native", "fp32", "cpu")
-    alone = [engine.windows(image, grid) for image, grid in zip(images, grids, strict=True)]
+    engine = engine_of()
+    scores = engine.dense if dense else engine.windows
+    alone = [scores(image, grid) for image, grid in zip(images, grids, strict=True)]
     monkeypatch.setattr(gpu, "UPLOAD_PIXELS", most)
-    together = engine.submit(images, grids, False)()
-    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, False)()
-    for one, other in zip(together, on_device, strict=True):
+    together = engine.submit(images, grids, dense)()
+    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, dense)()
+    for own, one, other, grid in zip(alone, together, on_device, grids, strict=True):
         np.testing.assert_array_equal(one.loss, other.loss)
-    for one, other, grid in zip(alone, together, grids, strict=True):
         assert len(one.loss) == len(grid)
-        for column in ("loss", "bicubic", "sobel"):
-            np.testing.assert_allclose(getattr(other, column), getattr(one, column), rtol=1e-6, err_msg=column)
-
-
-def test_maps_of_several_images_are_those_of_each() -> None:
-    images = [data.chelsea()[:97, :120], data.coffee()[:60, :75, :1]]
-    grids = [Grid.over(*image.shape[:2], 2, 48, 18) for image in images]
-    engine = GpuEngine(load_network("srcnn", 2), "symmetric", "native", "fp32", "cpu")
-    together = engine.submit(images, grids, True)()
-    on_device = engine.submit([torch.from_numpy(image.copy()) for image in images], grids, True)()
-    for image, grid, one, other in zip(images, grids, together, on_device, strict=True):
-        np.testing.assert_array_equal(one.loss, engine.dense(image, grid).loss)
-        np.testing.assert_array_equal(other.loss, one.loss)
+        for column in COLUMNS:
+            np.testing.assert_allclose(getattr(one, column), getattr(own, column), rtol=1e-6, err_msg=column)
 
 
 def test_a_band_sends_nothing_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +150,10 @@ def test_another_thread_copies_the_pieces(monkeypatch: pytest.MonkeyPatch) -> No
         join(piece, out)
 
     monkeypatch.setattr(upload, "_join", watched)
-    pieces = [[np.arange(i, i + 5, dtype=np.uint8), np.full((2, 3), 100 + i)[:, ::2]] for i in range(5)]
+    array = np.arange(210, dtype=np.uint8).reshape(2, 5, 7, 3)
+    array.flags.writeable = False
+    pieces = [[np.arange(i, i + 5, dtype=np.uint8), np.full((2, 3), 100 + i)[:, ::2]] for i in range(2)]
+    pieces += [[array], [array[:, ::-1, ::2], array.copy()], [array[:0]]]
     for count in (0, 1, 2, 5):
         seen.clear()
         found = [tensor.numpy().copy() for tensor in upload.uploaded(iter(pieces[:count]), torch.device("cpu"))]

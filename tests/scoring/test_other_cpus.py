@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,24 +26,17 @@ CPP = ROOT / "tests" / "cpp"
 AARCH64 = "aarch64-linux-gnu-g++"
 EMULATED = AARCH64 in COMPILERS and shutil.which("qemu-aarch64") is not None
 FlagsOf = Callable[..., list[str]]
+emulated = pytest.mark.skipif(
+    not EMULATED, reason="no emulator or cross compiler (Debian: qemu-user, g++-aarch64-linux-gnu)"
+)
 
 
 @pytest.mark.skipif(not COMPILERS, reason="no cross compiler (Debian: g++-aarch64-linux-gnu)")
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("source", sorted(p.name for p in CPU.glob("*.cpp") if p.name not in X86 | ARM))
 def test_compiles(compiler: str, source: str) -> None:
-    command = [
-        compiler,
-        "-std=gnu++20",
-        "-O1",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-fsyntax-only",
-        "-I",
-        str(ROOT / "csrc"),
-    ]
-    run = subprocess.run([*command, str(ROOT / "csrc" / "cpu" / source)], capture_output=True, text=True)
+    options = ["-std=gnu++20", "-O1", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT / 'csrc'}"]
+    run = subprocess.run([compiler, *options, str(CPU / source)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
 
 
@@ -56,6 +49,7 @@ def aarch64(tmp_path_factory: pytest.TempPathFactory, flags_of: FlagsOf) -> Call
         objects.append(folder / f"{source.stem}.o")
         _aarch64(source, flags_of, "-c", "-o", str(objects[-1]))
 
+    @cache
     def program(driver: str) -> Path:
         _aarch64(CPP / f"{driver}.cpp", flags_of, "-c", "-o", str(folder / "driver.o"))
         command = [AARCH64, "-static", *map(str, objects), str(folder / "driver.o"), "-o", str(folder / driver)]
@@ -63,11 +57,6 @@ def aarch64(tmp_path_factory: pytest.TempPathFactory, flags_of: FlagsOf) -> Call
         return folder / driver
 
     return program
-
-
-@pytest.fixture(scope="module")
-def score_raw(aarch64: Callable[[str], Path]) -> Path:
-    return aarch64("score_raw")
 
 
 def _aarch64(source: Path, flags_of: FlagsOf, *more: str) -> None:
@@ -78,7 +67,7 @@ def _aarch64(source: Path, flags_of: FlagsOf, *more: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not EMULATED, reason="no emulator or cross compiler (Debian: qemu-user, g++-aarch64-linux-gnu)")
+@emulated
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_integers_of_aarch64_give_the_bits_of_the_definition(
     scale: int, aarch64: Callable[[str], Path], srcnn_weights: Callable[[int], Path]
@@ -93,7 +82,7 @@ def test_integers_of_aarch64_give_the_bits_of_the_definition(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not EMULATED, reason="no emulator or cross compiler (Debian: qemu-user, g++-aarch64-linux-gnu)")
+@emulated
 def test_degradations_of_aarch64_have_the_bits_of_x86(aarch64: Callable[[str], Path]) -> None:
     """tests/cpp/degrade_check.cpp has the checksum; `make sanitize` compares it on the machine itself."""
     run = subprocess.run(["qemu-aarch64", str(aarch64("degrade_check"))], capture_output=True)
@@ -101,11 +90,11 @@ def test_degradations_of_aarch64_have_the_bits_of_x86(aarch64: Callable[[str], P
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not EMULATED, reason="no emulator or cross compiler (Debian: qemu-user, g++-aarch64-linux-gnu)")
+@emulated
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_aarch64_scores_as_the_reference(
-    scale: int, boundary: str, score_raw: Path, srcnn_weights: Callable[[int], Path], real_patches: Any
+    scale: int, boundary: str, aarch64: Callable[[str], Path], srcnn_weights: Callable[[int], Path], real_patches: Any
 ) -> None:
     """The tolerance of test_score_patches.py; dense mode of one window gives the scores of patch mode."""
     net = load_network(srcnn_weights(scale), scale)
@@ -114,34 +103,10 @@ def test_aarch64_scores_as_the_reference(
     for patches in (real_patches(4, 48), real_patches(2, 120)[..., :1].copy(), noise, noise[:, :scale, :scale].copy()):
         head = np.array([scale, ["symmetric", "replicate"].index(boundary), *patches.shape], np.int32)
         data = b"".join(a.tobytes() for a in (head, *weights, patches))
-        run = subprocess.run(["qemu-aarch64", str(score_raw)], input=data, capture_output=True, check=True)
+        run = subprocess.run(["qemu-aarch64", str(aarch64("score_raw"))], input=data, capture_output=True, check=True)
         patch, dense = np.frombuffer(run.stdout, np.float32).reshape(2, 3, len(patches))
         want = score_patches(torch.from_numpy(patches), net.weights, scale, torch.float64, boundary).numpy()
         np.testing.assert_allclose(patch[0], want, rtol=1e-4)
         if patches.shape[1] == patches.shape[2]:
             np.testing.assert_allclose(dense[0], patch[0], rtol=1e-6)
         assert np.isfinite(patch).all()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(AARCH64 not in COMPILERS, reason="no cross compiler")
-def test_tiles_of_aarch64_stay_in_registers(tmp_path: Path, flags_of: FlagsOf) -> None:
-    """No innermost loop of a network layer reads or writes a vector on the stack; the widest has 6 x 4 sums."""
-    _aarch64(CPU / "score_baseline.cpp", flags_of, "-S", "-o", str(tmp_path / "engine.s"))
-    lines = (tmp_path / "engine.s").read_text().splitlines()
-    labels: dict[str, int] = {}
-    spills = []
-    for i, line in enumerate(lines):
-        if label := re.match(r"(\.L\w+):", line):
-            labels[label[1]] = i
-        jump = re.search(r"\s(?:b\.?\w+|cbn?z\s+\w+,|tbn?z\s+\w+, \S+,)\s+(\.L\w+)$", line)
-        if not jump or jump[1] not in labels:
-            continue
-        body = lines[labels[jump[1]] + 1 : i]
-        if any(re.match(r"\.L\w+:", x) for x in body):
-            continue
-        sums = sum("fmla" in x for x in body)
-        if sums >= 16:
-            spills.append(sums)
-            assert not [x for x in body if re.search(r"\s[qvds]\d+,.*\[(sp|x29)", x)]
-    assert 24 in spills, spills

@@ -18,7 +18,6 @@ from srfast.errors import InputError, RunError
 from srfast.ops import cuda, native
 from srfast.scoring import cluster
 from srfast.scoring.backends import choice
-from srfast.scoring.backends import choice as registry
 from srfast.scoring.network import load_network
 from srfast.scoring.pipeline import score
 from srfast.scoring.settings import ScoreArguments
@@ -103,77 +102,61 @@ def card(monkeypatch: pytest.MonkeyPatch):
         module = SimpleNamespace(cuda_architectures="80,90", probe_cuda=lambda device: probed)
         monkeypatch.setattr(native, "compiled", lambda: module)
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-        monkeypatch.setattr(registry, "_triton_fails", lambda: triton)
+        monkeypatch.setattr(choice, "_triton_fails", lambda: triton)
         cuda._refusal.cache_clear()
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Tesla T4")
         monkeypatch.setattr(native, "build_info", lambda: {"cuda": True})
-        monkeypatch.setattr(registry, "installed", lambda name: not name.startswith("onnx"))
-        registry.say_once.cache_clear()
+        monkeypatch.setattr(choice, "installed", lambda name: not name.startswith("onnx"))
+        choice.say_once.cache_clear()
 
     return pretend
 
 
-def test_auto_falls_back_and_says_why_once(card, caplog: pytest.LogCaptureFixture) -> None:
-    card((7, 5))
-    with caplog.at_level(logging.WARNING, "srfast"):
-        for _ in range(2):
-            assert registry.choose("auto", "auto", load_network("srcnn", 2)) == ("torch", "cuda")
-    [record] = caplog.records
-    assert "Tesla T4 has compute capability 7.5, and 8.0 is the least" in record.getMessage()
-
-
-@pytest.mark.parametrize("backend", ["native", "triton"])
-def test_a_named_backend_ends_with_the_reason(card, backend: str) -> None:
-    card((7, 5))
-    with pytest.raises(RunError, match=r"compute capability 7\.5"):
-        registry.choose(backend, "cuda", load_network("srcnn", 2))
-
-
-OLD_DRIVER = (12040, 13000, "cudaErrorInsufficientDriver")
 NO_IMAGE = (13000, 13000, "cudaErrorNoKernelImageForDevice")
 
 
 @pytest.mark.parametrize(
-    ("probed", "words"),
+    ("capability", "probed", "triton", "backend", "words"),
     [
-        (OLD_DRIVER, "the driver runs CUDA 12.4 at most, and this build is made with 13.0"),
-        (NO_IMAGE, "its kernels do not load: cudaErrorNoKernelImageForDevice (built for 80,90)"),
-        ((0, 13000, "cudaErrorInsufficientDriver"), "there is no CUDA driver"),
+        ((7, 5), (13000, 13000, ""), None, "torch", ["Tesla T4 has compute capability 7.5, and 8.0 is the least"]),
+        (
+            (9, 0),
+            (12040, 13000, "cudaErrorInsufficientDriver"),
+            None,
+            "triton",
+            ["runs CUDA 12.4 at most", "with 13.0"],
+        ),
+        ((9, 0), NO_IMAGE, None, "triton", ["do not load: cudaErrorNoKernelImageForDevice (built for 80,90)"]),
+        ((9, 0), (0, 13000, "cudaErrorInsufficientDriver"), None, "triton", ["there is no CUDA driver"]),
+        (
+            (9, 0),
+            NO_IMAGE,
+            "Failed to find C compiler",
+            "torch",
+            ["torch scores on the GPU", "C compiler", NO_IMAGE[2]],
+        ),
+        ((9, 0), (13000, 13020, ""), None, "triton", []),  # a newer minor version of the toolkit
+        *((capability, (13000, 13000, ""), None, "triton", []) for capability in ((8, 0), (9, 0), (12, 0))),
     ],
 )
-def test_kernels_that_cannot_run_are_not_launched(card, probed, words: str, caplog: pytest.LogCaptureFixture) -> None:
-    """They failed at the first launch, in the middle of a run. Triton scores all the same, and torch down-samples."""
-    card((9, 0), probed)
+def test_kernels_that_cannot_run_are_not_launched(
+    card, capability, probed, triton, backend, words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """They failed at the first launch, in the middle of a run. ``auto`` says once what scores instead."""
+    card(capability, probed, triton)
+    network = load_network("srcnn", 2)
     with caplog.at_level(logging.WARNING, "srfast"):
         for _ in range(2):
-            assert registry.choose("auto", "auto", load_network("srcnn", 2)) == ("triton", "cuda")
-    [record] = caplog.records
-    assert words in record.getMessage()
-    assert not cuda._runs(torch.device("cuda", 0))
-    with pytest.raises(RunError) as raised:
-        registry.choose("native", "cuda", load_network("srcnn", 2))
-    assert words in str(raised.value)
-
-
-def test_a_newer_minor_version_of_the_toolkit_is_no_obstacle(card) -> None:
-    card((9, 0), (13000, 13020, ""))
-    assert cuda.refusal() is None
-    assert registry.unusable("native", "cuda", load_network("srcnn", 2)) is None
-
-
-def test_nothing_runs_but_torch(card, caplog: pytest.LogCaptureFixture) -> None:
-    card((9, 0), NO_IMAGE, "Triton runs no kernel here: RuntimeError: Failed to find C compiler")
-    with caplog.at_level(logging.WARNING, "srfast"):
-        assert registry.choose("auto", "auto", load_network("srcnn", 2)) == ("torch", "cuda")
-    [record] = caplog.records
-    for words in ("torch scores on the GPU, slower", "Failed to find C compiler", "cudaErrorNoKernelImageForDevice"):
-        assert words in record.getMessage()
-
-
-@pytest.mark.parametrize("capability", [(8, 0), (9, 0), (12, 0)])
-def test_newer_cards_take_triton(card, capability: tuple[int, int]) -> None:
-    card(capability)
-    assert cuda.unsupported() is None
-    assert registry.choose("auto", "cuda", load_network("srcnn", 2)) == ("triton", "cuda")
+            assert choice.choose("auto", "auto", network) == (backend, "cuda")
+    assert len(caplog.records) == bool(words)
+    assert all(w in caplog.text for w in words)
+    assert (choice.unusable("native", "cuda", network) is None) == (not words)
+    if not words:
+        assert cuda.unsupported() is cuda.refusal() is None
+    for named in [b for b in ("native", "triton") if words and (b == "native" or backend == "torch")]:
+        with pytest.raises(RunError, match=r"compute capability 7\.5|CUDA|do not load|C compiler"):
+            choice.choose(named, "cuda", network)
+    if capability >= (8, 0):
+        assert cuda._runs(torch.device("cuda", 0)) == (not words)
