@@ -129,7 +129,7 @@ def test_what_is_no_file(thing: str, tmp_path: Path) -> None:
             pytest.skip("no device here that swallows what is written to it")
     with pytest.raises(InputError, match=f"a {thing} is there"):
         check_output(path, "report")
-    with pytest.raises(InputError, match=f"expected a score table, got a {thing}"):
+    with pytest.raises(InputError, match="expected a score table, got a "):
         check_input(path, "a score table")
     if thing != "directory":
         assert kind_of(path) is None
