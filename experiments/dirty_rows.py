@@ -11,7 +11,6 @@ from experiments.study_rows import (
     DATASET,
     STRATA,
     Across,
-    Family,
     Means,
     Strata,
     Table,
@@ -20,6 +19,7 @@ from experiments.study_rows import (
     family,
     group,
     markdown,
+    of_study,
     paired,
 )
 from srfast.evaluation.inference import Comparison, judge
@@ -205,9 +205,7 @@ TABLES: dict[str, Table] = {
     **_pools("dirty-more", MORE, ARMS),
     "dirty-fresh-means": _means(FRESH, _FOUR),
     "dirty-fresh-pools": Across(FRESH, ARMS),
-    "dirty-l1-means": Means("dirty-l1", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), L1),
-    "dirty-l1": Family("dirty-l1", L1),
-    "dirty-l1-strata": Family("dirty-l1", L1, strata=True),
+    **of_study("dirty-l1", L1),
     "dirty-long-means": Means(
         LONG[0][0],
         ("15,608 updates", *(f"{dataset}, {head}" for _, head in LONG for dataset in (DATASET, "Urban100"))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.study_rows import DATASET, Family, Means, Strata, Table
+from experiments.study_rows import DATASET, Strata, Table, of_study
 
 SIZES = (
     ("all patches at full size", "full 100"),
@@ -67,7 +67,6 @@ WINDOWS = (
     ("the hardest half", "des 50"),
     ("the hardest quarter", "des_quarter 25"),
 )
-_SETS = ("Set5", "Set14", "BSD100")
 LOSS = (
     ("all patches, squared error", "full 100"),
     ("the hardest half, squared error", "des 50"),
@@ -83,24 +82,19 @@ DEGRADED = (
 )
 
 
-def _claims(name: str, study: str, arms: tuple[tuple[str, str], ...]) -> dict[str, Table]:
-    """The table of the claims about test sets, and that of those about strata."""
-    return {name: Family(study, arms), f"{name}-strata": Family(study, arms, strata=True)}
+_BOTH = (DATASET, "Urban100")
 
 
 TABLES: dict[str, Table] = {
-    "sizes-means": Means("sizes", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), SIZES),
-    **_claims("sizes", "sizes", SIZES),
-    **_claims("sizes-long", "sizes-long", SIZES),
-    "sizes-long-means": Means(
+    **of_study("sizes", SIZES),
+    **of_study(
         "sizes-long",
-        ("15,608 updates", "BSD100", "Urban100"),
-        ("fsrcnn 15608",),
-        tuple(row for row in SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
-        ("BSD100", "Urban100"),
+        SIZES,
+        *_BOTH,
+        updates=15608,
+        means=tuple(row for row in SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
     ),
-    "wild-means": Means("wild", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), WILD),
-    **_claims("wild", "wild", WILD),
+    **of_study("wild", WILD),
     "updates": Strata(
         tuple(
             (
@@ -115,36 +109,14 @@ TABLES: dict[str, Table] = {
             for words, arm in FEWER
         )
     ),
-    **_claims("updates-claims", "sizes-updates", FEWER),
-    **_claims("sizes-best", "sizes-best", BEST),
-    "larger-means": Means(
-        "edsr",
-        ("1,951 updates", "BSD100", "Urban100"),
-        ("edsr_baseline 1951",),
-        LARGER,
-        ("BSD100", "Urban100"),
-    ),
-    **_claims("larger", "edsr", LARGER),
-    "larger-clean-means": Means(
-        "edsr-clean", ("1,951 updates", "BSD100", "Urban100"), ("edsr_baseline 1951",), X4[:2], ("BSD100", "Urban100")
-    ),
-    **_claims("larger-clean", "edsr-clean", X4[:2]),
-    "x4-means": Means("x4", ("x4, 1,951 updates", "BSD100", "Urban100"), ("fsrcnn 1951",), X4, ("BSD100", "Urban100")),
-    **_claims("x4", "x4", X4),
-    "degraded-means": Means(
-        "degraded",
-        ("1,951 updates", "BSD100-degraded", "BSD100"),
-        ("fsrcnn 1951",),
-        DEGRADED[:3],
-        ("BSD100-degraded", "BSD100"),
-    ),
-    **_claims("degraded", "degraded", DEGRADED),
-    "sampling-means": Means("sampling", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), SAMPLING),
-    **_claims("sampling", "sampling", SAMPLING),
-    "controls-means": Means("controls", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), CONTROLS),
-    **_claims("controls", "controls", CONTROLS),
-    "loss-means": Means("loss", ("15,608 updates", *_SETS), ("fsrcnn 15608",), LOSS, _SETS),
-    **_claims("loss", "loss", LOSS),
-    "windows-means": Means("controls-windows", ("BSD100", "1,951 updates"), ("fsrcnn 1951",), WINDOWS),
-    **_claims("windows", "controls-windows", WINDOWS),
+    **of_study("sizes-updates", FEWER, name="updates-claims"),
+    **of_study("sizes-best", BEST),
+    **of_study("edsr", LARGER, *_BOTH, name="larger", model="edsr_baseline"),
+    **of_study("edsr-clean", X4[:2], *_BOTH, name="larger-clean", model="edsr_baseline"),
+    **of_study("x4", X4, *_BOTH, head="x4, "),
+    **of_study("degraded", DEGRADED, "BSD100-degraded", DATASET, means=DEGRADED[:3]),
+    **of_study("sampling", SAMPLING),
+    **of_study("controls", CONTROLS),
+    **of_study("loss", LOSS, "Set5", "Set14", DATASET, updates=15608),
+    **of_study("controls-windows", WINDOWS, name="windows"),
 }

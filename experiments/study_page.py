@@ -69,6 +69,7 @@ def _hard(keep: int, updates: int) -> tuple[str, str]:
     return hard, f"full 100 {updates} + random {keep} {updates}"
 
 
+_HALVES = ((HALF, "des 50"), ("the hardest half by bicubic's loss", "bicubic 50"), ("a random half", "random 50"))
 _KEEP_CLEAN = "hardest half of the clean patches"
 _HALVED = "halved, hardest tenth"
 _SHORT, _LONG, _EDSR = "FSRCNN", "FSRCNN, 15,608 updates", "EDSR"
@@ -138,9 +139,7 @@ TABLES: dict[str, Table] = {
         ("fsrcnn 7804", "fsrcnn 15608"),
         (
             ("all patches", "full 100"),
-            (HALF, "des 50"),
-            ("the hardest half by bicubic's loss", "bicubic 50"),
-            ("a random half", "random 50"),
+            *_HALVES,
         ),
     ),
     "budget-claims": Claims(
@@ -280,13 +279,10 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "saved": Saved(
-        (
-            (HALF, "table1-bsds", "fsrcnn", "des 50", 1951),
-            ("the hardest half by bicubic's loss", "table1-bsds", "fsrcnn", "bicubic 50", 1951),
-            ("a random half", "table1-bsds", "fsrcnn", "random 50", 1951),
-            (HALF, "paper-budget-bsds", "fsrcnn", "des 50", 15608),
-            ("the hardest half by bicubic's loss", "paper-budget-bsds", "fsrcnn", "bicubic 50", 15608),
-            ("a random half", "paper-budget-bsds", "fsrcnn", "random 50", 15608),
+        tuple(
+            (words, study, "fsrcnn", arm, updates)
+            for study, updates in (("table1-bsds", 1951), ("paper-budget-bsds", 15608))
+            for words, arm in _HALVES
         )
     ),
     "ratios": Ratios(

@@ -192,6 +192,20 @@ class Means:
         return f"{i.mean:.3f} ± {i.high - i.mean:.3f}" if len(g.seeds) > 2 else f"{i.mean:.3f}"
 
 
+def of_study(
+    study: str, arms: tuple[tuple[str, str], ...], *sets: str, name: str = "", model: str = "fsrcnn",
+    updates: int = 1951, means: tuple[tuple[str, str], ...] = (), head: str = "",
+) -> dict[str, Table]:  # fmt: skip
+    """The means of a study on test sets, and its claims about them and about strata."""
+    title, name = f"{head}{updates:,} updates", name or study
+    heads = (title, *sets) if sets else (DATASET, title)
+    return {
+        f"{name}-means": Means(study, heads, (f"{model} {updates}",), means or arms, sets or (DATASET,)),
+        name: Family(study, arms),
+        f"{name}-strata": Family(study, arms, strata=True),
+    }
+
+
 @dataclass(frozen=True)
 class Ratios:
     """What is kept against all patches, several studies beside each other: (head, study, model, updates)."""

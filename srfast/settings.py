@@ -288,15 +288,15 @@ def text(expected: str) -> Kind:
     return Kind(expected, fitting(lambda value: isinstance(value, str) and value.strip()))
 
 
+def _each(expected: str, convert: Callable[[Any], str]) -> Kind:
+    """Takes one text or path, or several."""
+    return Kind(expected, lambda v: tuple(map(convert, [v] if isinstance(v, (str, os.PathLike)) else list(v))))
+
+
 def texts(expected: str) -> Kind:
     """Takes one text or several."""
     element = text(expected)
-
-    def convert(value: Any) -> tuple[str, ...]:
-        given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
-        return tuple(element.convert(os.fspath(item)) for item in given)
-
-    return Kind(expected, convert)
+    return _each(expected, lambda item: element.convert(os.fspath(item)))
 
 
 def path(expected: str = "a path", *, absolute: bool = False) -> Kind:
@@ -312,14 +312,7 @@ def path(expected: str = "a path", *, absolute: bool = False) -> Kind:
 
 def paths(expected: str) -> Kind:
     """Takes one path or several and keeps them as absolute paths, since a run may be resumed from another folder."""
-
-    def convert(value: Any) -> tuple[str, ...]:
-        given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
-        if "" in given:
-            raise ValueError
-        return tuple(os.path.abspath(p) for p in given)
-
-    return Kind(expected, convert)
+    return _each(expected, path(absolute=True).convert)
 
 
 def numbers(expected: str, holds: Callable[[Any], bool], count: int | None = None, mark: str = ",") -> Kind:

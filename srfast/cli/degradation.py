@@ -73,13 +73,8 @@ def import_(configuration: str, output: str, trainer: str | None, as_json: bool)
 @click.argument("degradation")
 @click.option("-o", "--output", required=True, type=_FILE, help="File to write: .yml, or .toml for neosr.")
 @click.option("--to", "trainer", required=True, type=click.Choice(TRAINERS), help="Trainer to write for.")
-@click.option(
-    "--scale",
-    type=click.IntRange(1, 8),
-    default=4,
-    show_default=True,
-    help="Side of an HR image over that of its LR image.",
-)
+@click.option("--scale", type=click.IntRange(1, 8), default=4, show_default=True,
+    help="Side of an HR image over that of its LR image.")  # fmt: skip
 @json_option()
 def export(degradation: str, output: str, trainer: str, scale: int, as_json: bool) -> None:
     """Write DEGRADATION (a TOML file or a preset) as the keys of a trainer's configuration.

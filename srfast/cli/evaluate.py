@@ -73,11 +73,8 @@ def _print(result) -> None:  # type: ignore[no-untyped-def]
 @click.argument("evaluations", nargs=-1, required=True)
 @click.option("--metric", default="psnr", show_default=True,
     help="Metric to compare: psnr, ssim, a perceptual measure or a column of the files.")  # fmt: skip
-@click.option(
-    "--lower-is-better",
-    is_flag=True,
-    help="Take lower values as better. For lpips, lpips-vgg and dists they always are.",
-)
+@click.option("--lower-is-better", is_flag=True,
+    help="Take lower values as better. For lpips, lpips-vgg and dists they always are.")  # fmt: skip
 @click.option("--dataset", metavar="NAME", help="Test set to compare on, such as BSD100.  [default: all together]")
 @click.option(
     "--scale", type=click.IntRange(1, 4), help="Scale to compare at, where evaluations of several scales are given."

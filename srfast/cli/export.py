@@ -15,12 +15,8 @@ from srfast.report.content import count
 @click.argument("coreset", type=click.Path())
 @output_option("Folder to write.", folder=True)
 @settings(ExportArguments, to={"required": True})
-@click.option(
-    "--all",
-    "everything",
-    is_flag=True,
-    help="Write every patch of a score table. Otherwise a score table is written with --to list only.",
-)
+@click.option("--all", "everything", is_flag=True,
+    help="Write every patch of a score table. Otherwise a score table is written with --to list only.")  # fmt: skip
 @json_option()
 def command(coreset: str, output: str, everything: bool, as_json: bool, **options: Any) -> None:
     """Write the patches of CORESET (coreset.parquet) as files that a trainer reads, with a configuration for it.

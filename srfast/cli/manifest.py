@@ -47,14 +47,8 @@ def manifest(coreset: str, output: str, as_json: bool, **options: Any) -> None:
 
 @click.command()
 @click.argument("manifest", type=click.Path())
-@click.option(
-    "--images",
-    required=True,
-    multiple=True,
-    metavar="DIR...",
-    type=click.Path(),
-    help="Images, or folders of them, to search for those of MANIFEST. Repeatable.",
-)
+@click.option("--images", required=True, multiple=True, metavar="DIR...", type=click.Path(),
+    help="Images, or folders of them, to search for those of MANIFEST. Repeatable.")  # fmt: skip
 @settings(RebuildArguments, output={"short": ["-o"]})
 @json_option()
 def rebuild(manifest: str, images: tuple[str, ...], as_json: bool, **options: Any) -> None:

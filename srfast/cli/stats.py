@@ -13,13 +13,8 @@ from srfast.cli.options import emit, json_option, row_of, shards_option
 
 @click.command()
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
-@click.option(
-    "--images",
-    type=click.IntRange(0),
-    default=5,
-    show_default=True,
-    help="Number of the hardest images to list, and of the easiest.",
-)
+@click.option("--images", type=click.IntRange(0), default=5, show_default=True,
+    help="Number of the hardest images to list, and of the easiest.")  # fmt: skip
 @shards_option
 @json_option("all statistics", ", with every image")
 def command(scores: tuple[str, ...], images: int, allow_missing_shards: bool, as_json: bool) -> None:

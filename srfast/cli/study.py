@@ -24,11 +24,8 @@ _SETTINGS = 20
     type=click.Path(file_okay=False),
     help="Folder of the study; a second run continues in it.  [default: with --images, the name of the study]",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    help="Number of processes, each with one thread.  [default: one per core, or one on a GPU]",
-)
+@click.option("--jobs", type=click.IntRange(1),
+    help="Number of processes, each with one thread.  [default: one per core, or one on a GPU]")  # fmt: skip
 @click.option("--status", "as_status", is_flag=True, help="Show how far the study is, and run nothing.")
 @click.option(
     "--tables",
@@ -42,11 +39,8 @@ _SETTINGS = 20
     metavar="PATTERN",
     help="Run only the cells whose name matches this pattern with * and ?; a plain word matches anywhere in the name.",
 )
-@click.option(
-    "--shard",
-    type=Setting(ScoreSettings.__dataclass_fields__["shard"]),
-    help="Run only every n-th cell, from the i-th on, as one of n machines.",
-)
+@click.option("--shard", type=Setting(ScoreSettings.__dataclass_fields__["shard"]),
+    help="Run only every n-th cell, from the i-th on, as one of n machines.")  # fmt: skip
 @click.option(
     "--images",
     multiple=True,

@@ -14,7 +14,7 @@ from srfast.data.provenance import generator, kind_of
 from srfast.data.run_folder import check_same
 from srfast.errors import InputError
 from srfast.models.registry import Buildable, describe, names, weights_of
-from srfast.settings import PAIR_SCALES, Kind, PathLike, named, paths
+from srfast.settings import PAIR_SCALES, Kind, PathLike, named, paths, text
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe, recipe
 from srfast.training.settings import FREE, Data, TrainSettings
@@ -35,7 +35,7 @@ def _data(value: Any) -> tuple[Any, ...]:
 
 
 _DATA = Kind(_PATHS.expected, _data)
-_FIELDS = fields(TrainSettings)
+_KINDS: dict[str, Kind] = {f.name: f.metadata["kind"] for f in fields(TrainSettings)}
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,8 @@ def gather(
     if output is None:
         raise InputError("output: expected the folder of the run, got none")
     folder = Path(output)
-    given = {
-        name: f.metadata["kind"].check(name, value)
-        for name, value in named(options, [f.name for f in _FIELDS]).items()
-        for f in _FIELDS
-        if f.name == name and value is not None
-    }
+    options = named(options, list(_KINDS))
+    given = {name: _KINDS[name].check(name, value) for name, value in options.items() if value is not None}
     begun: tuple[str, int, dict[str, Any]] | None = None
     if isinstance(model, os.PathLike):
         model = os.fspath(model)
@@ -200,18 +196,13 @@ def write(folder: Path, values: Mapping[str, Any]) -> None:
 
 def _first_invalid(values: Mapping[str, Any]) -> str | None:
     """The first argument whose value is not allowed."""
-    known = {f.name: f.metadata["kind"] for f in _FIELDS}
+    known = {"model": text("a name"), "data": _DATA, **_KINDS}
     for name, value in values.items():
-        if name == "model":
-            if not isinstance(value, str):
-                return name
-        elif name == "data":
-            _DATA.check(name, value)
-        elif value is not None or name not in known:
-            try:
+        try:
+            if value is not None or name not in _KINDS:
                 known[name].check(name, value)
-            except InputError:
-                return name
+        except InputError:
+            return name
     return None
 
 
