@@ -109,27 +109,18 @@ def brief(text: str) -> str:
 
 
 class Words(click.Choice):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
-    """The words that a setting takes, and its hint."""
+    """The words that a setting takes, or the whole numbers where they are not a range, and its hint."""
 
     def __init__(self, kind: Kind) -> None:
-        super().__init__(kind.choices)
+        super().__init__([str(choice) for choice in kind.choices])
         self.hint, self._kind = kind.hint, kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
             return self._kind.convert(value)  # a word that an installed package adds is no choice
         except ValueError:
-            return super().convert(value, param, ctx)
-
-
-class Numbers(click.Choice):  # type: ignore[type-arg]  # as above
-    """The whole numbers that a setting takes, where they are not a range."""
-
-    def __init__(self, kind: Kind) -> None:
-        super().__init__([str(choice) for choice in kind.choices])
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        return int(super().convert(str(value), param, ctx))
+            word = super().convert(str(value), param, ctx)
+            return int(word) if self._kind.cli_type == "whole" else word
 
 
 class Setting(click.ParamType):  # type: ignore[type-arg]  # generic in the stubs of click 8.2 and later
@@ -172,7 +163,7 @@ def option(field: dataclasses.Field[Any], **changed: Any) -> Callable[[F], F]:
     if kind.choices:
         first, last = kind.choices[0], kind.choices[-1]
         ranged = kind.cli_type == "whole" and kind.choices == tuple(range(first, last + 1))
-        types = {"text": Words(kind), "whole": click.IntRange(first, last) if ranged else Numbers(kind)}
+        types = dict.fromkeys(("text", "whole"), click.IntRange(first, last) if ranged else Words(kind))
     aliases = [*about.get("also", ()), flag_of(field.name)]
     given: dict[str, Any] = {
         "type": types[kind.cli_type], "default": None if "shown" in about else about.get("typed", default),
