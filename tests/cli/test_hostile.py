@@ -56,8 +56,9 @@ def test_names_do_not_reach_the_terminal_as_they_are(tmp_path, srfast_command):
     assert len(skipped.stderr.splitlines()) == 2
     (tmp_path / "own.csv").write_text('image,"q\x1b[31m"\n"[bold]b.png",1\n')
     assert run("join", f"{ODD}.parquet", "own.csv", "-o", "j.parquet").returncode == 0
-    (folder / bad).unlink()
-    stats, evaluated = run("stats", "j.parquet"), run("eval", "bicubic", "--data", folder, "--scale", "4")
+    for name in (bad, "small\nsrfast: done.png"):
+        (folder / name).unlink()
+    stats, evaluated = run("stats", "j.parquet"), run("eval", "bicubic", "--data", folder)
     for done in (stats, evaluated):
         assert done.returncode == 0, done.stderr
         assert r"a\x1b]0;owned\x07" in done.stdout.replace("\n", "")
