@@ -73,11 +73,6 @@ def _noise(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarr
     return planes
 
 
-def _jpeg(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
-    # Not simplejpeg, which takes the fast DCT below a quality of 96: it differs between processors.
-    return _coded(image, "JPEG", quality=step["quality"], subsampling=_PILLOWS[step["subsampling"]])
-
-
 def _webp(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
     pixels = _bytes(image)
     if max(pixels.shape) > 16383:
@@ -92,17 +87,17 @@ def _coded(image: np.ndarray, kind: str, **how: Any) -> np.ndarray:
         return np.array(decoded)
 
 
-def _unsharp(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
-    return degrade.unsharp(_planes(image), step["size"], step["sigma_x"], step["strength"], step["shape"], **how)
-
-
-def _thick_lines(image: np.ndarray, step: Step, key: np.ndarray, how: Any) -> np.ndarray:
-    return degrade.thick_lines(_planes(image), threads=how["threads"])
-
-
 _STEPS: dict[str, Callable[[np.ndarray, Step, np.ndarray, Any], np.ndarray]] = {
     "blur": _blur, "resize": _resize, "bicubic": _bicubic, "gaussian-noise": _noise, "poisson-noise": _noise,
-    "jpeg": _jpeg, "webp": _webp, "unsharp": _unsharp, "thick-lines": _thick_lines,
+    # Not simplejpeg, which takes the fast DCT below a quality of 96: it differs between processors.
+    "jpeg": lambda image, step, key, how: _coded(
+        image, "JPEG", quality=step["quality"], subsampling=_PILLOWS[step["subsampling"]]
+    ),
+    "webp": _webp,
+    "unsharp": lambda image, step, key, how: degrade.unsharp(
+        _planes(image), step["size"], step["sigma_x"], step["strength"], step["shape"], **how
+    ),
+    "thick-lines": lambda image, step, key, how: degrade.thick_lines(_planes(image), threads=how["threads"]),
 }  # fmt: skip
 
 

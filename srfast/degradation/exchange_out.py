@@ -98,13 +98,8 @@ class _Writer:
         else:
             self.always("blur", o)
         kinds = s["kinds"] if isinstance(s["kinds"], Mapping) else {s["kinds"]: 1.0}
-        size = _pair(s["size"])
-        if not self.redux and size != [7, 21]:
-            self.lost.append(f"blur: size = {s['size']} has no counterpart; {self.trainer} draws 7 to 21.")
-        betas = [
-            self.ends("blur", k, [s[k][0], s[k][-1]] if isinstance(s[k], list) else s[k])
-            for k in ("generalized", "plateau")
-        ]
+        betas = [_pair(s[k]) for k in ("generalized", "plateau")]
+        size = self.size(s["size"])
         self.kernel(n, kinds, size, self.ends("blur", "sigma", s["sigma"]), betas[0], betas[1], s["sinc"])
 
     def kernel(
@@ -201,15 +196,18 @@ class _Writer:
         if resize is not None:
             self.filters("3", resize)
         self.kernels["final_sinc_prob"] = 0.0 if sinc is None else sinc.chance
-        size = [7, 21] if sinc is None else _pair(sinc.settings["size"])
+        size = self.size([7, 21] if sinc is None else sinc.settings["size"])
         if self.redux:
             self.kernels["final_kernel_range"] = size
-        elif size != [7, 21]:
-            self.lost.append(f"blur: size = {size} has no counterpart; {self.trainer} draws 7 to 21.")
 
     def ends(self, do: str, name: str, value: Any) -> list[float]:
         if isinstance(value, list) and len(value) > 2:
             self.lost.append(f"{do}: {name} has {len(value)} quantiles; its ends are written.")
+        return _pair(value)
+
+    def size(self, value: Any) -> list[Any]:
+        if not self.redux and _pair(value) != [7, 21]:
+            self.lost.append(f"blur: size = {value} has no counterpart; {self.trainer} draws 7 to 21.")
         return _pair(value)
 
     def always(self, name: str, o: Operation) -> None:

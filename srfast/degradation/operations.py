@@ -47,10 +47,6 @@ def _range(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _odd(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 3 <= value <= 27 and value % 2 == 1
-
-
 def _quantiles(least: float, most: float, default: Any = MISSING, *, whole: bool = False) -> Key:
     """A number, or two or more quantiles in ascending order."""
     kind = "a whole number" if whole else "a number"
@@ -94,7 +90,11 @@ _COMMON = {
 }
 _ODD = key(
     "an odd number from 3 to 27, or two of them in ascending order",
-    lambda v: all(map(_odd, _range(v))) and len(_range(v)) in (1, 2) and _range(v)[0] <= _range(v)[-1],
+    lambda v: (
+        all(type(n) is int and 3 <= n <= 27 and n % 2 for n in _range(v))
+        and len(_range(v)) in (1, 2)
+        and _range(v)[0] <= _range(v)[-1]
+    ),
 )
 
 
@@ -167,24 +167,11 @@ def _noise(name: str, strength: str) -> Callable[[Chance, int, Mapping[str, Any]
     return draw
 
 
-def _jpeg(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
-    quality, subsampling = chance.whole(1, _range(s["quality"])), _choice(chance, 2, s["subsampling"], SUBSAMPLINGS)
-    return {"operation": "jpeg", "quality": quality, "subsampling": subsampling}
-
-
-def _webp(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
-    return {"operation": "webp", "quality": chance.whole(1, _range(s["quality"]))}
-
-
 def _unsharp(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
     taps = chance.whole(1, _range(s["taps"]))
     how = {name: chance.within(i, _range(s[name])) for i, name in enumerate(("sigma", "amount", "threshold"), 2)}
     return {"operation": "unsharp", "size": taps + 1 - taps % 2, "sigma_x": how["sigma"], "strength": how["amount"],
             "shape": how["threshold"]}  # fmt: skip
-
-
-def _thick(chance: Chance, slot: int, s: Mapping[str, Any], frame: Frame) -> Step:
-    return {"operation": "thick-lines"}
 
 
 @dataclass(frozen=True)
@@ -227,9 +214,16 @@ KINDS: dict[str, OperationKind] = {
     "gaussian-noise": OperationKind({"sigma": _quantiles(0, 255), "gray": _GRAY}, _noise("gaussian-noise", "sigma")),
     "poisson-noise": OperationKind({"scale": _quantiles(0, 100), "gray": _GRAY}, _noise("poisson-noise", "scale")),
     "jpeg": OperationKind(
-        {"quality": _quantiles(1, 100, whole=True), "subsampling": _weights(SUBSAMPLINGS, "420")}, _jpeg
+        {"quality": _quantiles(1, 100, whole=True), "subsampling": _weights(SUBSAMPLINGS, "420")},
+        lambda chance, slot, s, frame: {
+            "operation": "jpeg", "quality": chance.whole(1, _range(s["quality"])),
+            "subsampling": _choice(chance, 2, s["subsampling"], SUBSAMPLINGS),
+        },
     ),
-    "webp": OperationKind({"quality": _quantiles(0, 100, whole=True)}, _webp),
+    "webp": OperationKind(
+        {"quality": _quantiles(0, 100, whole=True)},
+        lambda chance, slot, s, frame: {"operation": "webp", "quality": chance.whole(1, _range(s["quality"]))},
+    ),
     "unsharp": OperationKind(
         {
             "taps": _quantiles(1, 201, 51, whole=True),
@@ -239,11 +233,11 @@ KINDS: dict[str, OperationKind] = {
         },
         _unsharp,
     ),
-    "thick-lines": OperationKind({}, _thick),
+    "thick-lines": OperationKind({}, lambda *_: {"operation": "thick-lines"}),
     "sequence": OperationKind({}),
     "one-of": OperationKind({}),
     "shuffle": OperationKind({}),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -90,32 +90,15 @@ def open_model(model: Buildable | str | os.PathLike[str], scale: int | None = No
 
 
 def load_state(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a weights file or checkpoint; averaged weights if a checkpoint has them.
-
-    Args:
-        path: A file .safetensors, .pt, .pth, .ckpt, .caffemodel or .mat, of srfast or of others.
-
-    Raises:
-        InputError: the file is missing or corrupt, or holds more than tensors and plain values (nothing in it is ever
-            run).
-    """
+    """The tensors of a file as for ``load``; averaged weights if a checkpoint has them. Raises InputError if the file
+    is missing or corrupt, or holds more than tensors and plain values (nothing in it is ever run)."""
     return _read(Path(path))[0]
 
 
 def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
-    """Builds the model that a weights file holds.
-
-    Args:
-        path: The file, as for ``load``.
-        scale: The expected scale; None takes the file's.
-
-    Returns:
-        The network in evaluation mode, in its own colour space.
-
-    Raises:
-        InputError: it is not a weights file, the architecture is unknown, or the scale is unknown or another.
-        RunError: the file needs an extra that is not installed.
-    """
+    """The network that a file as for ``load`` holds, in evaluation mode, in its own colour space. Raises InputError if
+    it is not a weights file, the architecture is unknown, or the scale is unknown or not the expected one, and RunError
+    if the file needs an extra that is not installed."""
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"path: expected the path of a weights file, got {path!r}")
     path = Path(path)
@@ -137,15 +120,9 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
 
 
 def network_of(path: str | Path, scale: int | None = None) -> tuple[str, int, dict[str, Any]]:
-    """The name, the scale and the sizes of the network of ``models.names()`` whose weights a file holds.
-
-    Args:
-        path: The file, as for ``load``.
-        scale: The scale to assume where neither the weights nor the file's name say it.
-
-    Raises:
-        InputError: it is not a weights file, or of another network.
-    """
+    """The name, the scale and the sizes of the network of ``models.names()`` whose weights a file as for ``load``
+    holds; ``scale`` is assumed where neither the weights nor the file's name say it. Raises InputError if it is not a
+    weights file, or of another network."""
     path = Path(path)
     weights, about = _read(path)
     if "model" in about:
@@ -163,18 +140,9 @@ def network_of(path: str | Path, scale: int | None = None) -> tuple[str, int, di
 def initial_weights(
     path: str | Path, model: str, scale: int, options: Mapping[str, Any] | None = None
 ) -> dict[str, Tensor]:
-    """Tensors of a file under the names of a network of srfast, to start a training from.
-
-    Args:
-        path: The file, as for ``load``.
-        model: The network to be trained, a name of ``models.names()``.
-        scale: Its scale; the file's may be another.
-        options: Its sizes, as for ``models.create``.
-
-    Raises:
-        InputError: it is not a weights file.
-        RunError: the file needs an extra that is not installed.
-    """
+    """Tensors of a file as for ``load`` under the names of the network ``model`` with the sizes ``options``, to start a
+    training at ``scale`` from; the file's scale may be another. Raises InputError if it is not a weights file, and
+    RunError if the file needs an extra that is not installed."""
     path = Path(path)
     weights, about = _read(path)
     if "model" in about:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from srfast.models.official.readers import Layout, Options, State, count, shuffle_scale
+from srfast.models.official.readers import Layout, Options, State, count, shuffle_scale, sizes
 
 
 def _moved(weight: Tensor, shift: int) -> Tensor:
@@ -64,19 +64,6 @@ def _fsrcnn_expanded(own: State, theirs: State, scale: int) -> State:
     return _fsrcnn_moved(own, theirs, scale)
 
 
-def _drrn(units: int, first: str) -> Callable[[State], Options]:
-    """Sizes of a port, which leaves normalisation out and does not record the units; each port has a usual number."""
-
-    def options(state: State) -> Options:
-        return {"features": state[first].shape[0], "units": units, "normalise": False, "rectified": True}
-
-    return options
-
-
-def _drrn_caffe(state: State) -> Options:
-    return {"features": state["conv1.weight"].shape[0], "units": count(state, r"conv1_(\d+)a\.weight")}
-
-
 def _drrn_port(own: State, _: State, __: int) -> State:
     return {**own, **{f"{k[:-6]}bias": v.new_zeros(len(v)) for k, v in own.items()}}
 
@@ -92,6 +79,9 @@ def _drrn_from_caffe(own: State, _: State, __: int) -> State:
 def _srcnn(*names: str) -> Callable[[State], Options]:
     return lambda state: {"kernels": [state[f"{n}.weight"].shape[-1] for n in names]}
 
+
+_DRRN = {"normalise": False, "rectified": True}
+"""Sizes of ports, which leave normalisation out; they do not record the units, of which each has a usual number."""
 
 Y_LAYOUTS: tuple[Layout, ...] = (
     Layout(
@@ -142,12 +132,13 @@ Y_LAYOUTS: tuple[Layout, ...] = (
             "conv1_1b": "conv_b", "bn_conv_end": "last.0.0", "scale_conv_end": "last.0.0", "conv_end": "last.1",
             "{kind}_conv1_{n}{side}": "before_{side}.{n-1}.0",
         },
-        _drrn_caffe, unused=(r"conv1_\d+[ab]\.(weight|bias)",), convert=_drrn_from_caffe,
+        sizes(features="conv1.weight", units=r"conv1_(\d+)a\.weight"),
+        unused=(r"conv1_\d+[ab]\.(weight|bias)",), convert=_drrn_from_caffe,
     ),
     Layout(
         "drrn", "jt827859032/DRRN-pytorch", ("input.weight", "conv1.weight", "conv2.weight", "output.weight"),
         {"input": "first.1", "conv1": "conv_a", "conv2": "conv_b", "output": "last.1"},
-        _drrn(25, "input.weight"), convert=_drrn_port, single_unit=True,
+        sizes(features="input.weight", **_DRRN, units=25), convert=_drrn_port, single_unit=True,
     ),
     Layout(
         "drrn", "yjn870/DRRN-pytorch", ("rbs.0.h0.module.1.weight", "rec.module.1.weight"),
@@ -155,7 +146,7 @@ Y_LAYOUTS: tuple[Layout, ...] = (
             "rbs.0.h0.module.1": "first.1", "rbs.0.ru.module.0.module.1": "conv_a",
             "rbs.0.ru.module.1.module.1": "conv_b", "rec.module.1": "last.1",
         },
-        _drrn(9, "rbs.0.h0.module.1.weight"), convert=_drrn_port, single_unit=True,
+        sizes(features="rbs.0.h0.module.1.weight", **_DRRN, units=9), convert=_drrn_port, single_unit=True,
     ),
     Layout(
         "idn", "the authors' Caffe", ("conv1.weight", "conv3_1.weight", "down1.weight", "upsample.weight"),
@@ -193,39 +184,10 @@ def _basicsr_last(own: State, _: State, __: int) -> State:
     return {re.sub(r"^body\.last", f"body.{blocks}", k): v for k, v in own.items()}
 
 
-def _rdn(first: str, grown: str, fused: str, conv: str) -> Callable[[State], Options]:
-    def options(state: State) -> Options:
-        sizes = {"features": state[first].shape[0], "growth": state[grown].shape[0], "blocks": count(state, fused)}
-        return {**sizes, "convs": count(state, conv), "subtract_mean": False}
-
-    return options
-
-
 def _rdn_unit_range(own: State, _: State, __: int) -> State:
     """The port works on [0, 1]."""
     scaled = {k: v * _RANGE for k, v in own.items() if k.startswith("up.1.")}
     return {**own, "shallow1.weight": own["shallow1.weight"] / _RANGE, **scaled}
-
-
-def _san(state: State) -> Options:
-    features = state["head.0.weight"].shape[0]
-    return {
-        "features": features,
-        "groups": count(state, r"RG\.(\d+)\.conv_last\.weight"),
-        "blocks": count(state, r"RG\.0\.rcab\.(\d+)\.conv_first\.0\.weight"),
-        "reduction": features // state["RG.0.soca.conv_du.0.weight"].shape[0],
-        "inner": state["non_local.non_local.theta.weight"].shape[0],
-    }
-
-
-def _han(state: State) -> Options:
-    features = state["head.0.weight"].shape[0]
-    return {
-        "features": features,
-        "groups": count(state, r"body\.(\d+)\.body\.0\.body\.0\.weight"),
-        "blocks": count(state, r"body\.0\.body\.(\d+)\.body\.0\.weight"),
-        "reduction": features // state["body.0.body.0.body.3.conv_du.0.weight"].shape[0],
-    }
 
 
 def _han_order(own: State, _: State, __: int) -> State:
@@ -233,20 +195,6 @@ def _han_order(own: State, _: State, __: int) -> State:
     weight = own["layer_fuse.weight"]
     stages = weight.unflatten(1, (-1, weight.shape[0])).flip(1).flatten(1, 2)
     return {**own, "layer_fuse.weight": stages.contiguous()}
-
-
-def _nlsn(state: State) -> Options:
-    features = state["head.0.weight"].shape[0]
-    return {
-        "features": features,
-        "blocks": count(state, r"body\.(\d+)\.body\.0\.weight"),
-        "reduction": features // state["body.0.conv_match.0.weight"].shape[0],
-    }
-
-
-def _ignn(state: State) -> Options:
-    halves = [count(state, rf"body{i}\.(\d+)\.body\.0\.weight") for i in (1, 2)]
-    return {"features": state["head.0.weight"].shape[0], "blocks": sum(halves)}
 
 
 def _ignn_scale(state: State) -> int:
@@ -300,8 +248,10 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
                 "SFENet1": "shallow1", "SFENet2": "shallow2", "RDBs.{n}.convs.{c}.conv.0": "blocks.{n}.convs.{c}",
                 "RDBs.{n}.LFF": "blocks.{n}.fuse", "GFF.{n}": "fuse.{n}", **ups, f"UPNet.{last}": "up.1",
             },
-            _rdn("SFENet1.weight", "RDBs.0.convs.0.conv.0.weight", r"RDBs\.(\d+)\.LFF\.weight",
-                 r"RDBs\.0\.convs\.(\d+)\.conv\.0\.weight"),
+            sizes(
+                features="SFENet1.weight", growth="RDBs.0.convs.0.conv.0.weight", blocks=r"RDBs\.(\d+)\.LFF\.weight",
+                convs=r"RDBs\.0\.convs\.(\d+)\.conv\.0\.weight", subtract_mean=False,
+            ),
             shuffle_scale("UPNet.0.weight", "UPNet.4.weight"),
         )
         for last, ups in ((4, {"UPNet.0": "up.0.0", "UPNet.2": "up.0.2"}), (2, {"UPNet.0": "up.0.0"}))
@@ -313,8 +263,10 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
             "sfe1": "shallow1", "sfe2": "shallow2", "rdbs.{n}.layers.{c}.conv": "blocks.{n}.convs.{c}",
             "rdbs.{n}.lff": "blocks.{n}.fuse", "gff.{n}": "fuse.{n}", "upscale.{n}": "up.0.{n}", "output": "up.1",
         },
-        _rdn("sfe1.weight", "rdbs.0.layers.0.conv.weight", r"rdbs\.(\d+)\.lff\.weight",
-             r"rdbs\.0\.layers\.(\d+)\.conv\.weight"),
+        sizes(
+            features="sfe1.weight", growth="rdbs.0.layers.0.conv.weight", blocks=r"rdbs\.(\d+)\.lff\.weight",
+            convs=r"rdbs\.0\.layers\.(\d+)\.conv\.weight", subtract_mean=False,
+        ),
         shuffle_scale("upscale.0.weight", "upscale.2.weight"), convert=_rdn_unit_range,
     ),
     Layout(
@@ -327,7 +279,12 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
             "non_local.non_local.phi.0": "non_local.phi", "non_local.non_local.g.0": "non_local.g",
             "non_local.non_local.W": "non_local.w", "": "",
         },
-        _san, _EDSR_SCALE,
+        sizes(
+            features="head.0.weight", groups=r"RG\.(\d+)\.conv_last\.weight",
+            blocks=r"RG\.0\.rcab\.(\d+)\.conv_first\.0\.weight",
+            reduction=("head.0.weight", "RG.0.soca.conv_du.0.weight"), inner="non_local.non_local.theta.weight",
+        ),
+        _EDSR_SCALE,
         (*_MEAN_SHIFT, r"conv_last\..*", r"non_local\.soca\..*", r"RG\.\d+\.gamma"), mean_range=_RANGE,
     ),
     Layout(
@@ -340,7 +297,12 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
             "body.{n}": "after", "la": "layer_attention", "csa": "channel_spatial", "csa.conv": "channel_spatial.conv",
             "last_conv": "layer_fuse", "last": "fuse",
         },
-        _han, _EDSR_SCALE, _MEAN_SHIFT, _han_order, mean_range=_RANGE,
+        sizes(
+            features="head.0.weight", groups=r"body\.(\d+)\.body\.0\.body\.0\.weight",
+            blocks=r"body\.0\.body\.(\d+)\.body\.0\.weight",
+            reduction=("head.0.weight", "body.0.body.0.body.3.conv_du.0.weight"),
+        ),
+        _EDSR_SCALE, _MEAN_SHIFT, _han_order, mean_range=_RANGE,
     ),
     Layout(
         "nlsn", "HarukiYqM/Non-Local-Sparse-Attention",
@@ -350,12 +312,16 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
             "body.{n}.conv_match.0": "body.{n}.match", "body.{n}.conv_assembly.0": "body.{n}.value",
             "body.{n}": "body.{n}",
         },
-        _nlsn, _EDSR_SCALE, _MEAN_SHIFT, mean_range=1.0,
+        sizes(features="head.0.weight", blocks=r"body\.(\d+)\.body\.0\.weight",
+              reduction=("head.0.weight", "body.0.conv_match.0.weight")),
+        _EDSR_SCALE, _MEAN_SHIFT, mean_range=1.0,
     ),
     *(
         Layout(
             "ignn", "sczhou/IGNN", ("head.0.weight", "gcn.weightnet_lr.0.0.weight", *marks),
-            {**_IGNN, **tail}, _ignn, _ignn_scale, _IGNN_UNUSED, _ignn_matcher,
+            {**_IGNN, **tail},
+            sizes(features="head.0.weight", blocks=r"(body[12]\.\d+)\.body\.0\.weight"), _ignn_scale,
+            _IGNN_UNUSED, _ignn_matcher,
         )
         for marks, tail in (
             (("tail.1.0.weight",), {"tail.0.0": "tail.0.0", "tail.1.0": "tail.1"}),

@@ -275,6 +275,20 @@ def count(state: State, pattern: str) -> int:
     return len({m[1] for m in (re.fullmatch(pattern, k) for k in state) if m})
 
 
+def sizes(**known: Any) -> Callable[[State], Options]:
+    """Function from the tensors to the sizes of the network: each is the number of outputs of the tensor of a name, the
+    ratio of those of two, the ``count`` of a pattern, which has a group, or a constant."""
+
+    def size(state: State, of: Any) -> Any:
+        if isinstance(of, tuple):
+            return size(state, of[0]) // size(state, of[1])
+        if not isinstance(of, str):
+            return of
+        return count(state, of) if "(" in of else state[of].shape[0]
+
+    return lambda state: {name: size(state, of) for name, of in known.items()}
+
+
 def shuffle_scale(first: str, second: str) -> Callable[[State], int]:
     """The scale of an up-sampler of one or two steps, whose names are given."""
 

@@ -36,14 +36,8 @@ class Recognised:
 def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None) -> Recognised | None:
     """The network whose authors' names and shapes the tensors have, or None.
 
-    Args:
-        state: Tensors by name.
-        path: Path of their file. If the scale does not follow from the weights (SRCNN, FSRCNN, DRRN, IDN), the name
-        of the file or of its folder may have it (``x3``, ``3x``).
-        scale: The requested scale; None takes the file's.
-
-    Raises:
-        InputError: the network is known, but its scale is not, or it was trained with another mean.
+    If the scale does not follow from the weights (SRCNN, FSRCNN, DRRN, IDN), it is the requested one, or that in the
+    name of their file or its folder (``x3``, ``3x``). Raises InputError if the network is known, but its scale is not.
     """
     theirs = _bare(state)
     for layout in LAYOUTS:
