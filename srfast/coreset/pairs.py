@@ -18,12 +18,11 @@ import pyarrow as pa
 from cachetools import LRUCache
 
 from srfast.coreset.condition import check_selection
-from srfast.data.deep import read_at
 from srfast.data.grid import cropped
 from srfast.data.hashing import of_file, of_pixels
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.packed import Packed, StoreLayout, Write, packed
-from srfast.data.shrink import factors, shrunk, sizes_of
+from srfast.data.shrink import factors, read_at, shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.degradation.operations import Step
 from srfast.degradation.plan import Draws

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from srfast.data.deep import read_at
 from srfast.data.images import SUFFIXES, ImageFile
+from srfast.data.shrink import read_at
 from srfast.errors import InputError
 
 

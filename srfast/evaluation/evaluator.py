@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from srfast.data.deep import read_at
 from srfast.data.hashing import of_pixels
 from srfast.data.images import find_images
 from srfast.data.lowres import LowRes, check_apart
+from srfast.data.shrink import read_at
 from srfast.degradation.plan import Degradation, Draws
 from srfast.errors import InputError, inside
 from srfast.evaluation import metrics

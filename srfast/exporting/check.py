@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from srfast.coreset.pairs import Pairs
-from srfast.data.deep import pixels_of
 from srfast.data.images import FORMATS
+from srfast.data.shrink import pixels_of
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError, RunError
 from srfast.exporting.arrangement import Arrangement

@@ -160,19 +160,14 @@ hr, lr, about = next(iter(dataset))
 WEBDATASET_HR = WEBDATASET.replace(', "lr.<suffix>"', "").replace("hr, lr, about", "hr, about")
 
 
-FILES = {"redux": ("redux.yml", "redux-otf.yml"), "neosr": ("neosr.toml", "neosr-otf.toml")}
-"""Trainer -> its files: for pairs, and for degradation on the fly."""
-
-
 def configurations(trainer: str, pairs: Path, scale: int, patch: int, patches: int) -> dict[str, str]:
-    """File name -> text: the configuration for pairs, an export to ``folder``, then that for degradation on the fly."""
+    """File name -> text: the configuration for pairs, an export to ``pairs``, then that for degradation on the fly."""
     values = {
         "about": f"srfast configuration: {patches} patches, x{scale}",
         "hr": quoted(pairs / "HR"), "lr": quoted(pairs / f"LRx{scale}"),
         "scale": str(scale), "low": str(patch // scale), "batch": str(BATCH),
     }  # fmt: skip
-    texts = {"redux": _REDUX, "neosr": _NEOSR}[trainer]
-    return {name: filled(text, values) for name, text in zip(FILES[trainer], texts, strict=True)}
+    return {name: filled(text, values) for name, text in CONFIGURATIONS[trainer].items()}
 
 
 _REDUX_HEAD = """\
@@ -236,11 +231,6 @@ logger:
   use_tb_logger: true
 """
 _REDUX_HR = _REDUX_PAIRS.replace("    dataroot_lq: <lr>\n", "").replace("pairedimagedataset", "realesrgandataset")
-_REDUX = (
-    _REDUX_HEAD + _REDUX_PAIRS + _REDUX_TAIL,
-    _REDUX_HEAD.replace("_coreset", "_coreset_otf") + _REDUX_DEGRADATION + _REDUX_HR + _REDUX_TAIL,
-)
-
 _NEOSR_HEAD = """\
 # <about>; neosr: python train.py -opt THIS_FILE
 name = "srfast_coreset"
@@ -316,7 +306,15 @@ use_tb_logger = true
 _NEOSR_HR = (
     _NEOSR_HEAD.replace("dataroot_lq = <lr>\n", "").replace('"paired"', '"otf"').replace('"image"', '"otf"')
 ).replace("_coreset", "_coreset_otf")
-_NEOSR = (
-    _NEOSR_HEAD + _NEOSR_TAIL,
-    _NEOSR_HR + _NEOSR_DEGRADATION + _NEOSR_TAIL,
-)
+
+CONFIGURATIONS = {
+    "redux": {
+        "redux.yml": _REDUX_HEAD + _REDUX_PAIRS + _REDUX_TAIL,
+        "redux-otf.yml": _REDUX_HEAD.replace("_coreset", "_coreset_otf") + _REDUX_DEGRADATION + _REDUX_HR + _REDUX_TAIL,
+    },
+    "neosr": {
+        "neosr.toml": _NEOSR_HEAD + _NEOSR_TAIL,
+        "neosr-otf.toml": _NEOSR_HR + _NEOSR_DEGRADATION + _NEOSR_TAIL,
+    },
+}
+"""Trainer -> its files: for pairs, and for degradation on the fly."""

@@ -17,8 +17,7 @@ from srfast.data.atomic import checksum
 from srfast.data.files import output_file, output_folder
 from srfast.errors import InputError
 from srfast.exporting.job import export
-from srfast.exporting.snippets import FILES as FILES_OF
-from srfast.exporting.snippets import configurations
+from srfast.exporting.snippets import CONFIGURATIONS, configurations
 from srfast.report.verdict_page import audit_page
 from srfast.report.writing import write_page, write_report
 from srfast.scoring.metadata import read_meta
@@ -93,7 +92,7 @@ def prune(images: Images, output: str | os.PathLike[str], **options: Any) -> Pru
     folder = Path(output)
     inputs = [images] if isinstance(images, (str, os.PathLike)) else list(images)
     files = DECIDED if settings.decides else FILES
-    configured = dict.fromkeys(FILES_OF.get(settings.trainer or "", ()), "configuration")
+    configured = dict.fromkeys(CONFIGURATIONS.get(settings.trainer or "", ()), "configuration")
     with output_folder(folder, "prune", inputs, {**files, **configured}):
         before = _before(folder / "coreset.parquet")
         summary = write_scores(inputs, folder / "scores.parquet", scoring)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 import srfast
-from srfast.data.deep import WIDENED, read_deep
+from srfast.data.shrink import WIDENED, read_deep
 from srfast.errors import InputError
 
 cv2 = pytest.importorskip("cv2")
