@@ -4,8 +4,8 @@ JPEG is that of ``srfast.degradation``. The other operations define the bytes of
 (experiments/README.md), so that they stay those of SciPy and Pillow.
 
 ``degrade(image, kind, strength, rng)`` spoils one image; ``pool(source, out, ...)`` spoils a part of a folder, and
-``python -m experiments.degrade SOURCE OUT --kind upscaled --share 0.75`` is the same. Everything follows from the seed
-and the names of the images: which of them are spoilt (a smaller share lies in every larger one), how, and how much.
+``python -m experiments.degrade SOURCE OUT --kind upscaled --share 0.75`` is the same. Everything follows from the names
+of the images: which of them are spoilt (a smaller share lies in every larger one), how, and how much.
 
 * ``upscaled``: reduced by ``strength`` (2, 3, 4) with an antialiased filter (``down``) and enlarged to the old size by
   ``kernel``: nearest, bilinear, bicubic, lanczos; ``after``: the quality of a JPEG saved of it afterwards, 0 for none
@@ -245,10 +245,7 @@ def spoilt(names: list[str], share: float, seed: int = 0) -> set[str]:
     return set(order[: int(share * len(names) + 0.5)])
 
 
-def pool(
-    source: str | Path, out: str | Path, kind: str, share: float, *, seed: int = 0, strength: float | None = None,
-    shrink: Fraction = Fraction(1), **options: Any,
-) -> int:  # fmt: skip
+def pool(source: str | Path, out: str | Path, kind: str, share: float, shrink: Fraction = Fraction(1)) -> int:
     """Writes a folder of images, a share of them spoilt, all of them as PNG; returns how many are spoilt.
 
     They lie in ``OUT/clean`` and ``OUT/spoilt``, so that ``--where "image like 'clean/%'"`` knows what no method may.
@@ -259,16 +256,13 @@ def pool(
         out: The folder, which must not be there.
         kind: One of ``KINDS``, "wild", or "clean" for none.
         share: Of the images that are spoilt.
-        seed: Another pool of the same kind.
-        strength: Of all of them; None draws one for each.
         shrink: Every image is reduced to this size first, by ``srfast.imresize``.
-        options: Of the kind.
     """
     files = [Path(f.path) for f in find_images([str(source)])]
     out = Path(out)
     for part in ("clean", "spoilt"):
         (out / part).mkdir(parents=True)
-    chosen = spoilt([f.stem for f in files], 0 if kind == "clean" else share, seed)
+    chosen = spoilt([f.stem for f in files], 0 if kind == "clean" else share)
     with open(out.with_suffix(".csv"), "w", newline="") as table:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(["image", "kind", "strength", "options"])
@@ -278,7 +272,7 @@ def pool(
                 image = srfast.imresize(image, float(shrink))
             done: list[tuple[str, float, Options]] = []
             if file.stem in chosen:
-                image, done = described(image, kind, strength, of_name(file.stem, seed), **options)
+                image, done = described(image, kind, None, of_name(file.stem))
             place = out / ("spoilt" if done else "clean")
             Image.fromarray(image).save(place / f"{file.stem}.png", compress_level=1)
             for one, how_much, how in done or [("clean", 0.0, {})]:
@@ -294,14 +288,9 @@ def main() -> None:
     parser.add_argument("out")
     parser.add_argument("--kind", choices=[*KINDS, "wild", "clean"], default="clean")
     parser.add_argument("--share", type=float, default=0.5, help="of the images that are spoilt (default: 0.5)")
-    parser.add_argument("--strength", type=float, help="of all of them; left out: drawn for each")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--shrink", type=Fraction, default=Fraction(1), help="every image to this size first, as 1/2")
-    parser.add_argument("--option", action="append", default=[], metavar="NAME=JSON", help="of the kind")
     a = parser.parse_args()
-    options = {name: json.loads(value) for name, value in (o.split("=", 1) for o in a.option)}
-    n = pool(a.source, a.out, a.kind, a.share, seed=a.seed, strength=a.strength, shrink=a.shrink, **options)
-    print(f"{n} images spoilt in {a.out}")
+    print(f"{pool(a.source, a.out, a.kind, a.share, a.shrink)} images spoilt in {a.out}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.study_rows import RESULTS, ROOT, markdown
+from experiments.study_rows import RESULTS, STUDIES, markdown
 from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.pool import scores, scores_file, select_cell
@@ -31,9 +31,9 @@ def defects(listed: Path) -> dict[str, str]:
     return {image: " + ".join(kinds) for image, kinds in done.items()}
 
 
-def count(study_file: Path, pool: Path, run: Path) -> list[tuple[str, str, str, int, int]]:
+def count(pool: Path, run: Path) -> list[tuple[str, str, str, int, int]]:
     """A row for each arm and each kind of image of the pool that was scored into ``run``."""
-    study = read_study(study_file)
+    study = read_study(STUDIES / "dirty.toml")
     table = scores(scores_file(run, 0, study.scales[0]))
     done = defects(pool.with_suffix(".csv"))
     whole = Counter(done[Path(image).stem] for image in table.table["image"].to_pylist())
@@ -85,7 +85,6 @@ def _percent(part: int, whole: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.dirty_kept", description=__doc__.partition("\n")[0])
     parser.add_argument("name", help="of the folder of studies/results, STUDY/POOL")
-    parser.add_argument("--study", type=Path, default=ROOT / "studies" / "dirty.toml")
     parser.add_argument(
         "--pool", type=Path, required=True, help="that experiments/degrade.py made; its list lies beside it"
     )
@@ -94,7 +93,7 @@ def main() -> None:
     with open(RESULTS / a.name / "kept.csv", "w", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["arm", "keep", "kind", "patches", "kept"])
-        writer.writerows(count(a.study, a.pool, a.run))
+        writer.writerows(count(a.pool, a.run))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ Photographs are those of BSDS400. Documents are made here from the fonts that co
 icons of a folder (``--icons``, Debian's adwaita-icon-theme) and Matplotlib's plots: pages of text, tables, sheets of
 icons, line art and plots, 480 x 320 pixels. The sky is what Stellarium ships of it (Debian's stellarium-data,
 ``usr/share/stellarium/nebulae/default``): the middle 512 x 512 pixels of photographs through telescopes. Which image
-goes where, and all of a document, follows from the seed and its name. It needs matplotlib and resvg-py.
+goes where, and all of a document, follows from its name. It needs matplotlib and resvg-py.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ _OVER = 4
 Draw = Callable[[np.random.Generator, Sequence[Path]], Image.Image]
 
 
-def document(name: str, icons: Sequence[Path], seed: int = 0) -> Image.Image:
+def document(name: str, icons: Sequence[Path]) -> Image.Image:
     """The document of that name, RGB, WIDTH x HEIGHT."""
-    rng = of_name(name, seed)
+    rng = of_name(name)
     return PAGES[int(rng.integers(len(PAGES)))](rng, icons)
 
 
@@ -172,9 +172,9 @@ def _font(rng: np.random.Generator, smallest: int = 9, largest: int = 27) -> Ima
     return ImageFont.truetype(str(files[int(rng.integers(len(files)))]), int(rng.integers(smallest, largest)))
 
 
-def dealt(files: Sequence[Path], counts: dict[str, int], seed: int = 0) -> dict[str, list[Path]]:
+def dealt(files: Sequence[Path], counts: dict[str, int]) -> dict[str, list[Path]]:
     """So many of the files for each purpose, by their digests."""
-    order = sorted(files, key=lambda f: hashlib.sha256(f"dealt {seed} {f.stem}".encode()).digest())
+    order = sorted(files, key=lambda f: hashlib.sha256(f"dealt 0 {f.stem}".encode()).digest())
     if len(order) < sum(counts.values()):
         raise SystemExit(f"expected at least {sum(counts.values())} images, got {len(order)}")
     parts, done = {}, 0
@@ -184,7 +184,7 @@ def dealt(files: Sequence[Path], counts: dict[str, int], seed: int = 0) -> dict[
     return parts
 
 
-def write(photographs: Path, sky: Path, icons: Path, out: Path, seed: int = 0) -> None:
+def write(photographs: Path, sky: Path, icons: Path, out: Path) -> None:
     """Writes the three folders; they must not be there."""
     drawn = sorted(f for f in icons.rglob("*.svg") if not f.is_symlink())
     of_sky = [f for f in sorted(sky.glob("*.png")) if min(Image.open(f).size) >= SMALLEST]
@@ -196,9 +196,9 @@ def write(photographs: Path, sky: Path, icons: Path, out: Path, seed: int = 0) -
             for purpose, count in counts.items():
                 for i in range(count):
                     name = f"{purpose}-{i:03d}"
-                    document(name, drawn, seed).save(out / purpose / kind / f"{name}.png")
+                    document(name, drawn).save(out / purpose / kind / f"{name}.png")
             continue
-        for purpose, files in dealt(sources[kind], counts, seed).items():
+        for purpose, files in dealt(sources[kind], counts).items():
             for file in files:
                 if kind == "photographs":
                     shutil.copyfile(file, out / purpose / kind / file.name)
@@ -218,9 +218,8 @@ def main() -> None:
     parser.add_argument("sky", type=Path, help="stellarium's nebulae/default")
     parser.add_argument("out", type=Path)
     parser.add_argument("--icons", type=Path, default=Path("/usr/share/icons/Adwaita"))
-    parser.add_argument("--seed", type=int, default=0)
     a = parser.parse_args()
-    write(a.photographs, a.sky, a.icons, a.out, a.seed)
+    write(a.photographs, a.sky, a.icons, a.out)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,6 @@ def run(
     test: Mapping[str, str | os.PathLike[str]] | None = None,
     jobs: int | None = 1,
     only: str | None = None,
-    shard: tuple[int, int] | None = None,
     known: Sequence[str | os.PathLike[str]] = (),
     until_decided: bool = False,
     progress: Progress | None = None,
@@ -65,7 +64,7 @@ def run(
             shown to be as good.
     """
     whole = Run(study, output, images, test)
-    chosen = pick(whole.every, only, shard)
+    chosen = pick(whole.every, only, None)
     sources = [PreviousRun(Results.read(k)) for k in known]
     if until_decided:
         _check_claims(whole)

@@ -125,7 +125,7 @@ def test_a_pool_says_what_was_done_to_each_image(tmp_path):
     (tmp_path / "in").mkdir()
     for i in range(6):
         Image.fromarray(np.roll(photograph(), 3 * i, 1)).save(tmp_path / "in" / f"p{i}.png")
-    assert pool(tmp_path / "in", tmp_path / "out", "noise", 0.5, strength=9.0) == 3
+    assert pool(tmp_path / "in", tmp_path / "out", "noise", 0.5) == 3
     with (tmp_path / "out.csv").open(newline="") as table:
         rows = list(csv.DictReader(table))
     for row in rows:
@@ -133,6 +133,6 @@ def test_a_pool_says_what_was_done_to_each_image(tmp_path):
         was, now = (read_rgb(tmp_path / folder / f"{row['image']}.png") for folder in ("in", where))
         assert (was == now).all() == (row["kind"] == "clean")
     assert [r["kind"] for r in rows].count("noise") == 3
-    assert {r["strength"] for r in rows} == {"0.0", "9.0"}
+    assert all(r["strength"] == "0.0" or 8 <= float(r["strength"]) <= 25 for r in rows)
     assert pool(tmp_path / "in", tmp_path / "half", "clean", 1.0, shrink=Fraction(1, 2)) == 0
     assert read_rgb(tmp_path / "half" / "clean" / "p0.png").shape == (34, 45, 3)
