@@ -31,6 +31,7 @@ FILTERS = [Image.Resampling[name] for name in ("BICUBIC", "BOX", "LANCZOS", "HAM
 INK = 40
 """Pixels of a window that an overlay changed by more than 24 grey levels, from which it is there to be seen."""
 HELD_OUT = 8
+EPOCHS = 14
 
 Label = dict[str, float]
 
@@ -142,7 +143,7 @@ class Network(nn.Module):
         return d(torch.relu(c(torch.relu(b(torch.relu(a(x)))).mean(1))))
 
 
-def fit(x: torch.Tensor, about: list[dict[str, Any]], epochs: int) -> Network:
+def fit(x: torch.Tensor, about: list[dict[str, Any]]) -> Network:
     """Trains on the windows whose photographs are not held out."""
 
     def of(key: str, default: float = 0) -> torch.Tensor:
@@ -157,7 +158,7 @@ def fit(x: torch.Tensor, about: list[dict[str, Any]], epochs: int) -> Network:
     weight[torch.tensor([a["photo"] % HELD_OUT == 0 for a in about])] = 0
     torch.manual_seed(0)
     network = Network()
-    steps = epochs * len(about) // 256
+    steps = EPOCHS * len(about) // 256
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 8e-3, steps, pct_start=0.1)
     binary = nn.BCEWithLogitsLoss(reduction="none")
@@ -231,26 +232,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.defect_network", description=__doc__)
     parser.add_argument("folders", nargs="+", help="of photographs; those of the first are reduced")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--epochs", type=int, default=14)
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument(
-        "--only-gray", action="store_true", help="keep the network, make only what stands for chroma in gray images"
-    )
     args = parser.parse_args()
     photos = [(i, image, kind) for i, (image, kind) in enumerate(sources(args.folders))]
     of_gray = dict(zip(("gray.weight", "gray.bias"), map(torch.from_numpy, expected_chroma(photos)), strict=True))
-    if args.only_gray:
-        save_file({**load_file(args.out), **of_gray}, args.out)
-        return
     kept = load_file(args.out) if args.out.exists() else {}
-    with ProcessPoolExecutor(args.processes) as pool:
+    with ProcessPoolExecutor(2) as pool:
         pairs = [pair for some in pool.map(windows, photos, chunksize=8) for pair in some]
     print(f"{len(photos)} photographs, {len(pairs)} windows", flush=True)
     torch.set_num_threads(1)
     x, about = torch.from_numpy(np.stack([tiles for tiles, _ in pairs])), [label for _, label in pairs]
     some = x[::7].float()
     mean, deviation = some.mean((0, 1)), some.std((0, 1)) + 1e-3
-    network = fit(((x.float() - mean) / deviation).half(), about, args.epochs)
+    network = fit(((x.float() - mean) / deviation).half(), about)
     first: Any = network.layers[0]
     with torch.no_grad():  # what the features were scaled by goes into the first layer
         first.weight /= deviation

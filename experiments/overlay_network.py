@@ -42,6 +42,7 @@ INK = 6
 PEAK = 7.0
 """Logit of a tile that counts as a half; what lies below counts by its odds, so that the surest tiles decide."""
 HELD_OUT = 4
+STEPS = 3600
 FONTS = [
     Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"DejaVu{name}.ttf"
     for name in ("Sans", "Sans-Bold", "Serif", "Serif-Italic", "SansMono", "SansMono-Bold")
@@ -265,15 +266,15 @@ class Network(nn.Module):
         }
 
 
-def fit(x: torch.Tensor, ink: torch.Tensor, steps: int) -> Network:
+def fit(x: torch.Tensor, ink: torch.Tensor) -> Network:
     torch.manual_seed(0)
     some = x[::9].float()
     network = Network(some.mean((0, 1, 2)), some.std((0, 1, 2)) + 1e-3)
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, STEPS, pct_start=0.1)
     has, known = (ink >= INK).float(), ((ink == 0) | (ink >= INK)).float()
     mean = 0.0
-    for step in range(1, steps + 1):
+    for step in range(1, STEPS + 1):
         j = torch.randint(0, len(x), (48,))
         each = nn.functional.binary_cross_entropy_with_logits(network(x[j].float()), has[j], reduction="none")
         loss = (each * known[j]).sum() / known[j].sum()
@@ -283,7 +284,7 @@ def fit(x: torch.Tensor, ink: torch.Tensor, steps: int) -> Network:
         schedule.step()
         mean = 0.98 * mean + 0.02 * float(loss.detach())
         if step % 200 == 0:
-            print(f"step {step} of {steps}: {mean:.4f}", flush=True)
+            print(f"step {step} of {STEPS}: {mean:.4f}", flush=True)
     return network
 
 
@@ -321,12 +322,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.overlay_network", description=__doc__)
     parser.add_argument("folders", nargs="+", help="of photographs; those of the first are also reduced")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
-    parser.add_argument("--steps", type=int, default=3600)
-    parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     files = [(file, n == 0) for n, folder in enumerate(args.folders) for file in find_images(folder)]
     jobs = [(i, read_rgb(file.path), large) for i, (file, large) in enumerate(files)]
-    with ProcessPoolExecutor(args.processes) as pool:
+    with ProcessPoolExecutor(2) as pool:
         windows = list(pool.map(grids, jobs, chunksize=8))
     held = torch.tensor([i % HELD_OUT == 0 for (i, _, _), some in zip(jobs, windows, strict=True) for _ in some])
     x = torch.from_numpy(np.stack([tiles for some in windows for tiles, _ in some]))
@@ -334,7 +333,7 @@ def main() -> None:
     assert x.shape[1:] == (GRID, GRID, len(FEATURES))
     print(f"{len(jobs)} photographs, {len(x)} grids", flush=True)
     torch.set_num_threads(1)
-    network = fit(x[~held], ink[~held], args.steps)
+    network = fit(x[~held], ink[~held])
     slope, constant = calibrated(*of_windows(network, x[~held], ink[~held]))
     value, has = (a.numpy() for a in of_windows(network, x[held], ink[held]))
     print(f"AUC of windows held out: {auc(value[~has], value[has]):.4f}, of {len(has)}")
