@@ -33,12 +33,12 @@ def command(model: str, data: tuple[str, ...], json_file: str | None, **options:
     for path in given:
         if not os.path.exists(path):
             raise InputError(f"{path}: no such file or folder")
-    from srfast.evaluation.evaluator import evaluate
+    from srfast.evaluation.evaluator import evaluate_by
 
     inputs = [*given, model]
     if json_file and json_file != "-":
         check_output(json_file, "evaluation", inputs)
-    result = evaluate(model, data, **options)
+    result = evaluate_by(settings, model, data)
     if json_file:
         text = json.dumps({"generator": generator("evaluation"), **result.to_dict()}, indent=2, allow_nan=False)
         if json_file == "-":

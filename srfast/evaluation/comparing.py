@@ -188,7 +188,7 @@ def _tested(difference: np.ndarray, level: float) -> tuple[Interval, float]:
         return comparison.at(level), comparison.p
     of_images = difference[0]
     mean = float(of_images.mean())
-    error = StandardError(float(of_images.std(ddof=1) / math.sqrt(len(of_images))), len(of_images) - 1)
+    error = StandardError.of(of_images)
     return error.around(mean, level), 2 * error.beyond(abs(mean))
 
 

@@ -32,7 +32,7 @@ def interval(values: np.ndarray) -> Interval:
     mean = float(values.mean())
     if len(values) < 2:
         return Interval(mean, math.nan, math.nan)
-    return StandardError(float(values.std(ddof=1) / math.sqrt(len(values))), len(values) - 1).around(mean, LEVEL)
+    return StandardError.of(values).around(mean, LEVEL)
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class StandardError:
 
     se: float
     df: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> StandardError:
+        """That of Student's t over values [n]."""
+        return cls(float(values.std(ddof=1)) / math.sqrt(len(values)), len(values) - 1)
 
     def around(self, mean: float, level: float) -> Interval:
         """The interval at a level, by Student's t."""
@@ -109,7 +114,7 @@ def judge(difference: np.ndarray) -> Comparison:
     if seeds < 2:
         return Comparison(interval(per_seed), seeds, math.nan, math.nan, math.nan)
     mean, sigma = float(per_seed.mean()), float(per_seed.std(ddof=1))
-    errors = (StandardError(sigma / math.sqrt(seeds), seeds - 1), mixed_model(difference))
+    errors = (StandardError.of(per_seed), mixed_model(difference))
     p = min(1.0, max(2 * e.beyond(abs(mean)) for e in errors))
     p_equivalent = max(e.beyond(DELTA - abs(mean)) for e in errors)
     return Comparison(_wider(mean, errors, LEVEL), seeds, sigma, p, p_equivalent, errors)
