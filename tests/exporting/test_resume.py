@@ -228,19 +228,6 @@ def test_a_moved_dataset_is_resumed(scored, tmp_path, begin, goes_on):
     goes_on(chosen, out, "folder", root=tmp_path / "moved")
 
 
-def test_two_exports_to_one_folder(coreset, tmp_path, export):
-    seen = []
-
-    def second(*_: int) -> None:
-        with pytest.raises(RunError, match=r"process \d+ on .* is writing it") as caught:
-            export(coreset, tmp_path / "out", "folder", resume=True)
-        seen.append(caught.value)
-
-    done = export(coreset, tmp_path / "out", "folder", progress=second, check=True)
-    assert seen
-    assert done.compared == done.patches
-
-
 def test_no_room_for_the_settings(coreset, tmp_path, file_limit, export, goes_on):
     """The very first files of an export do not fit on the disk."""
     for size in (0, 30, 100):
