@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image, ImageFilter
 
@@ -53,13 +52,8 @@ def test_pools_with_nothing_to_choose(loss, said, selection):
     assert setting == (selection or {"keep": FEW / len(loss)})
 
 
-def test_every_image_counts_for_one_reason():
-    names = ["a"] * 4 + ["b"] * 4 + ["c"] * 4
-    columns = {"image": names, "x": range(12), "y": [0] * 12, "size": [8] * 12}
-    rows = pa.table({k: pa.array(v, pa.string() if k == "image" else pa.int32()) for k, v in columns.items()})
-    for name in ("loss", "bicubic", "sobel"):
-        rows = rows.append_column(name, pa.array(np.arange(12), pa.float32()))
-    table = ScoreTable(rows, {"images": {}})
+def test_every_image_counts_for_one_reason(make_table):
+    table = make_table(list(range(12)), ["a"] * 4 + ["b"] * 4 + ["c"] * 4)
     noise, jpeg = np.zeros(12, bool), np.zeros(12, bool)
     noise[:4], jpeg[2:4], jpeg[5] = True, True, True
     pool = statistics(table, {"noise": noise, "jpeg": jpeg}, True)
