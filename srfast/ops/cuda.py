@@ -119,7 +119,8 @@ def _degrade_plain(
     patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True
 ) -> Any:
     check_patches(patches, SCALE.check("scale", scale))
-    _check(patches, *patches.shape[1:], scale, boundary, dtype)
+    _, h, w, c = patches.shape
+    _check(patches, h, w, c, scale, boundary, dtype)
     patches = patches.contiguous()
     y = reference.luma(patches).clone()  # of one channel it would be a view
     small = reference.resample_uint8(y, 1 / scale, boundary)

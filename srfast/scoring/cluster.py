@@ -214,7 +214,7 @@ class _Actor:
         outcomes = []
         for row in files.to_pylist():
             file = ImageFile(self._root, row["name"], row["size"], row["mtime_ns"])
-            outcome = self._job.score(file, self._job.open(file), self._threads)
+            outcome = self._job.score(self._job.open(file), self._threads)
             if outcome.rows is not None:  # without the name, which would repeat in each
                 outcome.rows = outcome.rows.drop_columns(["image"])
             outcomes.append(pickle.dumps(outcome))

@@ -80,27 +80,30 @@ class Threshold:
 
     def of_patch_in_words(self) -> str:
         """The limit for patches, in words for a reader."""
-        single = f"{'<=' if self.low else '>='} {self.patch:g}"
+        single = f"{self._sign} {self.patch:g}"
         if self.within is None:
             return single
         return f"{single}, in an image of which {self._in_words(self.within, self.share)}"
 
     def _in_words(self, limit: float, share: float | None) -> str:
-        sign = "<=" if self.low else ">="
-        return f"mean {sign} {limit:g}" if share is None else f"{100 * share:g} % of the patches {sign} {limit:g}"
+        beyond = f"{self._sign} {limit:g}"
+        return f"mean {beyond}" if share is None else f"{100 * share:g} % of the patches {beyond}"
+
+    @property
+    def _sign(self) -> str:
+        return "<=" if self.low else ">="
 
     def _sql(self, limit: float, share: float | None, over: str) -> str:
-        sign = "<=" if self.low else ">="
         if share is None:
-            return f"avg({self.column}){over} {sign} {limit:g}"
-        return f"avg(({self.column} {sign} {limit:g})::INT){over} >= {share:g}"
+            return f"avg({self.column}){over} {self._sign} {limit:g}"
+        return f"avg(({self.column} {self._sign} {limit:g})::INT){over} >= {share:g}"
 
     def sql(self, over: str) -> str:
         """The condition in SQL for a patch to be left out, where the window ``over`` is of its image."""
         whole = self._sql(self.image, self.most or self.share, over)
         if self.patch is None:
             return whole
-        single = f"{self.column} {'<=' if self.low else '>='} {self.patch:g}"
+        single = f"{self.column} {self._sign} {self.patch:g}"
         if self.within is None:
             return f"{whole} OR {single}"
         return f"{whole} OR ({single} AND {self._sql(self.within, self.share, over)})"

@@ -139,10 +139,8 @@ def _built(scorer: Any, scale: int) -> Network:
 def _external(path: Path) -> list[tuple[str, Path]]:
     """The files beside an .onnx file that hold its weights, by the names in it, sorted.
 
-    None where onnx is missing or the file is damaged: it cannot score then.
-
-    Raises:
-        InputError: a name leads outside the file's folder, or to no regular file.
+    None where onnx is missing or the file is damaged: it cannot score then. Raises InputError if a name leads outside
+    the file's folder, or to no regular file.
     """
     if not installed("onnx"):
         return []

@@ -55,8 +55,9 @@ class Sized:
 class Decoded:
     """An image at those of its sizes that are not smaller than a patch, the largest first."""
 
+    file: ImageFile
     sizes: Iterable[Sized]
-    small_at: dict[str, tuple[int, int]]
+    small_at: dict[str, tuple[int, int]] = field(default_factory=dict)
     """[H, W] of the smaller sizes, by fraction, once all sizes were made."""
     tried: dict[str, dict[str, float]] = field(default_factory=dict)
     """The measures that ``image_size.choose`` used, once all sizes were made."""
@@ -64,7 +65,7 @@ class Decoded:
     """As in ``Outcome``."""
 
 
-Read: TypeAlias = "tuple[ImageFile, Decoded | Outcome]"
+Read: TypeAlias = "Decoded | Outcome"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Job:
     settings: ScoreSettings
     workers: int
 
-    def open(self, file: ImageFile) -> Decoded | Outcome:
+    def open(self, file: ImageFile) -> Read:
         """The image, each size of which is made on demand, or why there is nothing to score."""
         try:
             hr, hashes = read_noted(file.path)
@@ -86,25 +87,25 @@ class Job:
                 check_size(path, lr.shape[:2], file.path, hr.shape[:2], self.settings.scale)
         except InputError as error:
             return Outcome(file, skipped=str(error))
-        decoded = Decoded((), {}, hashes=hashes)
+        decoded = Decoded(file, (), hashes=hashes)
         sizes = self._chosen if self.settings.shrink == (AUTO,) else self._sizes
-        return replace(decoded, sizes=sizes(file, hr, lr, decoded))
+        return replace(decoded, sizes=sizes(decoded, hr, lr))
 
-    def decode(self, file: ImageFile) -> Decoded | Outcome:
+    def decode(self, file: ImageFile) -> Read:
         """Opens an image with all sizes made."""
         image = self.open(file)
         return image if isinstance(image, Outcome) else replace(image, sizes=list(image.sizes))
 
-    def _sizes(self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, about: Decoded) -> Iterator[Sized]:
-        every = (self._sized(file, whole, lr, str(size), about) for size in self.settings.shrink)
+    def _sizes(self, about: Decoded, whole: np.ndarray, lr: np.ndarray | None) -> Iterator[Sized]:
+        every = (self._sized(about, whole, lr, str(size)) for size in self.settings.shrink)
         return (sized for sized in every if sized is not None)
 
-    def _chosen(self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, about: Decoded) -> Iterator[Sized]:
+    def _chosen(self, about: Decoded, whole: np.ndarray, lr: np.ndarray | None) -> Iterator[Sized]:
         """The sizes that the rule of ``image_size`` chooses."""
         made: dict[str, Sized] = {}
 
         def measured(size: str) -> dict[str, np.ndarray] | None:
-            if (sized := self._sized(file, whole, lr, size, about)) is not None:
+            if (sized := self._sized(about, whole, lr, size)) is not None:
                 made[size] = sized
             return None if sized is None else sized.more
 
@@ -114,9 +115,7 @@ class Job:
             about.small_at.clear()  # smaller sizes that hold no patch need no mention
         yield from (made[size] for size in chosen.sizes)
 
-    def _sized(
-        self, file: ImageFile, whole: np.ndarray, lr: np.ndarray | None, size: str, about: Decoded
-    ) -> Sized | None:
+    def _sized(self, about: Decoded, whole: np.ndarray, lr: np.ndarray | None, size: str) -> Sized | None:
         """The image at a size; None if it is smaller than a patch there."""
         hr = shrunk(whole, float(Fraction(size)))
         h, w = hr.shape[:2]
@@ -126,7 +125,7 @@ class Job:
             return None
         # By the workers, where the engine runs on the calling thread.
         threads = self.workers if h * w > LARGE else 1
-        return Sized(size, hr, grid, lr, self.more(file if hr is whole else None, hr, grid, threads, lr))
+        return Sized(size, hr, grid, lr, self.more(about.file if hr is whole else None, hr, grid, threads, lr))
 
     def more(
         self, file: ImageFile | None, hr: np.ndarray, grid: Grid, threads: int, lr: np.ndarray | None = None
@@ -139,7 +138,7 @@ class Job:
             return {"blockiness": blockiness(hr, grid.xs, grid.ys, grid.size, threads)}
         return None
 
-    def score(self, file: ImageFile, image: Decoded | Outcome, threads: int) -> Outcome:
+    def score(self, image: Read, threads: int) -> Outcome:
         """Returns the rows of an image."""
         if isinstance(image, Outcome):
             return image
@@ -147,32 +146,33 @@ class Job:
         rows = []
         for sized in image.sizes:
             several = self.workers if sized.hr.shape[0] * sized.hr.shape[1] > LARGE else threads
-            rows.append(self._scored(file, sized, run(sized.hr, sized.grid, several, sized.lr)))
-        return self._outcome(file, rows, image)
+            rows.append(self._scored(image.file, sized, run(sized.hr, sized.grid, several, sized.lr)))
+        return self._outcome(image, rows)
 
     def submit(self, group: list[Read]) -> Callable[[], Iterator[Outcome]]:
         """Starts several images by one call of an engine that takes several; the returned function waits for their
         outcomes. The images may be freed after the call."""
         assert isinstance(self.engine, TakesSeveral)
-        sizes = [sized for _, image in group if isinstance(image, Decoded) for sized in image.sizes]
-        dense = self.settings.mode == "dense"
-        wait_for_scores = (
-            self.engine.submit([sized.hr for sized in sizes], [sized.grid for sized in sizes], dense) if sizes else list
-        )
+        sizes = [sized for image in group if isinstance(image, Decoded) for sized in image.sizes]
+        images, grids = [sized.hr for sized in sizes], [sized.grid for sized in sizes]
+        wait_for_scores = self.engine.submit(images, grids, self.settings.mode == "dense") if sizes else list
         none = np.zeros((0, 0, 3), np.uint8)
-        light: list[Read] = []
-        for file, image in group:
-            if isinstance(image, Decoded):
-                image = replace(image, sizes=[replace(sized, hr=none, lr=None) for sized in image.sizes])
-            light.append((file, image))
-        return lambda: self._together(light, iter(wait_for_scores()))
+        light = [
+            image if isinstance(image, Outcome) else
+            replace(image, sizes=[replace(sized, hr=none, lr=None) for sized in image.sizes])
+            for image in group
+        ]  # fmt: skip
 
-    def _together(self, group: list[Read], scores: Iterator[Scores]) -> Iterator[Outcome]:
-        for file, image in group:
-            if isinstance(image, Outcome):
-                yield image
-            else:
-                yield self._outcome(file, [self._scored(file, sized, next(scores)) for sized in image.sizes], image)
+        def wait() -> Iterator[Outcome]:
+            scores = iter(wait_for_scores())
+            for image in light:
+                if isinstance(image, Decoded):
+                    rows = [self._scored(image.file, sized, next(scores)) for sized in image.sizes]
+                    yield self._outcome(image, rows)
+                else:
+                    yield image
+
+        return wait
 
     def _scored(self, file: ImageFile, sized: Sized, scores: Scores) -> pa.Table:
         """The rows of an image at one size. Raises RunError if a loss is not finite."""
@@ -190,11 +190,12 @@ class Job:
         ]
         return pa.Table.from_arrays(columns, schema=schema_with(more, several))
 
-    def _outcome(self, file: ImageFile, rows: list[pa.Table], image: Decoded) -> Outcome:
+    def _outcome(self, image: Decoded, rows: list[pa.Table]) -> Outcome:
         if not self.settings.several_sizes:
-            return Outcome(file, rows[0] if rows else None, small=image.small_at.get("1"), hashes=image.hashes)
+            small = image.small_at.get("1")
+            return Outcome(image.file, rows[0] if rows else None, small=small, hashes=image.hashes)
         table = pa.concat_tables(rows) if rows else None
-        return Outcome(file, table, small_at=image.small_at, tried=image.tried, hashes=image.hashes)
+        return Outcome(image.file, table, small_at=image.small_at, tried=image.tried, hashes=image.hashes)
 
 
 def pipelined(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:

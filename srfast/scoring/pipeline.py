@@ -166,7 +166,11 @@ class _Local:
         if self.job.settings.lr_images is None:
             ahead = estimate(files, self.job.engine, self.job.settings, self.job.workers)
             if ahead is not None and ahead.patch > max(WORTH_SAYING, 4 * ahead.dense):
-                log.warning("%s", ahead.sentence())
+                log.warning(
+                    "patch mode computes %s overlapping patches one by one, about %s; `mode` dense takes about %s and "
+                    "ranks alike (docs/results/agreement.md)",
+                    f"{ahead.patches:,}", clock(ahead.patch), clock(ahead.dense),
+                )  # fmt: skip
         yield from _outcomes(self.job, files)
 
 
@@ -237,23 +241,23 @@ def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None
     if job.settings.loader == "dali":
         yield from device_loading.outcomes(job, files)
     elif job.engine.concurrent:
-        for _, outcome in ordered_map(lambda file: job.score(file, job.open(file), threads), files, workers):
+        for _, outcome in ordered_map(lambda file: job.score(job.open(file), threads), files, workers):
             yield outcome
     else:
-        decoded = ordered_map(job.decode, files, workers)
+        decoded = (image for _, image in ordered_map(job.decode, files, workers))
         if isinstance(job.engine, TakesSeveral):
             yield from pipelined(job.submit(group) for group in _groups(decoded))
         else:
-            for file, image in decoded:
-                yield job.score(file, image, workers)
+            for image in decoded:
+                yield job.score(image, workers)
 
 
 def _groups(decoded: Iterable[Read]) -> Iterator[list[Read]]:
     """Yields groups of consecutive images with SHARED pixels or a little more."""
     group: list[Read] = []
     pixels = 0
-    for file, image in decoded:
-        group.append((file, image))
+    for image in decoded:
+        group.append(image)
         pixels += sum(s.hr.shape[0] * s.hr.shape[1] for s in image.sizes) if isinstance(image, Decoded) else 0
         if pixels >= SHARED:
             yield group
@@ -292,12 +296,6 @@ class Estimate:
     patches: int
     patch: float
     dense: float
-
-    def sentence(self) -> str:
-        return (
-            f"patch mode computes {self.patches:,} overlapping patches one by one, about {clock(self.patch)}; "
-            f"`mode` dense takes about {clock(self.dense)} and ranks alike (docs/results/agreement.md)"
-        )
 
 
 def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings, workers: int) -> Estimate | None:

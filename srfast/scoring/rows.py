@@ -52,7 +52,7 @@ class Rows:
     @property
     def columns(self) -> list[str]:
         """Names of the columns."""
-        return list(self.table.schema.names)
+        return list(self.schema.names)
 
     def column(self, name: str) -> np.ndarray:
         """A column as a NumPy array; ``image`` is an object array of str.
@@ -62,9 +62,12 @@ class Rows:
         Raises:
             InputError: no column has this name.
         """
-        if name not in self.table.schema.names:
+        if name not in self.columns:
             raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
-        return numbers(self.table.column(name))
+        return self._values(name)
+
+    def _values(self, name: str) -> np.ndarray:
+        return numbers(self.arrow(name))
 
     @property
     def schema(self) -> pa.Schema:
@@ -227,11 +230,8 @@ def _refused(error: Exception) -> InputError:
 
 
 def typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table whose columns with names of a schema have the types of the schema.
-
-    Raises:
-        InputError: values do not fit.
-    """
+    """A table whose columns with names of a schema have the types of the schema. Raises InputError if values do not
+    fit."""
     own = [f.with_type(PLAIN.get(f.type, f.type)) for f in table.schema]
     fields = [schema.field(f.name) if f.name in schema.names else f for f in own]
     try:
@@ -241,11 +241,8 @@ def typed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def of_frame(name: str, frame: Any, schema: pa.Schema) -> tuple[pa.Table, dict[str, Any]]:
-    """The rows of a DataFrame in the types of a schema, and the metadata that it carries.
-
-    Raises:
-        InputError: it carries no metadata; the message says how to add them.
-    """
+    """The rows of a DataFrame in the types of a schema, and the metadata that it carries. Raises InputError if it
+    carries none; the message says how to add them."""
     try:
         meta = json.loads(getattr(frame, "attrs", {})[_ATTRIBUTE])
     except (KeyError, TypeError, ValueError):
@@ -261,21 +258,15 @@ def numbers(column: pa.ChunkedArray) -> np.ndarray:
 
     ``to_numpy`` is not used, since it imports pandas (0.4 s) if that is installed.
     """
-    array = _numbers(column)
+    if not pa.types.is_primitive(column.type) or column.null_count or pa.types.is_boolean(column.type):
+        array: np.ndarray = column.to_numpy()
+    else:
+        dtype = np.dtype(column.type.to_pandas_dtype())
+        chunks = [(c.buffers()[1], len(c), c.offset * dtype.itemsize) for c in column.chunks if len(c)]
+        pieces = [np.frombuffer(buffer, dtype, n, offset) for buffer, n, offset in chunks]
+        array = pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.zeros(0, dtype)])
     array.flags.writeable = False  # what Parquet files are read into is writable, and is the table's own memory
     return array
-
-
-def _numbers(column: pa.ChunkedArray) -> np.ndarray:
-    if not pa.types.is_primitive(column.type) or column.null_count or pa.types.is_boolean(column.type):
-        return column.to_numpy()
-    dtype = np.dtype(column.type.to_pandas_dtype())
-    pieces = [
-        np.frombuffer(chunk.buffers()[1], dtype, len(chunk), chunk.offset * dtype.itemsize)
-        for chunk in column.chunks
-        if len(chunk)
-    ]
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces or [np.zeros(0, dtype)])
 
 
 def at(values: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
@@ -318,22 +309,17 @@ def coded(column: pa.ChunkedArray) -> tuple[list[Any], np.ndarray]:
 def descending(values: np.ndarray, order: str) -> np.ndarray:
     """Positions by value, highest first, or lowest first for "asc"; ties by position."""
     if values.dtype == np.float32 and len(values) < 1 << 32 and not np.isnan(values).any():
-        return _sorted_keys(values, order)
+        keys = np.empty(len(values), np.int64)  # one sort of integers with the value above the position
+        for i in range(0, len(values), _STRETCH):
+            part = values[i : i + _STRETCH]
+            bits = _ordered(part if order == "asc" else -part)
+            keys[i : i + _STRETCH] = (bits.astype(np.int64) << 32) | np.arange(i, i + len(part))
+        keys.sort()
+        return _lower_halves(keys)
     if order == "asc":
         return np.argsort(values, kind="stable")
     # -values would wrap for unsigned integers and the smallest integer.
     return np.argsort(-values if values.dtype.kind == "f" else ~values, kind="stable")
-
-
-def _sorted_keys(values: np.ndarray, order: str) -> np.ndarray:
-    """Positions of float32 without nan, by one sort of integers with the value above the position."""
-    keys = np.empty(len(values), np.int64)
-    for i in range(0, len(values), _STRETCH):
-        part = values[i : i + _STRETCH]
-        bits = _ordered(part if order == "asc" else -part)
-        keys[i : i + _STRETCH] = (bits.astype(np.int64) << 32) | np.arange(i, i + len(part))
-    keys.sort()
-    return _lower_halves(keys)
 
 
 def _ordered(values: np.ndarray) -> np.ndarray:

@@ -97,10 +97,8 @@ def unchanged(path: Path, then: Mapping[str, Any], moved: bool = False, contents
     """Whether a file is the one that a table's metadata describe: by its size and its hash.
 
     Tables that do not note hashes, such as those of ``loader`` dali, are compared by size and modification time, and
-    by size alone if the files have ``moved``, since copying keeps the bytes but not the time.
-
-    Raises:
-        OSError: the file is missing.
+    by size alone if the files have ``moved``, since copying keeps the bytes but not the time. Raises OSError if the
+    file is missing.
     """
     now = os.stat(path)
     if then.get("size") not in (None, now.st_size):

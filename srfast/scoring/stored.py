@@ -175,10 +175,6 @@ class Stored(Rows):
     def schema(self) -> pa.Schema:
         return with_extras(SCHEMA, self._schemas[0])
 
-    @property
-    def columns(self) -> list[str]:
-        return list(self.schema.names)
-
     @cached_property
     def table(self) -> pa.Table:
         """All columns, in memory."""
@@ -213,11 +209,9 @@ class Stored(Rows):
             column = pa.chunked_array(pieces, column.type)
         return column
 
-    def column(self, name: str) -> np.ndarray:
-        if name not in self.columns:
-            raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
+    def _values(self, name: str) -> np.ndarray:
         values = self._dense(name)
-        return numbers(self.arrow(name)) if values is None else values
+        return super()._values(name) if values is None else values
 
     def _dense(self, name: str) -> np.ndarray | None:
         """A column of numbers, of which none is missing, without a second copy of it; None for others."""

@@ -75,13 +75,9 @@ def _triton_fails() -> str | None:
 
 
 def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
-    """The backend and the device that will score.
-
-    auto takes the first that works of triton (CUDA only), native, onnx (for an ONNX file) and torch.
-
-    Raises:
-        RunError: a backend that is named explicitly does not work; the message gives the reason.
-    """
+    """The backend and the device that will score. auto takes the first that works of triton (CUDA only), native, onnx
+    (for an ONNX file) and torch. Raises RunError if a backend that the user chose does not work; the message gives the
+    reason."""
     if backend == "auto":
         backend = os.environ.get(ENVIRONMENT, "auto")
         if backend not in BACKENDS:

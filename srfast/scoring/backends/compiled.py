@@ -48,7 +48,8 @@ class NativeEngine:
         self.precision = "fast" if self._fast and integer_kernels(isa) else "fp32"
         if self.precision == "fast" and self._network:
             check_finite(_losses(self._scorer, self._isa, False), network.name)
-            error = _integer_error(self._scorer, self._isa)
+            full, fast = (_losses(self._scorer, self._isa, integers) for integers in (False, True))
+            error = float(np.max(np.abs(fast - full) / np.maximum(full, 1)))
             if not error <= LARGEST_ERROR:
                 raise RunError(
                     f"precision: fast changes losses of {network.name} by up to {100 * error:.2g} %, more than "
@@ -90,12 +91,6 @@ class NativeEngine:
             bicubic.ctypes.data,
             sobel.ctypes.data,
         )
-
-
-def _integer_error(scorer: Any, isa: int) -> float:
-    """Largest error of the losses of ``_patterns`` in reduced precision, in parts of max(loss, 1)."""
-    full, fast = _losses(scorer, isa, False), _losses(scorer, isa, True)
-    return float(np.max(np.abs(fast - full) / np.maximum(full, 1)))
 
 
 @lru_cache(maxsize=16)

@@ -232,13 +232,14 @@ class GpuEngine:
         scores: list[list[Tensor]] = [[] for _ in images]
         size = grids[0].size
         cut = list(_pieces(images, grids))
-        buffers = self._on_device([*piece.places, *piece.images] for piece in cut)
+        buffers = self._on_device([_places(piece), *(band for _, band, *_ in piece)] for piece in cut)
         for piece, buffer in zip(cut, buffers, strict=True):
-            n = len(piece.places[0])
+            counts = [len(xs) * len(ys) for *_, xs, ys in piece]
+            n = sum(counts)
             offsets, strides = buffer[: 16 * n].view(torch.int64).view(2, n)
-            windows = Windows(buffer, size, size, piece.images[0].shape[2], offsets, strides)
+            windows = Windows(buffer, size, size, piece[0][1].shape[2], offsets, strides)
             columns = torch.stack(list(vars(self._scorer.columns(windows)).values()))
-            for number, part in zip(piece.numbers, columns.split(piece.counts, 1), strict=True):
+            for (number, *_), part in zip(piece, columns.split(counts, 1), strict=True):
                 scores[number].append(part)
         return [part for parts in scores for part in parts]
 
@@ -269,54 +270,42 @@ class GpuEngine:
             yield torch.cat([part.flatten() for part in parts])
 
 
-class _Piece:
-    """The content of one upload: the offsets and row strides of the windows, then the images."""
-
-    def __init__(self) -> None:
-        self.images: list[Any] = []
-        """The images: arrays, or tensors on the device."""
-        self.numbers: list[int] = []
-        self.counts: list[int] = []
-        self.pixels = 0
-        self._windows: list[tuple[np.ndarray, np.ndarray]] = []
-        self._bytes = 0
-
-    def add(self, number: int, image: Any, xs: np.ndarray, ys: np.ndarray) -> None:
-        height, width, channels = image.shape
-        begin = (ys[:, None].astype(np.int64) * width + xs) * channels
-        self._windows.append((self._bytes + begin.ravel(), np.full(begin.size, width * channels)))
-        self._bytes += height * width * channels
-        self.images.append(image)
-        self.numbers.append(number)
-        self.counts.append(begin.size)
-        self.pixels += height * width
-
-    @property
-    def places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Offsets and row strides, int64 [N]; offsets count from the beginning of the piece."""
-        offsets, strides = (np.concatenate(part) for part in zip(*self._windows, strict=True))
-        return offsets + 16 * len(offsets), strides.astype(np.int64)
+Rows = tuple[int, Any, np.ndarray, np.ndarray]
+"""The number of an image, some of its rows (an array, or a tensor on the device), and the corners of windows there."""
 
 
-def _pieces(images: Sequence[Any], grids: Sequence[Grid]) -> Iterator[_Piece]:
+def _pieces(images: Sequence[Any], grids: Sequence[Grid]) -> Iterator[list[Rows]]:
     """Groups images, or rows of windows of a large image, to UPLOAD_PIXELS."""
-    piece = _Piece()
+    piece: list[Rows] = []
+    pixels = 0
     for number, (image, grid) in enumerate(zip(images, grids, strict=True)):
         rows = max(grid.size, UPLOAD_PIXELS // image.shape[1])
         ys, first = grid.ys, 0
         while first < len(ys):
             last = int(np.searchsorted(ys, ys[first] + rows - grid.size, "right"))
             band = image[ys[first] : ys[last - 1] + grid.size]
-            if piece.images and (
-                piece.pixels + band.shape[0] * band.shape[1] > UPLOAD_PIXELS
-                or band.shape[2] != piece.images[0].shape[2]
-            ):
+            more = band.shape[0] * band.shape[1]
+            if piece and (pixels + more > UPLOAD_PIXELS or band.shape[2] != piece[0][1].shape[2]):
                 yield piece
-                piece = _Piece()
-            piece.add(number, band, grid.xs, ys[first:last] - ys[first])
+                piece, pixels = [], 0
+            piece.append((number, band, grid.xs, ys[first:last] - ys[first]))
+            pixels += more
             first = last
-    if piece.images:
+    if piece:
         yield piece
+
+
+def _places(piece: list[Rows]) -> np.ndarray:
+    """Offsets and row strides of a piece's windows, int64 [2, N]; they stand before the images, and offsets count from
+    their own beginning."""
+    places, begin = [], 0
+    for _, band, xs, ys in piece:
+        height, width, channels = band.shape
+        offsets = begin + (ys[:, None].astype(np.int64) * width + xs).ravel() * channels
+        places.append(np.stack([offsets, np.full(offsets.size, width * channels)]))
+        begin += height * width * channels
+    offsets, strides = np.concatenate(places, 1)
+    return np.stack([offsets + 16 * len(offsets), strides])
 
 
 class _TorchNetwork:

@@ -47,10 +47,7 @@ class MapEngine(ABC):
         return out
 
     def windows(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
-        if self._plain is not None:
-            plain = self._plain.windows(image, grid, threads)
-        else:
-            plain = self._reference_windows(image, grid)
+        plain = self._plain.windows(image, grid, threads) if self._plain else self._reference_windows(image, grid)
         if self.network.kind == "bicubic":
             return plain
         return Scores(self.batch(cut(image, grid)), plain.bicubic, plain.sobel)
@@ -58,11 +55,10 @@ class MapEngine(ABC):
     def dense(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         s = self.network.scale
         whole = image[None, : image.shape[0] // s * s, : image.shape[1] // s * s]
-        if self._plain is not None:
+        if self._plain:
             plain = self._plain.dense(image, grid, threads)
         else:
-            maps = self._reference_maps(whole)
-            bicubic, sobel = (window_means(m[0].numpy(), grid) for m in maps)
+            bicubic, sobel = (window_means(m[0].numpy(), grid) for m in self._reference_maps(whole))
             plain = Scores(bicubic, bicubic, sobel)
         if self.network.kind == "bicubic":
             return plain

@@ -80,12 +80,8 @@ class OnnxScorer:
         self.provider: str = self._session(3, "loss", None).get_providers()[0]
 
     def score(self, patches: np.ndarray) -> np.ndarray:
-        """Losses float32 [N], in [0, 255]^2, of uint8 patches [N, H, W, 3] (RGB) or [N, H, W, 1] (Y).
-
-        Raises:
-            InputError: the shape is another, or H or W is not a positive multiple of the scale.
-            TypeError: they are not uint8.
-        """
+        """Losses float32 [N], in [0, 255]^2, of uint8 patches [N, H, W, 3] (RGB) or [N, H, W, 1] (Y). Raises
+        InputError and TypeError as ``check_patches`` does."""
         check_patches(patches, self.scale)
         if len(patches) == 0:
             return np.zeros(0, np.float32)
@@ -95,13 +91,8 @@ class OnnxScorer:
         return self._run(patches, "loss")
 
     def squared_error(self, images: np.ndarray) -> np.ndarray:
-        """Squared-error maps float32 [N, H, W] of uint8 images as for ``score``.
-
-        Large images are computed in tiles with exact overlap, so that memory does not grow with them.
-
-        Raises:
-            InputError, TypeError: ``score`` would refuse the images.
-        """
+        """Squared-error maps float32 [N, H, W] of uint8 images as for ``score``, with its errors. Large images are
+        computed in tiles with exact overlap, so that memory does not grow with them."""
         check_patches(images, self.scale)
         height, width = images.shape[1:3]
         if len(images) == 0 or max(height, width) <= _TILE:
@@ -151,10 +142,8 @@ class OnnxNetwork:
     def enhance(self, planes: np.ndarray) -> np.ndarray:
         """SR float32 [N, C, H', W'], as the network returns it, of ``planes`` float32 [N, C, H, W] in [0, 1].
 
-        H' = H and W' = W for an "up" network, and ``scale`` times that for an "lr" network.
-
-        Raises:
-            InputError: the shape or dtype is another, or the network does not take the size.
+        H' = H and W' = W for an "up" network, and ``scale`` times that for an "lr" network. Raises InputError if the
+        shape or dtype is another, or the network does not take the size.
         """
         if planes.dtype != np.float32 or planes.ndim != 4 or planes.shape[1] != self.channels:
             raise InputError(
@@ -245,13 +234,9 @@ class OnnxEngine(MapEngine):
 
 
 class OnnxModule(nn.Module):
-    """An .onnx network as a module in main memory: LR [N, C, h, w] in [0, 1] to SR.
+    """An .onnx network as a module in main memory: LR [N, C, h, w] in [0, 1] to SR, with the errors of ``OnnxNetwork``.
 
     A network whose output has the size of its input gets the bicubically up-sampled planes.
-
-    Raises:
-        InputError: ``OnnxNetwork`` refuses the file.
-        RunError: onnxruntime is missing.
     """
 
     def __init__(self, path: Path, scale: int, boundary: str, threads: int, device: str) -> None:
