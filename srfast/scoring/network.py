@@ -41,7 +41,7 @@ class Network:
 
     def __post_init__(self) -> None:
         if self.arrays is not None:
-            object.__setattr__(self, "arrays", _checked(self.name, self.arrays))
+            object.__setattr__(self, "arrays", srcnn_arrays(f"scorer: {self.name}", self.arrays))
 
     @cached_property
     def weights(self) -> dict[str, Tensor] | None:
@@ -51,19 +51,17 @@ class Network:
         return None if self.arrays is None else {k: torch.from_numpy(v) for k, v in self.arrays.items()}
 
 
-def _checked(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def srcnn_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """SRCNN's arrays as contiguous float32; raises InputError for another shape, type or a value that is not finite."""
     checked = {}
     for key, shape in SRCNN_SHAPES.items():
         given = np.asarray(arrays.get(key))
         if given.shape != shape or given.dtype.kind not in "fiu":
-            raise InputError(
-                f"scorer: {name}: {key}: expected numbers {list(shape)}, got {given.dtype} {list(given.shape)}"
-            )
+            raise InputError(f"{name}: {key}: expected numbers {list(shape)}, got {given.dtype} {list(given.shape)}")
         with np.errstate(over="ignore"):
             checked[key] = np.ascontiguousarray(given, np.float32)
         if not np.isfinite(checked[key]).all():
-            raise InputError(f"scorer: {name}: {key}: expected finite numbers in the range of float32")
+            raise InputError(f"{name}: {key}: expected finite numbers in the range of float32")
     return checked
 
 

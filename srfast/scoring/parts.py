@@ -295,7 +295,7 @@ class Parts:
             or any(p.part.parent != self.folder for p in stored_files)
             or order != sorted(order)
         ):
-            whole = replace(self, run=secrets.token_hex(4), _stored={}, _pending=[], _rows=0, _cache={})
+            whole = replace(self, _stored={}, _pending=[], _flushed=time.monotonic())
             for file, stored in zip(self.files, stored_files, strict=True):
                 rows = self._read(stored).slice(stored.offset, stored.record["rows"]) if stored.record["rows"] else None
                 small = stored.record["small"]

@@ -22,10 +22,9 @@ from torch import Tensor
 
 from srfast.data.files import check_output, output_file
 from srfast.errors import InputError
-from srfast.ops.native import SRCNN_SHAPES
 from srfast.ops.reference import resampling_matrix
 from srfast.runtime.optional import needing
-from srfast.scoring.network import load_network
+from srfast.scoring.network import load_network, srcnn_arrays
 from srfast.settings import SCALE
 from srfast.version import VERSION
 
@@ -168,15 +167,7 @@ def _patch_text(size: Size) -> str:
 
 
 def _arrays(weights: Weights) -> dict[str, np.ndarray]:
-    arrays = {k: torch.as_tensor(v).detach().cpu().float().contiguous().numpy() for k, v in weights.items()}
-    shapes = {k: v.shape for k, v in arrays.items()}
-    if shapes != SRCNN_SHAPES:
-        odd = next(k for k in (*SRCNN_SHAPES, *shapes) if shapes.get(k) != SRCNN_SHAPES.get(k))
-        raise InputError(
-            f"weights: expected an SRCNN 9-1-5 with {odd} {SRCNN_SHAPES.get(odd, 'absent')}, "
-            f"got {shapes.get(odd, 'none')}"
-        )
-    return arrays
+    return srcnn_arrays("weights", {k: torch.as_tensor(v).detach().cpu().float().numpy() for k, v in weights.items()})
 
 
 def _digest(arrays: dict[str, np.ndarray] | None, sha256: str | None) -> str:
