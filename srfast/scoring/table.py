@@ -118,23 +118,20 @@ def in_order(tables: Sequence[pa.Table], names: Sequence[str]) -> pa.Table:
     """The rows of several tables of a dataset, in the order that one run would have given. Raises InputError if a patch
     occurs twice."""
     table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables])
-    several = COLUMN in table.schema.names
-    by_size = [(COLUMN, "descending")] if several else []
-    table = table.sort_by([("image", "ascending"), *by_size, ("y", "ascending"), ("x", "ascending")])
-    image, x, y = (table.column(c).combine_chunks() for c in ("image", "x", "y"))
-    if len(table) > 1:
-        code = image.dictionary_encode().indices.to_numpy()
-        xs, ys = x.to_numpy(), y.to_numpy()
-        same = (code[1:] == code[:-1]) & (xs[1:] == xs[:-1]) & (ys[1:] == ys[:-1])
-        if several:
-            size = table.column(COLUMN).combine_chunks().to_numpy()
-            same &= size[1:] == size[:-1]
-        if same.any():
-            i = int(same.argmax())
-            raise InputError(
-                f"{', '.join(names)}: the patch at x={xs[i]}, y={ys[i]} of {image[i].as_py()!r} "
-                "occurs in more than one table"
-            )
+    by_size = [(COLUMN, "descending")] if COLUMN in table.schema.names else []
+    order = [("image", "ascending"), *by_size, ("y", "ascending"), ("x", "ascending")]
+    table = table.sort_by(order)
+    same = np.ones(max(0, len(table) - 1), bool)
+    for name, _ in order:
+        column = table.column(name).combine_chunks()
+        values = (column.dictionary_encode().indices if name == "image" else column).to_numpy()
+        same &= values[1:] == values[:-1]
+    if same.any():
+        twice = table.slice(int(same.argmax()), 1).to_pylist()[0]
+        raise InputError(
+            f"{', '.join(names)}: the patch at x={twice['x']}, y={twice['y']} of {twice['image']!r} "
+            "occurs in more than one table"
+        )
     return table
 
 
