@@ -152,9 +152,11 @@ class Parts:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with suppress(Exception):  # so that --resume loses nothing; the first error is the one to report
-            self.flush()
-        self.close(keep=kind is not None and issubclass(kind, KeyboardInterrupt))
+        try:
+            with suppress(Exception):  # so that --resume loses nothing; the first error is the one to report
+                self.flush()
+        finally:
+            self.close(keep=kind is not None and issubclass(kind, KeyboardInterrupt))
 
     def _index(self, path: Path) -> None:
         own = path.parent == self.folder

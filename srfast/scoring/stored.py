@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -235,16 +236,13 @@ class Stored(Rows):
 
     def taken(self, rows: np.ndarray, beside: Path | None = None) -> Iterator[pa.Table]:
         widths = [kind.bit_width // 8 if pa.types.is_primitive(kind) else 4 for kind in self.schema.types]
-        if self._table is not None or len(rows) * sum(widths) <= HELD:
-            columns = {name: self._taken(name, rows) for name in self.columns}
-            for i in range(0, len(rows), BATCH):
-                yield self._batch({name: c[i : i + BATCH] for name, c in columns.items()})
-            return
-        with scratch_folder(beside, "select") as folder:
+        fits = self._table is not None or len(rows) * sum(widths) <= HELD
+        place: AbstractContextManager[Path | None] = nullcontext() if fits else scratch_folder(beside, "select")
+        with place as folder:
             held: dict[str, Any] = {}
             for i, name in enumerate(self.columns):
                 values = self._taken(name, rows)
-                if isinstance(values, np.ndarray):
+                if folder is not None and isinstance(values, np.ndarray):
                     values.tofile(file := folder / str(i))
                     values = file, values.dtype
                 held[name] = values
