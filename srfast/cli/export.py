@@ -45,10 +45,8 @@ def command(coreset: str, output: str, everything: bool, as_json: bool, **option
         return
     result(f"{count(done.patches, 'patch')} of {count(done.images, 'image')}, x{done.scale} -> {output}")
     if done.linked:
-        if done.to == "lmdb":
-            result("The databases are hard links to the existing ones")
-        else:
-            result(f"{done.linked:,} HR files are hard links to files of {options['existing'] or 'the dataset'}")
+        files = f"{done.linked:,} HR files are hard links to files of {options['existing'] or 'the dataset'}"
+        result(files if find(done.to).files else "The databases are hard links to the existing ones")
     if done.compared:
         what, but = "pairs", ""
         if options["existing"] is not None:
