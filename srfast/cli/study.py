@@ -144,24 +144,21 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
     from srfast.study.publication import publish, results_folder
     from srfast.study.results import CELLS, Results
 
-    if is_run(study) and output is None:
-        known = status(described(study), study)
-        publish(results_of(study), study, result)
-        if known.left or known.running:
-            say(f"so far: {str(known).splitlines()[0]}")
-        say(f"tables -> {study / 'tables'}, figures -> {study / 'figures'}")
-        return
     if output is not None and not study.is_dir() and (Path(output) / CELLS).is_dir():
         gather(read_study(study, images, _tests(tests)), output)
-    folder = results_folder(study, output)
+    runs = output is None and is_run(study)
+    folder = study if runs else results_folder(study, output)
     if folder is None:
         where = output or study.name
         raise InputError(
             f"output: expected -o FOLDER to run the study into, --images FOLDER with images, or finished results; "
             f"{where} has none"
         )
+    known = status(described(folder), folder) if runs else None
     own = output is not None or study.is_dir()
-    publish(Results.read(folder), folder if own else None, result)
+    publish(results_of(folder) if runs else Results.read(folder), folder if own else None, result)
+    if known and (known.left or known.running):
+        say(f"so far: {str(known).splitlines()[0]}")
     if own:
         say(f"tables -> {folder / 'tables'}, figures -> {folder / 'figures'}")
 

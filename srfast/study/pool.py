@@ -44,7 +44,7 @@ from srfast.training.loop import train
 from srfast.training.plan import Plan
 from srfast.training.recipes import recipe
 from srfast.training.sources import open_store
-from srfast.training.store import PairStore, Region
+from srfast.training.store import PairStore, regions_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -233,9 +233,8 @@ def store_of(plan: Plan, coreset: CoreSet, study: Study, scored: Path) -> PairSt
     quantise = plan.recipe.quantise
     whole, numbers = _store_of_pool(scored, plan.scale, plan.color, quantise, study.cache_mb << 20, drawn)
     p = read_patches(coreset)
-    places = zip(p.image, p.factor.tolist(), strict=True)
-    columns = zip(places, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    return whole.over([Region(numbers[image], x, y, size, size) for image, x, y, size in columns], p.loss)
+    sources = (numbers[place] for place in zip(p.image, p.factor.tolist(), strict=True))
+    return whole.over(regions_of(p, sources), p.loss)
 
 
 def _while_same(size: int | None) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -263,11 +262,11 @@ def _store_of_pool(
     if drawn is not None:
         p = dataclasses.replace(p, draws=Draws(Degradation.read(drawn[0]), drawn[1]))
     places, number = p.places()
-    columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
-    regions = [Region(i, x, y, size, size) for i, x, y, size in columns]
     sources = [p.source(image, factor) for image, factor in places]
     numbers = {place: i for i, place in enumerate(places)}
-    store = PairStore(sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes)
+    store = PairStore(
+        sources, regions_of(p, number), scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes
+    )
     if store.fits:
         store.fill()
     return store, numbers

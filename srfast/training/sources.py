@@ -16,7 +16,7 @@ from srfast.data.shrink import side
 from srfast.degradation.plan import Draws
 from srfast.errors import InputError
 from srfast.settings import PAIR_SCALE, check_same_size
-from srfast.training.store import PairStore, Region
+from srfast.training.store import PairStore, Region, regions_of
 
 
 def open_store(
@@ -96,12 +96,11 @@ def whole_dataset(data: Sequence[Any]) -> int:
 def _coreset_regions(p: Patches, scale: int, patch: int, grow: int) -> tuple[list[Source], list[Region]]:
     p.check_grid(scale_of(scale, p.meta))
     places, number = p.places()
-    columns = zip(number, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
     p.images.check_all(p.image)
     sources = [p.source(image, factor) for image, factor in places]
     for source in sources:
         _check_lr(source, scale)
-    regions = [Region(i, x, y, size, size) for i, x, y, size in columns]
+    regions = regions_of(p, number)
     if grow:
         sizes = [tuple(side(n, s.factor) // scale * scale for n in image_size(s.path)) for s in sources]
         regions = [_grown(r, grow, *sizes[r.source]) for r in regions]

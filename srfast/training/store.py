@@ -6,7 +6,7 @@ import copy
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor
 
-from srfast.coreset.pairs import Pairs, Source, cut, read_pair, turned_crop
+from srfast.coreset.pairs import Pairs, Patches, Source, cut, read_pair, turned_crop
 from srfast.data.packed import Packed
 from srfast.degradation.plan import Draws
 from srfast.errors import InputError
@@ -35,6 +35,12 @@ class Region:
     y: int
     width: int
     height: int
+
+
+def regions_of(p: Patches, sources: Iterable[int]) -> list[Region]:
+    """The regions of patches; ``sources`` are the numbers of their images."""
+    columns = zip(sources, p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True)
+    return [Region(i, x, y, size, size) for i, x, y, size in columns]
 
 
 class PairStore:
