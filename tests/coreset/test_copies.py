@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from srfast.coreset.copies import _frequencies, _turned, find_copies
-from srfast.coreset.pairs import turn
+from srfast.coreset.copies import find_copies
 from srfast.data.encoding import encoding_of, jpeg_quality
 from srfast.data.images import find_images
 from srfast.errors import InputError
@@ -98,13 +97,6 @@ def test_leaks_and_unreadable_files(folder: Path, photographs: dict[str, np.ndar
     assert sorted(find_copies(folder).unreadable) == sorted(f"{name}.png" for name in photographs)
     with pytest.raises(InputError, match="no image files found"):
         find_copies(tests.parent / "none") if (tests.parent / "none").mkdir() is None else None
-
-
-def test_frequencies_turn_as_the_cells_do() -> None:
-    cells = np.random.default_rng(0).integers(0, 256, (3, 64, 64), np.uint8)
-    for position in range(8):
-        turned = _turned(_frequencies(cells), position)
-        np.testing.assert_allclose(_frequencies(turn(cells, position)), turned, atol=2e-3)
 
 
 @pytest.mark.parametrize("quality", [1, 10, 35, 50, 75, 90, 95, 99, 100])

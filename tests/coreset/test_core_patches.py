@@ -62,14 +62,11 @@ def test_packed_pixels_are_those_of_the_images(coreset: srfast.CoreSet, tmp_path
     assert len(list((tmp_path / "here").glob("*.pairs"))) == 1
 
 
-def test_one_item_alone_packs_nothing(coreset: srfast.CoreSet, cache: Path) -> None:
-    CorePatches(coreset, 2)[0]
-    assert not cache.exists()
-
-
 def test_a_store_is_found_again_and_not_that_of_others(
     coreset: srfast.CoreSet, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    CorePatches(coreset, 2)[0]
+    assert not cache.exists()  # one item alone packs nothing
     CorePatches(coreset, 2).prepare(False)
     with monkeypatch.context() as patched:
         patched.setattr("srfast.coreset.pairs.read_pair", None)
@@ -161,12 +158,10 @@ def test_a_batch_is_its_items(coreset: srfast.CoreSet, monkeypatch: pytest.Monke
     assert default_collate(batch)[0].data_ptr() == batch[0][0].data_ptr()
     batch.reverse()
     assert pixels(zip(*default_collate(batch), strict=True)) == expected[::-1]
-
-
-def test_patches_of_several_sizes_are_items_of_several_sizes(photo_folder: Path) -> None:
-    both = [srfast.score(photo_folder, patch=n, stride=n, scorer="bicubic").table for n in (48, 96)]
-    mixed = CorePatches(pa.concat_tables(both, promote_options="default"), 2, flip=True, root=photo_folder)
-    assert {hr.shape[1] for _, hr in mixed.__getitems__([0, -1])} == {48, 96}
+    root = coreset.meta["root"]
+    both = [srfast.score(root, patch=n, stride=n, scorer="bicubic").table for n in (48, 96)]
+    mixed = CorePatches(pa.concat_tables(both, promote_options="default"), 2, flip=True, root=root)
+    assert {hr.shape[1] for _, hr in mixed.__getitems__([0, -1])} == {48, 96}  # items of several sizes
 
 
 def test_a_run_goes_on_in_the_middle_of_an_epoch(coreset: srfast.CoreSet) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 import srfast
 from srfast.coreset.duplicates import find_duplicates
-from srfast.coreset.features import halved, likeness, rough_likeness, turns
+from srfast.coreset.features import halved, likeness, rough_likeness
 from srfast.coreset.selection import select
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
@@ -76,6 +76,7 @@ def test_copies_are_found_and_nothing_else(dataset: tuple[Path, ScoreTable]) -> 
         ("7 compressed.jpg", "0.png"),
     }
     assert all(n <= of == 9 for _, _, n, of in duplicates.images)
+    assert find_duplicates(table).table.table.equals(duplicates.table.table)
     assert duplicates.leaks == {}
     assert duplicates.leaking == 0
 
@@ -146,11 +147,6 @@ def test_overlapping_windows_are_no_duplicates(dataset: tuple[Path, ScoreTable])
     assert duplicates.table.column("duplicate")[image == "8 moved.png"].mean() > 0.9
 
 
-def test_the_same_table_gives_the_same_marks(dataset: tuple[Path, ScoreTable]) -> None:
-    _, table = dataset
-    assert find_duplicates(table).table.table.equals(find_duplicates(table).table.table)
-
-
 def plain_likeness(a: np.ndarray, b: np.ndarray) -> float:
     """Largest concordance over turns and shifts, in float64 loops, of copies that are smooth already."""
     from srfast.coreset.features import REACH, smoothed
@@ -187,11 +183,6 @@ def test_likeness_against_plain_loops() -> None:
     assert rough[4] < 0.5
     assert got[4] < 0.3
     assert likeness(a[:0], b[:0]).shape == (0,)
-
-
-def test_turns_are_the_eight_of_a_square() -> None:
-    square = np.arange(9).reshape(1, 3, 3)
-    assert len({t.tobytes() for t in map(np.ascontiguousarray, turns(square))}) == 8
     small, flat = halved(np.full((1, 32, 32), 7, np.uint8))
     assert flat.all()
     assert (small == 7).all()

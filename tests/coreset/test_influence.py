@@ -123,19 +123,6 @@ def test_a_patch_of_the_target_itself_helps_most(images: tuple[Path, Path], tmp_
         srfast.influence(scored, images[1])
 
 
-def test_rows_of_a_table_in_another_order(images: tuple[Path, Path]) -> None:
-    table = srfast.score(images[0], patch=40, stride=20, mode="dense")
-    mixed = np.random.default_rng(0).permutation(len(table))[: len(table) - 3]
-    whole = srfast.influence(table, images[1], probes=40, damping=0.1, seed=1).meta
-    part = srfast.influence(table[mixed], images[1], probes=40, damping=0.1, seed=1)
-    assert len(part) == len(table) - 3
-    assert whole["influence"]["pixels"] == part.meta["influence"]["pixels"]
-    # The same column but for the crops that were drawn: the losses that it is made of belong to the right rows.
-    how = TableSettings.of(table)
-    losses = influence._column(table[mixed], ScoredImages.of(table.meta), load_network("srcnn", 2), how, 1, None)
-    np.testing.assert_allclose(losses, table[mixed].column("loss"), rtol=1e-6)
-
-
 @pytest.mark.parametrize("mode", ["dense", "patch"])
 def test_shrunk_images_are_as_images_of_that_size(images: tuple[Path, Path], tmp_path: Path, mode: Any) -> None:
     for path in images[0].rglob("*.png"):

@@ -175,16 +175,6 @@ def test_shards_come_in_the_order_of_one_run(tmp_path: Path, arguments: dict[str
     assert srfast.select(folder, **arguments).table.equals(expected.table)
 
 
-def test_parts_follow_each_other(tmp_path: Path) -> None:
-    whole = random_table(5, range(24))
-    rows = 211 * 6
-    for i in range(4):
-        ScoreTable(whole.table.slice(i * rows, rows), whole.meta).write(tmp_path / f"part-{i:08d}.parquet")
-    assert ScoreTable.read(tmp_path).table.equals(whole.table)
-    expected = srfast.select(whole, keep=0.3)
-    assert srfast.select(tmp_path, keep=0.3).table.equals(expected.table)
-
-
 @pytest.mark.parametrize(
     "settings",
     [
@@ -207,12 +197,9 @@ def test_refusals(tmp_path: Path, settings: dict[str, Any]) -> None:
             srfast.select(scores, **settings)
 
 
-def test_refuses_unknown_engines(one: Path) -> None:
+def test_refuses_what_memory_refuses(one: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="engine: "):
         srfast.select(one, engine="spark")  # type: ignore[arg-type]
-
-
-def test_refuses_what_memory_refuses(one: Path, tmp_path: Path) -> None:
     table = ScoreTable.read(one)
     twice = tmp_path / "twice.parquet"
     table.write(twice)
@@ -231,16 +218,6 @@ def test_refuses_what_memory_refuses(one: Path, tmp_path: Path) -> None:
         srfast.select(coreset)
     with pytest.raises(InputError, match="without part-"):
         srfast.select(tmp_path)
-
-
-def test_flipped_bits_are_found(one: Path, tmp_path: Path) -> None:
-    path = tmp_path / "s.parquet"
-    data = bytearray(one.read_bytes())
-    column = pq.ParquetFile(one).metadata.row_group(0).column(SCHEMA.names.index("loss"))
-    data[column.data_page_offset + column.total_compressed_size // 2] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(InputError, match=r"s\.parquet: not a readable parquet file"):
-        srfast.select(path)
 
 
 def test_a_row_group_of_more_rows_than_memory(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,11 +43,6 @@ def test_window_keeps_ranks(make_table: MakeTable, window: tuple[float, float], 
     assert got.meta["selection"]["window"] == list(window)
 
 
-def test_window_is_the_refined_core_set(make_table: MakeTable) -> None:
-    table = make_table(LOSSES[:100])
-    assert rows(select(table, window=(0.05, 0.55))) == rows(select(table, keep=0.5, drop_hardest=0.05))
-
-
 def test_window_by_another_column_and_a_draw_inside_it(make_table: MakeTable) -> None:
     table = make_table(LOSSES)
     sobel = table.column("sobel")
@@ -126,10 +121,6 @@ def test_a_cap_that_cannot_be_met_says_what_was_kept_and_why(make_table: MakeTab
         "kept 12 of the 79 patches requested (0.0764 of all): max_per_image=3 allows no more"
     )
     assert select(make_table(LOSSES, IMAGES), keep=0.07, max_per_image=3).meta["selection"]["short"] is None
-
-
-def floor_of(coreset: CoreSet, n: int) -> list[int]:
-    return sorted(rows(coreset), key=lambda i: (LOSSES[i], i))[:n]
 
 
 @pytest.mark.parametrize("floor", [0.05, 0.2, 0.99])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -154,13 +153,10 @@ def test_what_was_rejected_is_published_with_its_reason(photo_folder: Path, tmp_
     assert srfast.rebuild(tmp_path / "m", photo_folder, verify=True).images == made.images
 
 
-def test_an_interrupted_run_goes_on(coreset: srfast.CoreSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(done: int, _total: int, _patches: int) -> None:
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        srfast.manifest(coreset, tmp_path / "m", progress=stop)
+def test_an_interrupted_run_goes_on(
+    coreset: srfast.CoreSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
+) -> None:
+    interrupted(srfast.manifest, coreset, tmp_path / "m", after=2)
     assert not (tmp_path / "m").exists()
     decoded: list[Path] = []
     real = source_search.read_hashed
@@ -259,26 +255,32 @@ def test_a_manifest_of_a_stranger_is_judged_before_it_is_used(
     assert not (tmp_path / "r.parquet").exists()
 
 
-@pytest.mark.parametrize(
-    "about",
-    [
-        {"scoring": {"scale": "2", "mode": "dense"}},
-        {"scoring": []},
-        {"scoring": {"scale": 2, "mode": "dense", "shrink": ["1", "x"]}},
-        {"scoring": {"scale": 2, "mode": "dense", "shrink": ["1", "1/2"], "patch": "48"}},
-        {"selection": [1]},
-    ],
-)
+STRANGE: list[dict[str, Any]] = [
+    {"scoring": {"scale": "2", "mode": "dense"}},
+    {"scoring": []},
+    {"scoring": {"scale": 2, "mode": "dense", "shrink": ["1", "x"]}},
+    {"scoring": {"scale": 2, "mode": "dense", "shrink": ["1", "1/2"], "patch": "48"}},
+    {"selection": [1]},
+    *({"degradation": value} for value in (3, {}, {"content": {}, "scale": 2, "seed": 0, "draws": 1})),
+    *(
+        {"degradation": {"content": {"operation": [{"do": "bicubic"}]}, "scale": 2, "seed": 0, "draws": 1, **wrong}}
+        for wrong in ({"seed": -1}, {"draws": 10**9}, {"scale": True})
+    ),
+]
+
+
+@pytest.mark.parametrize("about", STRANGE, ids=str)
 def test_settings_of_wrong_types_are_refused_though_the_root_hash_is_theirs(
     about: dict[str, Any], published: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
-    rows = read_manifest(published)
-    rows = ManifestRows({**rows.about, **about}, rows.sources, rows.patches)
-    shutil.rmtree(published)
-    published.mkdir()
-    _write(published, rows, ManifestArguments(), "m")
-    with pytest.raises(InputError, match="expected"):
+    known = read_manifest(published)
+    rows = ManifestRows({**known.about, **about}, known.sources, known.patches)
+    document = json.loads((published / "manifest.json").read_text())
+    document["srfast"] |= {"about": rows.about, "root_sha256": rows.root}
+    (published / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match="expected") as error:
         srfast.rebuild(published, photo_folder, output=tmp_path / "r.parquet")
+    assert "\n" not in str(error.value)
 
 
 def test_a_hundred_thousand_patches_take_under_ten_megabytes(tmp_path: Path) -> None:
@@ -348,25 +350,3 @@ def test_other_draws_are_refused(coreset: srfast.CoreSet, degraded: Path, photo_
     with pytest.raises(InputError, match="expected a table written by srfast"):
         srfast.manifest(coreset, tmp_path / "m", degradation=degraded / SOURCES)
     assert not (tmp_path / "m").exists()
-
-
-@pytest.mark.parametrize(
-    "about",
-    [
-        {"degradation": 3},
-        {"degradation": {}},
-        {"degradation": {"content": {}, "scale": 2, "seed": 0, "draws": 1}},
-        {"degradation": {"content": {"operation": [{"do": "bicubic"}]}, "scale": 2, "seed": -1, "draws": 1}},
-        {"degradation": {"content": {"operation": [{"do": "bicubic"}]}, "scale": 2, "seed": 0, "draws": 10**9}},
-        {"degradation": {"content": {"operation": [{"do": "bicubic"}]}, "scale": True, "seed": 0, "draws": 1}},
-    ],
-)
-def test_degradations_of_strangers_are_refused_in_one_line(published: Path, tmp_path: Path, about: Any) -> None:
-    known = read_manifest(published)
-    rows = ManifestRows({**known.about, **about}, known.sources, known.patches)
-    document = json.loads((published / "manifest.json").read_text())
-    document["srfast"] |= {"about": rows.about, "root_sha256": rows.root}
-    (published / "manifest.json").write_text(json.dumps(document))
-    with pytest.raises(InputError) as error:
-        read_manifest(published)
-    assert "\n" not in str(error.value)

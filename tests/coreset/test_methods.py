@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srfast.coreset.methods.base import find
 from srfast.coreset.selection import CoreSet, select
-from srfast.coreset.settings import METHODS
 from srfast.errors import InputError
 from srfast.scoring.rows import descending
 from srfast.scoring.table import ScoreTable, concatenate
@@ -92,12 +90,6 @@ def test_an_unknown_method_is_told_the_columns(make_table: MakeTable) -> None:
     for wrong in ("qualty", "author", "image"):
         with pytest.raises(InputError, match=rf"^method: expected one of loss, .*quality.*, got '{wrong}'"):
             select(table, method=wrong)
-
-
-def test_every_method_says_where_it_comes_from() -> None:
-    for name in METHODS:
-        assert find(name).source
-        assert find(name).source != find("quality").source
 
 
 def test_extra_columns_are_kept_by_files_join_and_selection(make_table: MakeTable, tmp_path: Path) -> None:

@@ -101,8 +101,7 @@ def test_one_kind_does_not_replace_another(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_an_input(tmp_path: Path) -> None:
-    path = evaluation(tmp_path / "e")
-    link = tmp_path / "link"
+    path, link = evaluation(tmp_path / "e"), tmp_path / "link"
     link.symlink_to(path)
     for output, source in ((path, path), (link, path), (path, link)):
         with pytest.raises(InputError, match="is an input of this run"):

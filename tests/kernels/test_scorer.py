@@ -64,31 +64,6 @@ def test_bicubic_needs_no_network():
     assert torch.equal(columns.loss, columns.bicubic)
 
 
-def test_chunks_do_not_change_scores(monkeypatch):
-    weights = load_network("srcnn", 2).weights
-    scorer = GpuScorer(weights, backend="native", device="cpu")
-    whole = scorer.losses(patches())
-    monkeypatch.setattr("srfast.scoring.backends.gpu._TorchNetwork.pixels", 1000)
-    torch.testing.assert_close(scorer.losses(patches()), whole, rtol=1e-6, atol=0)
-
-
-def test_engine_scores_windows_and_maps():
-    network = load_network("srcnn", 2)
-    engine = GpuEngine(network, "symmetric", "native", "fp32", "cpu")
-    image = photographs.chelsea()[:60, :80]
-    xs, ys = np.array([0, 20, 44]), np.array([0, 24])
-    scores = engine.windows(image, Grid(xs, ys, 36))
-    cut = torch.from_numpy(np.stack([image[y : y + 36, x : x + 36] for y in ys for x in xs]))
-    expected = reference.score_patches(cut, network.weights, 2, torch.float64).float()
-    torch.testing.assert_close(torch.from_numpy(scores.loss), expected, rtol=1e-4, atol=0)
-    torch.testing.assert_close(torch.from_numpy(engine.batch(cut.numpy())), expected, rtol=1e-4, atol=0)
-    torch.testing.assert_close(engine.batch_tensor(cut), expected, rtol=1e-4, atol=0)
-    dense = engine.dense(image, Grid(xs, ys, 36))
-    error = reference.squared_error(torch.from_numpy(image)[None], network.weights, 2, torch.float64)[0]
-    window = torch.stack([error[y : y + 36, x : x + 36].mean() for y in ys for x in xs]).float()
-    torch.testing.assert_close(torch.from_numpy(dense.loss), window, rtol=1e-4, atol=0)
-
-
 def test_maps_by_triton():
     weights = load_network("srcnn", 2).weights
     error = GpuScorer(weights, 2, device="cpu").maps(patches()[0])[:1]

@@ -158,29 +158,6 @@ def test_the_ranking_of_photographs_stays(scale: int, real_patches: Callable[...
         assert len(np.intersect1d(np.argsort(-full)[:half], np.argsort(-fast)[:half])) >= 0.995 * half
 
 
-@needs_integer
-@pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("tap", [(0, 0), (4, 4), (8, 3)])
-def test_every_border_has_its_own_filter(
-    scale: int, tap: tuple[int, int], real_patches: Callable[..., np.ndarray]
-) -> None:
-    """One conv1 tap, one channel: the reconstruction is the up-sampled plane moved, with replicated borders."""
-
-    def network(row: int, column: int) -> Network:
-        weights = {name: np.zeros(shape, np.float32) for name, shape in SRCNN_SHAPES.items()}
-        weights["conv1.weight"][17, 0, row, column] = 1
-        weights["conv2.weight"][5, 17] = 1
-        weights["conv3.weight"][0, 5, 1, 3] = 1
-        return Network("srcnn", "tap", "", scale, weights)
-
-    x = real_patches(8, 24, 36)
-    fast = NativeEngine(network(*tap), precision="fast").batch(x)
-    # The filter is the cubic's few taps, each off by half of 1/126 of the largest: 0.4 % of 255 at most.
-    close(fast, NativeEngine(network(*tap)).batch(x), 0.5)
-    neighbour = NativeEngine(network(tap[0], (tap[1] + 1) % 9)).batch(x)
-    assert np.abs(np.sqrt(fast) - np.sqrt(neighbour)).max() > 1
-
-
 def odd(scale: int, conv1: float = 1, bias: float | None = None, conv2: float = 1, **more: float) -> Network:
     """The shipped network with one channel of conv1 (5) and of conv2 (7) of another size.
 

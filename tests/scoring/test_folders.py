@@ -87,26 +87,6 @@ def test_nothing_of_the_users_is_replaced(photo_folder: Path, tmp_path: Path) ->
     assert (tmp_path / "scores" / "notes.txt").read_text() == "mine"
 
 
-def test_commands_read_folders(photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
-    def run(*arguments: object) -> Any:
-        done = srfast_command(*arguments, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        return done
-
-    run("score", photo_folder, "-o", "scores/", "--patch", "48", "--scorer", "bicubic")
-    run("score", photo_folder, "-o", "scores.parquet", "--patch", "48", "--scorer", "bicubic")
-    assert run("stats", "scores").stdout == run("stats", "scores.parquet").stdout
-    run("report", "scores", "-o", "a.html")
-    run("report", "scores.parquet", "-o", "b.html")
-    # The page names its table, in the command that it shows.
-    pages = [(tmp_path / name).read_bytes().replace(b"scores.parquet", b"scores") for name in ("a.html", "b.html")]
-    assert pages[0] == pages[1]
-    run("select", "scores/", "-o", "a.parquet")
-    run("select", "scores.parquet", "-o", "b.parquet")
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    run("export", "scores", "-o", "out", "--to", "list")
-
-
 # No reader passes over a missing shard of a folder; what allows it says so.
 
 

@@ -144,17 +144,6 @@ def test_floors_leave_room_for_inexact_quotients(ulps: int) -> None:
     )
 
 
-@pytest.mark.parametrize("scale", SCALES)
-def test_down_kernel_is_the_one_of_imresize(scale: int) -> None:
-    taps, _ = graph.down_kernel(scale)
-    row = reference.resampling_matrix(20 * scale, 1 / scale)[10]
-    d = graph.DENOMINATORS[scale]
-    assert taps.sum() == d
-    # float64 rounding of the normalised weights.
-    np.testing.assert_allclose(row[row.abs() > 1e-6].numpy() * d, taps[taps != 0], atol=1e-9)
-    assert np.abs(taps).max() < 1 << 11
-
-
 @pytest.mark.parametrize("patch", [None, 96])
 @pytest.mark.parametrize("kind", ["loss", "map", "lr", "bicubic", "network"])
 def test_graphs_are_portable_small_and_valid(kind: str, patch: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,9 @@ from scipy import ndimage
 import srfast
 from srfast.coreset.dataset import CorePatches
 from srfast.errors import InputError
+from srfast.scoring.backends import upscaling
 from srfast.scoring.defect_columns import pair_columns
-from srfast.scoring.settings import ScoreSettings
+from srfast.scoring.network import load_network
 from srfast.training.sources import open_store
 
 
@@ -76,8 +78,6 @@ def read(path: Path) -> np.ndarray:
 
 
 def test_against_the_definition_in_float64(pairs: tuple[Path, Path]) -> None:
-    from srfast.scoring.network import load_network
-
     hr, lr = pairs
     weights = load_network("srcnn", 2).weights
     dense = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, stride=30, mode="dense")
@@ -100,20 +100,16 @@ def test_against_the_definition_in_float64(pairs: tuple[Path, Path]) -> None:
 
 
 def test_a_band_at_a_time_is_the_whole(pairs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from srfast.scoring.backends import upscaling as module
-
     hr, lr = pairs
-    want = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode="dense")
-    monkeypatch.setattr(module, "_PIXELS", 4000)
-    got = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode="dense")
-    # Convolutions of other sizes may sum in another order.
-    assert np.allclose(got["loss"], want["loss"], rtol=1e-5)
-    assert np.allclose(got["bicubic"], want["bicubic"], rtol=1e-6)
-    one = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, stride=12)
-    monkeypatch.setattr(module, "_PIXELS", 1 << 20)
-    assert np.allclose(
-        one["loss"], srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, stride=12)["loss"], rtol=1e-5
-    )
+    ways = [{"mode": "dense"}, {"stride": 12}]
+    options = {"lr_images": lr, "lr_template": "{}x2", "patch": 48}
+    whole = [srfast.score(hr, **options, **way) for way in ways]
+    monkeypatch.setattr(upscaling, "_PIXELS", 4000)
+    for want, way in zip(whole, ways, strict=True):
+        got = srfast.score(hr, **options, **way)
+        # Convolutions of other sizes may sum in another order.
+        assert np.allclose(got["loss"], want["loss"], rtol=1e-5)
+        assert np.allclose(got["bicubic"], want["bicubic"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
@@ -163,21 +159,24 @@ def test_core_sets_train_and_export_on_the_same_pairs(pairs: tuple[Path, Path], 
     assert any(np.array_equal(read(path), dataset[0][0].permute(1, 2, 0)) for path in written)
 
 
-def test_what_is_refused(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"lr_images": "nowhere"}, r"lr_images: .*nowhere"),
+        *(({"lr_template": template}, "lr_template: expected one") for template in ("x2", "{}{}", "a/{}")),
+        ({"lr_template": "{}"}, r"a\.png: no LR image of a\.png"),
+        ({"backend": "native"}, "lr_images: existing pairs are scored by torch"),
+        ({"scale": 3}, r"ax2\.jpg: expected 50 x 43 pixels, 1/3 of .*a\.png \(150 x 131\), got 75 x 65"),
+    ],
+)
+def test_what_is_refused(options: dict[str, Any], words: str, pairs: tuple[Path, Path]) -> None:
     hr, lr = pairs
-    with pytest.raises(InputError, match=r"lr_images: expected a folder of LR images, got '.*nowhere'"):
-        srfast.score(hr, lr_images=tmp_path / "nowhere")
-    for template in ("x2", "{}{}", "a/{}"):
-        with pytest.raises(InputError, match="lr_template: expected one"):
-            ScoreSettings(lr_images=str(lr), lr_template=template)
-    with pytest.raises(InputError, match=r"a\.png: no LR image of a\.png"):
-        srfast.score(hr, lr_images=lr, patch=48)
-    with pytest.raises(InputError, match="lr_images: existing pairs are scored by torch"):
-        srfast.score(hr, lr_images=lr, lr_template="{}x2", backend="native")
-    with pytest.raises(
-        InputError, match=r"ax2\.jpg: expected 50 x 43 pixels, 1/3 of .*a\.png \(150 x 131\), got 75 x 65"
-    ):
-        srfast.score(hr, lr_images=lr, lr_template="{}x2", scale=3, patch=48)
+    with pytest.raises(InputError, match=words):
+        srfast.score(hr, **{"lr_images": lr, "lr_template": "{}x2", "patch": 48, **options})
+
+
+def test_missing_lr_images(pairs: tuple[Path, Path]) -> None:
+    hr, lr = pairs
     table = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48)
     shutil.rmtree(lr / "sub")
     skipped = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, skip_bad=True)
