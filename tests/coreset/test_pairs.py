@@ -251,7 +251,6 @@ def test_what_cannot_be_packed_is_read_as_planes(
     """Patches that would take more than the images, grown patches, and all where nobody wants a cache."""
     monkeypatch.setattr("srfast.coreset.pairs.Pairs.pack", None)
     small, _ = open_store([coreset], 2, color="rgb", patch=48)
-    assert small._table is not None
     small.cache_bytes = int(small._table.layout.starts[-1]) - 1
     small.fill()
     open_store([coreset], 2, color="rgb", patch=48, grow=8)[0].fill()

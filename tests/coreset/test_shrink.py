@@ -104,22 +104,6 @@ def _scores_of(coreset: Path) -> tuple[pa.Table, dict[str, Any]]:
     return stored.table.drop_columns(["rank"]), {k: v for k, v in stored.meta.items() if k != "selection"}
 
 
-def test_basicsr_reads_it(coreset: Path, tmp_path: Path) -> None:
-    module = pytest.importorskip("basicsr.data.paired_image_dataset")
-    srfast.export(coreset, tmp_path / "out", to="basicsr")
-    data = module.PairedImageDataset(
-        {"phase": "val", "scale": 2, "dataroot_gt": str(tmp_path / "out" / "HR"), "io_backend": {"type": "disk"},
-         "dataroot_lq": str(tmp_path / "out" / "LRx2"), "meta_info_file": str(tmp_path / "out" / "meta_info.txt")}
-    )  # fmt: skip
-    table = srfast.CoreSet.read(coreset)
-    expected = sorted((low.tobytes(), high.tobytes()) for low, high in (tile(table, i) for i in range(len(table))))
-    pairs = [
-        tuple((data[i][k] * 255).round().numpy().astype(np.uint8).transpose(1, 2, 0).tobytes() for k in ("lq", "gt"))
-        for i in range(len(data))
-    ]
-    assert sorted(pairs) == expected
-
-
 def test_training_reads_it(coreset: Path) -> None:
     table = srfast.CoreSet.read(coreset)
     store, _ = open_store([coreset], 2, color="rgb", patch=SIZE)

@@ -321,11 +321,8 @@ def test_errors_and_small_results_do_not_block_those_behind(monkeypatch: pytest.
 
 @pytest.mark.parametrize("count", [2, 64, 128])
 def test_every_worker_is_at_work(count: int) -> None:
-    """On 2040 x 1404 PNG files, as in DIV2K: a barrier stands for scoring, which lasts longer than decoding.
-
-    20 of 64 workers scored: a task held what its decoder had taken until its scores were there, and the budget was
-    that of a small machine.
-    """
+    """20 of 64 workers scored 2040 x 1404 PNG files, since a task held what its decoder had taken: a barrier stands for
+    scoring, which lasts longer than decoding."""
     together = threading.Barrier(count)
     file, pixels = 6 << 20, 2040 * 1404
 

@@ -242,7 +242,6 @@ with output_folder(sys.argv[1], "export"), atomic_path(Path(sys.argv[1], "a.bin"
 def test_the_second_run_names_the_first_and_a_kill_frees_the_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE, cwd=tmp_path) as first:
-        assert first.stdout is not None
         first.stdout.readline()
         with (
             pytest.raises(RunError, match=rf"out: process {first.pid} on .* is writing it"),

@@ -49,7 +49,6 @@ def test_a_folder_to_work_in_is_ones_own_and_gone_at_the_end(
 def test_that_of_a_killed_run_goes_with_the_next_one(tmp_path: Path) -> None:
     (tmp_path / ".srfast-work-mine").mkdir()
     with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as run:
-        assert run.stdout is not None
         name = run.stdout.readline().strip()
         with scratch_folder(tmp_path, "work"):
             assert (tmp_path / name / "a").exists(), "of a living run"

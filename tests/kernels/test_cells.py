@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from srfast.kernels import probe
 from srfast.kernels.cells import launch_cells
 
 from srfast.data.grid import Grid
@@ -86,3 +87,24 @@ def test_dense_mode_by_triton(kind, xs, monkeypatch):
     for name, plane in wanted.items():
         windows = [plane[y : y + 12, x : x + 12].mean().item() for y in grid.ys for x in grid.xs]
         np.testing.assert_allclose(getattr(scores, name), windows, rtol=1e-4)
+
+
+# The kernel that says whether Triton works here.
+
+
+pytestmark = pytest.mark.interpret
+
+
+def test_it_runs() -> None:
+    assert probe.failure("cpu") is None
+
+
+def test_what_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def __getitem__(self, grid: tuple[int, ...]):
+            raise RuntimeError("Failed to find C compiler.\nPlease specify it")
+
+    monkeypatch.setattr(probe, "probe_kernel", Broken())
+    assert probe.failure("cpu") == "RuntimeError: Failed to find C compiler."
+    monkeypatch.setattr(probe, "probe_kernel", {(1,): lambda out: None})
+    assert probe.failure(torch.device("cpu")) == "a kernel ran and wrote nothing"

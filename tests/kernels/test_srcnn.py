@@ -52,30 +52,26 @@ def reconstruct(lr, truth, weights, scale, dtype, boundary="symmetric", features
     return sr, srcnn.launch_error(products, truth, packed, sr, error)
 
 
-@pytest.mark.parametrize(("scale", "images", "size"), SHAPES)
-def test_reconstruction_and_error(weights, scale, images, size):
-    lr, truth = problem((images, *size), scale)
-    sr, loss = reconstruct(lr, truth, weights, scale, torch.float32)
-    target = expected(lr, weights, scale)
-    assert (sr - target).abs().max() <= PIXEL[torch.float32]
+CASES = [
+    *((scale, (n, *size), torch.float32, "symmetric", FEATURES, ERROR) for scale, n, size in SHAPES),
+    *((scale, (2, 1, 10), torch.float16, "symmetric", FEATURES, ERROR) for scale in (2, 3, 4)),
+    *((scale, (1, 1, 8), torch.float32, "replicate", FEATURES, ERROR) for scale in (2, 3, 4)),
+    *(
+        (2, (1, 2, 17), torch.float32, "symmetric", Config(block, 4, 2), Config(pixels, 4, 1))
+        for block, pixels in ((16, 128), (32, 512), (256, 32))
+    ),
+]
+
+
+@pytest.mark.parametrize(("scale", "shape", "dtype", "boundary", "features", "error"), CASES)
+def test_reconstruction_and_error(weights, scale, shape, dtype, boundary, features, error):
+    lr, truth = problem(shape, scale)
+    sr, loss = reconstruct(lr, truth, weights, scale, dtype, boundary, features, error)
+    target = expected(lr, weights, scale, boundary)
+    assert (sr - target).abs().max() <= PIXEL[dtype]
     # The loss of exactly this reconstruction: only its summation is left, float32 within a program.
-    torch.testing.assert_close(loss, reference.per_sample_mse(sr, truth).float(), rtol=1e-5, atol=0)
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_half_precision(weights, scale):
-    lr, truth = problem((2, 1, 10), scale)
-    sr, loss = reconstruct(lr, truth, weights, scale, torch.float16)
-    target = expected(lr, weights, scale)
-    assert (sr - target).abs().max() <= PIXEL[torch.float16]
-    torch.testing.assert_close(loss, reference.per_sample_mse(target, truth).float(), rtol=5e-3, atol=0)
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_other_border_rule(weights, scale):
-    lr, truth = problem((1, 1, 8), scale)
-    sr, _ = reconstruct(lr, truth, weights, scale, torch.float32, "replicate")
-    assert (sr - expected(lr, weights, scale, "replicate")).abs().max() <= PIXEL[torch.float32]
+    exact, rtol = (target, 5e-3) if dtype == torch.float16 else (sr, 1e-5)
+    torch.testing.assert_close(loss, reference.per_sample_mse(exact, truth).float(), rtol=rtol, atol=0)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -86,13 +82,6 @@ def test_score_of_photographs(weights, scale):
     _, loss = reconstruct(lr, y.contiguous(), weights, scale, torch.float32)
     target = reference.score_patches(patches, weights, scale, torch.float64).float()
     torch.testing.assert_close(loss, target, rtol=1e-4, atol=0)
-
-
-@pytest.mark.parametrize(("block", "pixels"), [(16, 128), (32, 512), (256, 32)])
-def test_every_cut_gives_the_same_answer(weights, block, pixels):
-    lr, truth = problem((1, 2, 17), 2)
-    sr, _ = reconstruct(lr, truth, weights, 2, torch.float32, features=Config(block, 4, 2), error=Config(pixels, 4, 1))
-    assert (sr - expected(lr, weights, 2)).abs().max() <= PIXEL[torch.float32]
 
 
 def test_groups_of_images_are_scored_as_one(weights, monkeypatch):

@@ -105,10 +105,7 @@ def test_other_backends_score_without_the_compiled_module(
 
 
 def test_two_threads_share_one_scorer_from_its_first_use_on() -> None:
-    """What is made on first use (the integers of a scorer, tables of JPEG and of tiles) is made once, for both.
-
-    A free-threaded Python is not made to lock by the import.
-    """
+    """What is made on first use (the integers of a scorer, tables of JPEG and of tiles) is made once, for both."""
     patches = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 3), dtype=np.uint8)
     image = np.random.default_rng(1).integers(0, 256, (400, 300, 3), dtype=np.uint8)
     grid = Grid.over(400, 300, 2, 48, 48)
@@ -131,10 +128,7 @@ def test_two_threads_share_one_scorer_from_its_first_use_on() -> None:
 
 
 def test_the_gil_is_released_while_scoring() -> None:
-    """Python threads go on while a kernel runs: without it, decoding and scoring would take turns.
-
-    With the switch interval out of reach, the other thread runs only where this one lets go of the GIL.
-    """
+    """With the switch interval out of reach, the other thread runs only where this one lets go of the GIL."""
     engine = NativeEngine(load_network("bicubic", 2), isa="baseline")
     patches = np.zeros((60, 192, 192, 1), np.uint8)
     stop, turns = threading.Event(), 0

@@ -92,8 +92,6 @@ def test_a_killed_worker_changes_nothing(folder: Path, tmp_path: Path) -> None:
     pipes: dict[str, Any] = {**dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE), "text": True}
     command = [sys.executable, script, folder, output, "--pause"]
     with subprocess.Popen(command, cwd=tmp_path, env=_environment(), **pipes) as run:
-        assert run.stdin is not None
-        assert run.stdout is not None
         line = run.stdout.readline()
         assert line == "four\n", run.communicate()[1][-2000:]
         actors = _scorers(run.pid)

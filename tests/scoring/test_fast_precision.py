@@ -73,7 +73,6 @@ def patterns(network: Network) -> dict[str, np.ndarray]:
     for y in range(0, 96, 12):
         ImageDraw.Draw(page).text((2, y), "Text on paper, 10 points", fill="black")
     out["text"] = np.asarray(page)
-    assert network.weights is not None
     for channel, taps in enumerate(network.weights["conv1.weight"][:, 0].numpy()):
         for name, sign in (("", taps > 0), ("-", taps < 0)):
             for zoom in (1, network.scale):
@@ -138,7 +137,6 @@ def test_every_instruction_set_gives_the_bits_of_the_definition(
     networks = [load_network("srcnn", scale) for scale in (2, 3, 4)]
     networks += [odd(2, 0, 0.4), odd(3, 1e-8, 0.1), odd(4, 1e-12, conv2=1e20)]
     for network in networks:
-        assert network.arrays is not None
         arrays = [np.array([network.scale], np.int32), *(network.arrays[n].astype(np.float32) for n in SRCNN_SHAPES)]
         run = subprocess.run([program], input=b"".join(a.tobytes() for a in arrays), capture_output=True)
         assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()
@@ -159,11 +157,8 @@ def test_the_ranking_of_photographs_stays(scale: int, real_patches: Callable[...
 
 
 def odd(scale: int, conv1: float = 1, bias: float | None = None, conv2: float = 1, **more: float) -> Network:
-    """The shipped network with one channel of conv1 (5) and of conv2 (7) of another size.
-
-    What becomes constant is taken back by the next layer's bias, as training or pruning would, and ``twins`` is the
-    weight of two opposite channels.
-    """
+    """The shipped network with one channel of conv1 (5) and of conv2 (7) of another size; what becomes constant is
+    taken back by the next layer's bias, and ``twins`` is the weight of two opposite channels."""
     weights = {name: a.astype(np.float64) for name, a in (load_network("srcnn", scale).arrays or {}).items()}
     if bias is not None:
         weights["conv1.weight"][5] = conv1
@@ -198,8 +193,7 @@ def odd(scale: int, conv1: float = 1, bias: float | None = None, conv2: float = 
 def test_channels_that_are_dead_tiny_huge_or_twins(
     change: dict[str, float], scale: int, real_patches: Callable[..., np.ndarray]
 ) -> None:
-    """As close as the shipped network is (``test_patterns``). Equal channels of opposite weights cancel to the bit, but
-    for what their sum loses in the units of conv2."""
+    """As close as the shipped network is (``test_patterns``); equal channels of opposite weights cancel."""
     network = odd(scale, **change)
     grey = np.stack([np.full((48, 48, 3), g, np.uint8) for g in range(0, 256, 15)])
     for x in (real_patches(24, 48), grey):

@@ -79,10 +79,8 @@ def test_of_images_that_were_decoded_on_the_device(photo_folder: Path, monkeypat
 
 
 def overflowing(kind: str, scale: int = 2) -> Network:
-    """An SRCNN of finite weights whose sums leave float32: the last one, or products of conv2 that are subtracted.
-
-    The latter gives NaN before an activation that could hide it.
-    """
+    """An SRCNN of finite weights whose sums leave float32: the last one, or products of conv2 that give NaN before an
+    activation that could hide it."""
     weights = {name: np.zeros(shape, np.float32) for name, shape in SRCNN_SHAPES.items()}
     if kind == "last":
         weights["conv1.bias"][0] = weights["conv2.weight"][0, 0] = 1e10
@@ -134,7 +132,6 @@ def test_of_tensors_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_weights_of_any_type_are_float32(dtype: str) -> None:
     """The compiled engine reads bytes: those of another type would be other numbers, or too few."""
     shipped = load_network("srcnn", 2)
-    assert shipped.arrays is not None
     network = Network("srcnn", "typed", "", 2, {name: a.astype(dtype) for name, a in shipped.arrays.items()})
     rounded = {name: a.astype(dtype).astype(np.float32) for name, a in shipped.arrays.items()}
     x = np.random.default_rng(0).integers(0, 256, (4, 24, 24, 3), dtype=np.uint8)

@@ -191,14 +191,9 @@ def test_bad_arguments(options: dict[str, Any], words: str) -> None:
         graph.build_scorer(**{"weights": weights(2), **options})
 
 
-@pytest.fixture
-def command(run: Any) -> Callable[..., Any]:
-    return run
-
-
-def test_onnx_command_writes_scorer_and_network(tmp_path: Path, expected: Any, command: Callable[..., Any]) -> None:
+def test_onnx_command_writes_scorer_and_network(tmp_path: Path, expected: Any, run: Any) -> None:
     digest = hashlib.sha256((WEIGHTS / "srcnn_x3.safetensors").read_bytes()).hexdigest()
-    assert command("onnx", "-o", tmp_path / "s.onnx", "--scale", "3", "--patch", "48")[0] == 0
+    assert run("onnx", "-o", tmp_path / "s.onnx", "--scale", "3", "--patch", "48")[0] == 0
     session = runtime.session(tmp_path / "s.onnx", 1, "cpu")
     assert session.get_modelmeta().custom_metadata_map == {
         "kind": "scorer", "scorer": "srcnn", "scale": "3", "patch": "48", "boundary": "symmetric", "output": "loss",
@@ -207,7 +202,7 @@ def test_onnx_command_writes_scorer_and_network(tmp_path: Path, expected: Any, c
     x, _, loss = expected(3, 48)
     np.testing.assert_allclose(session.run(["loss"], {"patches": x})[0], loss, rtol=1e-4)
 
-    assert command("onnx", "-o", tmp_path / "n.onnx", "--scale", "3", "--network-only")[0] == 0
+    assert run("onnx", "-o", tmp_path / "n.onnx", "--scale", "3", "--network-only")[0] == 0
     session = runtime.session(tmp_path / "n.onnx", 1, "cpu")
     about = session.get_modelmeta().custom_metadata_map
     assert (about["kind"], about["takes"], about["weights_sha256"]) == ("network", "up", digest)
@@ -225,8 +220,8 @@ def test_onnx_command_writes_scorer_and_network(tmp_path: Path, expected: Any, c
         ("none/s.onnx", (), "none/s.onnx"),
     ],
 )
-def test_onnx_command_refuses(name: str, options: tuple[str, ...], words: str, tmp_path: Path, command: Any) -> None:
-    code, _, err = command("onnx", "-o", tmp_path / name, *options)
+def test_onnx_command_refuses(name: str, options: tuple[str, ...], words: str, tmp_path: Path, run: Any) -> None:
+    code, _, err = run("onnx", "-o", tmp_path / name, *options)
     assert code == 2
     assert words in err
     assert not list(tmp_path.iterdir())

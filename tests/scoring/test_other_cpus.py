@@ -74,7 +74,6 @@ def test_integers_of_aarch64_give_the_bits_of_the_definition(
 ) -> None:
     """tests/cpp/int_check.cpp: SDOT."""
     network = load_network(srcnn_weights(scale), scale)
-    assert network.arrays is not None
     data = [np.array([scale], np.int32), *(network.arrays[name].astype(np.float32) for name in SRCNN_SHAPES)]
     sent = b"".join(a.tobytes() for a in data)
     run = subprocess.run(["qemu-aarch64", "-cpu", "max", str(aarch64("int_check"))], input=sent, capture_output=True)

@@ -37,7 +37,6 @@ def test_a_second_run_ends_in_one_line_that_names_the_first(
     alone = score(photo_folder, output=tmp_path / "alone.parquet", **OPTIONS)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", WAITING, photo_folder, output], cwd=tmp_path, **pipes) as first:
-        assert first.stdout is not None
         assert first.stdout.readline() == "two\n"
         second = srfast_command(
             *("score", photo_folder, "-o", output, "--patch", "48", "--scorer", "bicubic", *options), cwd=tmp_path

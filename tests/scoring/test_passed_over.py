@@ -109,7 +109,6 @@ def test_the_patches_are_counted_where_they_overlap_a_lot(photo_folder: Path) ->
         return estimate(find_images(photo_folder), Counting(), ScoreSettings(patch=48, **options), 2)  # type: ignore[arg-type]
 
     files = estimated(stride=4)
-    assert files is not None
     assert files.patches == len(srfast.score(photo_folder, patch=48, stride=4, mode="dense", scorer="bicubic"))
     assert [estimated(), estimated(stride=24), estimated(stride=2, mode="dense")] == [None] * 3
 

@@ -100,7 +100,6 @@ def run_and_kill(moment: str, source: Path, output: Path, scorer: Path) -> None:
         [sys.executable, "-c", KILLED, moment, str(source), str(output), str(scorer)],
         cwd=output.parent, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert process.stdout is not None
     with process.stdout:
         said = process.stdout.readline().strip()
         process.kill()
