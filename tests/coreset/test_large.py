@@ -100,31 +100,20 @@ def test_statistics_and_pages_are_those_of_tables_in_memory(
 
 
 SELECTIONS: list[dict[str, Any]] = [
-    {},
-    {"keep": 1.0},
-    {"keep": 0.0001},
-    {"order": "asc", "keep": 0.3},
-    {"drop_hardest": 0.05, "keep": 0.5},
-    {"method": "bicubic", "keep": 0.37},
-    {"method": "sobel", "keep": 0.21, "order": "asc"},
-    {"method": "reducible", "keep": 0.4},
-    {"method": "reducible", "keep": 0.4, "order": "asc"},
-    {"method": "relative", "keep": 0.4},
-    {"method": "relative", "keep": 0.8, "order": "asc"},
-    {"method": "count", "keep": 0.25},
-    {"method": "quality", "keep": 0.25, "drop_hardest": 0.2, "order": "asc"},
-    {"window": (0.05, 0.55)},
-    {"window": (0.0, 0.3), "method": "sobel", "order": "asc"},
+    {}, {"keep": 1.0}, {"keep": 0.0001}, {"order": "asc", "keep": 0.3}, {"drop_hardest": 0.05, "keep": 0.5},
+    {"method": "bicubic", "keep": 0.37}, {"method": "sobel", "keep": 0.21, "order": "asc"},
+    {"method": "reducible", "keep": 0.4}, {"method": "reducible", "keep": 0.4, "order": "asc"},
+    {"method": "relative", "keep": 0.4}, {"method": "relative", "keep": 0.8, "order": "asc"},
+    {"method": "count", "keep": 0.25}, {"method": "quality", "keep": 0.25, "drop_hardest": 0.2, "order": "asc"},
+    {"window": (0.05, 0.55)}, {"window": (0.0, 0.3), "method": "sobel", "order": "asc"},
     {"window": (0.2, 0.9), "keep": 0.3, "drop_hardest": 0.1, "method": "quality"},
     {"where": "quality < 0 and x >= 96 or loss > 5", "keep": 0.5},
     {"where": "image like '%0003%'", "keep": 0.5, "method": "reducible"},
     {"where": "row_number() OVER (PARTITION BY image ORDER BY loss, x, y) <= 20", "keep": 0.5},
-    {"max_per_image": 40, "keep": 0.5},
-    {"max_per_image": 100, "keep": 0.25, "method": "sobel", "order": "asc"},
-    {"max_per_image": 90, "keep": 0.3, "drop_hardest": 0.1, "where": "x < 960"},
-    {"flat_floor": 0.1, "keep": 0.5},
+    {"max_per_image": 40, "keep": 0.5}, {"max_per_image": 100, "keep": 0.25, "method": "sobel", "order": "asc"},
+    {"max_per_image": 90, "keep": 0.3, "drop_hardest": 0.1, "where": "x < 960"}, {"flat_floor": 0.1, "keep": 0.5},
     {"flat_floor": 0.3, "keep": 0.4, "order": "asc", "drop_hardest": 0.1, "method": "bicubic"},
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", SELECTIONS, ids=str)

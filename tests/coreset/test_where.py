@@ -114,16 +114,8 @@ def test_a_column_with_holes_sorts_what_has_none(
 def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names that a query has too, types that DuckDB does not read, and numbers whose difference is no number."""
     names = [
-        "file_row_number",
-        "file_index",
-        "bin",
-        "srfast row",
-        "srfast met",
-        "constructor",
-        "__proto__",
-        'a"b',
-        "data",
-    ]
+        "file_row_number", "file_index", "bin", "srfast row", "srfast met", "constructor", "__proto__", 'a"b', "data",
+    ]  # fmt: skip
     far = np.where(np.arange(120) % 2, 1.7e308, -1.7e308)
     half = pa.array((np.arange(120) / 8).astype(np.float16))
     words = pa.array([f"w{i % 3}" for i in range(120)], pa.string_view())

@@ -169,18 +169,12 @@ def test_skipped_files_are_tried_again(photo_folder: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("scale", {"scale": 4}),
-        ("patch", {"patch": 24, "stride": 48}),
-        ("stride", {"stride": 24}),
-        ("mode", {"mode": "dense"}),
-        ("boundary", {"boundary": "replicate"}),
-        ("scorer", {"scorer": "weights"}),
-        ("shard", {"shard": (0, 2)}),
-        ("blockiness", {"blockiness": True}),
-        ("backend", {"backend": "torch"}),
+        ("scale", {"scale": 4}), ("patch", {"patch": 24, "stride": 48}), ("stride", {"stride": 24}),
+        ("mode", {"mode": "dense"}), ("boundary", {"boundary": "replicate"}), ("scorer", {"scorer": "weights"}),
+        ("shard", {"shard": (0, 2)}), ("blockiness", {"blockiness": True}), ("backend", {"backend": "torch"}),
         ("root", {"images": "sub"}),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("finished", [True, False])
 def test_resuming_with_other_settings_names_the_setting(
     finished: bool, name: str, options: dict[str, Any], photo_folder: Path, srcnn_weights: Weights, tmp_path: Path,

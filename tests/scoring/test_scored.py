@@ -113,22 +113,14 @@ def test_changed_images_are_refused_and_moved_ones_are_not(reader: str, scored: 
 
 
 HOSTILE: dict[str, dict[str, Any]] = {
-    "root": {"root": 7},
-    "NUL": {"root": "a\0b"},
-    "images": {"images": ["a.png"]},
-    "an image": {"images": {"coffee.png": None}},
-    "a size": {"images": {"coffee.png": {"size": "1", "mtime_ns": 2}}},
-    "lr": {"images": {"coffee.png": {"size": 1, "mtime_ns": 2, "lr": [1]}}},
-    "selection": {"selection": [1]},
-    "skipped": {"skipped": {"a": 1}},
-    "an entry": {"skipped": [3]},
-    "small": {"small": "x"},
-    "scale": {"scale": "2"},
-    "records": {"records": [{"image": "a.png"}]},
-    "surrogate": {"root": "\ud800"},
+    "root": {"root": 7}, "NUL": {"root": "a\0b"}, "images": {"images": ["a.png"]},
+    "an image": {"images": {"coffee.png": None}}, "a size": {"images": {"coffee.png": {"size": "1", "mtime_ns": 2}}},
+    "lr": {"images": {"coffee.png": {"size": 1, "mtime_ns": 2, "lr": [1]}}}, "selection": {"selection": [1]},
+    "skipped": {"skipped": {"a": 1}}, "an entry": {"skipped": [3]}, "small": {"small": "x"}, "scale": {"scale": "2"},
+    "records": {"records": [{"image": "a.png"}]}, "surrogate": {"root": "\ud800"},
     "rows": {"images": {"coffee.png": {"size": 1, "mtime_ns": 2, "rows": -4}}},
     "a record": {"records": [{"image": "a", "skipped": None, "small": None, "size": 1, "mtime_ns": 2, "rows": "4"}]},
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", HOSTILE)
