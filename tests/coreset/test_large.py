@@ -186,6 +186,14 @@ def test_refusals(tmp_path: Path, settings: dict[str, Any]) -> None:
             srfast.select(scores, **settings)
 
 
+def test_parts_follow_each_other(tmp_path: Path) -> None:
+    whole, rows = random_table(5, range(24)), 211 * 6
+    for i in range(4):
+        whole[i * rows : (i + 1) * rows].write(tmp_path / f"part-{i:08d}.parquet")
+    assert ScoreTable.read(tmp_path).table.equals(whole.table)
+    assert srfast.select(tmp_path, keep=0.3).table.equals(srfast.select(whole, keep=0.3).table)
+
+
 def test_refuses_what_memory_refuses(one: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="engine: "):
         srfast.select(one, engine="spark")  # type: ignore[arg-type]

@@ -138,6 +138,9 @@ def test_shards_are_disjoint_and_cover(n: int, tmp_path: Path) -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
     assert shard_of(files, (n, n)) == parts[0]
     assert shard_of(files, None) == files
+    for wrong in ((n + 1, n), (-1, n), (0, 0), (1, -1)):
+        with pytest.raises(InputError, match=r"^shard: expected"):
+            shard_of(files, wrong)
 
 
 def test_two_lr_images_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -129,3 +129,15 @@ def test_the_table_is_that_of_one_image_at_a_time(
         np.testing.assert_array_equal(together.column(column), one.column(column))
     for column in ("loss", "bicubic", "sobel"):
         np.testing.assert_allclose(together.column(column), one.column(column), rtol=2e-5)
+
+
+def test_what_was_submitted_before_a_failure_is_kept() -> None:
+    def waits():
+        yield lambda: ["first"]
+        yield lambda: ["second"]
+        raise RuntimeError("out of memory")
+
+    outcomes = job.pipelined(waits())
+    assert [next(outcomes), next(outcomes)] == ["first", "second"]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        next(outcomes)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,20 @@ def test_slow_scorers_lose_seconds_not_hours(
 
     srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", progress=progress)
     assert seen == [0, 1, 2, 3, 4]
+
+
+def test_a_signal_while_scoring_loses_nothing_finished(photo_folder: Path, tmp_path: Path) -> None:
+    options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
+    calls = []
+
+    def progress(done: int, total: int, patches: int) -> None:
+        calls.append(done)
+        if done == 2 and len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        srfast.score(photo_folder, progress=progress, **options)
+    again: list[int] = []
+    srfast.score(photo_folder, resume=True, progress=lambda d, *_: again.append(d), **options)
+    assert again[0] == 2

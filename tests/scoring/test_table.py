@@ -56,6 +56,9 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert len(back) == 6
     assert back.column("loss").dtype == np.float32
     assert back.column("image").tolist() == ["0.png"] * 3 + ["1.png"] * 3
+    loose = pa.table({name: make_rows()[name] for name in SCHEMA.names})  # of columns that may have holes
+    ScoreTable(loose, META).write(tmp_path / "loose.parquet")
+    assert ScoreTable.read(tmp_path / "loose.parquet").table.schema.equals(SCHEMA)
     noted = make_rows().append_column("note", pa.array(["x"] * 6))
     assert ScoreTable.read(write(tmp_path / "noted.parquet", noted)).columns == [*SCHEMA.names, "note"]
     assert [f"{f.name} {f.type}" for f in back.table.schema] == [
