@@ -46,7 +46,7 @@ def command(ctx: click.Context, /, images: tuple[str, ...], output: str, as_json
 def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options: Any) -> Path:
     """Decides, writes and says what was decided, and returns the path of the report."""
     PruneArguments(**options)  # before anything heavy is imported
-    from srfast.report.decision import known
+    from srfast.report.report import known
     from srfast.scoring.metadata import reduced
     from srfast.workflows.pruning import prune
 

@@ -74,7 +74,7 @@ def _print(statistics: dict[str, Any], images: int) -> None:
             ),
         )  # fmt: skip
     if "recommendation" in statistics:
-        from srfast.report.decision import known
+        from srfast.report.report import known
 
         advised = statistics["recommendation"]
         console.print("Recommended")

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.counting import running_count
 from srfast.coreset.features import SIDE, describe, detail_likeness, halved, likeness, rough_likeness, spectrum
-from srfast.coreset.limits import in_one_grid
+from srfast.coreset.limits import in_one_grid, running_count
 from srfast.data.encoding import encoding_of
 from srfast.data.grid import starts
 from srfast.data.images import ImageFile, find_images, read_rgb

@@ -1,7 +1,7 @@
 """A core-set without its pixels: which images and patches it holds, by hash, so that others can make it again.
 
 A manifest is a folder of three or four files. ``sources.parquet`` has one row an image, ``patches.parquet`` one row a
-patch. ``manifest.json`` describes both as an MLCommons Croissant 1.1 data set (``srfast.coreset.croissant``). Its key
+patch. ``manifest.json`` describes both as an MLCommons Croissant 1.1 data set. Its key
 ``srfast`` says how the core-set was made (``about``), and has the root hash. With a degradation in ``about``,
 ``degradation.parquet`` has the draws, which follow from it and the images.
 
@@ -17,7 +17,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -30,6 +30,7 @@ import pyarrow.compute as pc
 from srfast.data.files import check_input
 from srfast.data.hashing import is_hash
 from srfast.data.parquet import opened
+from srfast.data.provenance import generator
 from srfast.data.shrink import side
 from srfast.degradation import rows as degradation
 from srfast.errors import InputError
@@ -40,15 +41,36 @@ KEY = "srfast"
 """The key of ``manifest.json`` under which srfast's own object lies."""
 SOURCES, PATCHES, DOCUMENT, DRAWS = "sources.parquet", "patches.parquet", "manifest.json", degradation.NAME
 _INT, _TEXT, _FLOAT = pa.int32(), pa.string(), pa.float32()
-SOURCE_SCHEMA = pa.schema(list({
-    "source": _INT, "sha256": _TEXT, "pixels_sha256": _TEXT, "width": _INT, "height": _INT, "bytes": pa.int64(),
-    "name": _TEXT, "dataset": _TEXT, "version": _TEXT, "licence": _TEXT, "url": _TEXT, "rejected": _TEXT,
-}.items()))  # fmt: skip
-"""Images that were rejected have the reason in ``rejected``; one that cannot be decoded has no pixels."""
-PATCH_SCHEMA = pa.schema(list({
-    "source": _INT, "shrink_numerator": _INT, "shrink_denominator": _INT, "x": _INT, "y": _INT, "size": _INT,
-    "rank": _INT, "score": _FLOAT, "bicubic": _FLOAT, "sobel": _FLOAT, "pixels_sha256": _TEXT,
-}.items()))  # fmt: skip
+_SOURCE = {
+    "source": (_INT, "Number of the image."),
+    "sha256": (_TEXT, "SHA-256 of the image's file."),
+    "pixels_sha256": (
+        _TEXT, "SHA-256 of 'RGB8 <width> <height>', a line feed, and R, G, B of every pixel as bytes, by rows."),
+    "width": (_INT, "Width in pixels, as srfast reads the file."),
+    "height": (_INT, "Height in pixels."),
+    "bytes": (pa.int64(), "Size of the file."),
+    "name": (_TEXT, "Path of the image when it was scored; a hint only."),
+    "dataset": (_TEXT, "Data set of the image."),
+    "version": (_TEXT, "Version of that data set."),
+    "licence": (_TEXT, "Licence of the image."),
+    "url": (_TEXT, "Where the data set is."),
+    "rejected": (_TEXT, "Why the image was left out, if it was."),
+}  # fmt: skip
+"""The columns of images; those that were rejected have the reason, and no pixels if they cannot be decoded."""
+_PATCH = {
+    "source": _SOURCE["source"],
+    "shrink_numerator": (_INT, "Numerator of the factor by which the image was shrunk."),
+    "shrink_denominator": (_INT, "Denominator of that factor."),
+    "x": (_INT, "Left side of the patch, in pixels of the shrunk image."),
+    "y": (_INT, "Top of the patch."),
+    "size": (_INT, "Side of the patch."),
+    "rank": (_INT, "Rank of the patch in the core-set, from 0 on."),
+    "score": (_FLOAT, "Loss of the scorer: mean squared error on Y."),
+    "bicubic": (_FLOAT, "The same loss of bicubic interpolation."),
+    "sobel": (_FLOAT, "Mean gradient."),
+    "pixels_sha256": _SOURCE["pixels_sha256"],
+}
+SOURCE_SCHEMA, PATCH_SCHEMA = (pa.schema([(n, kind) for n, (kind, _) in c.items()]) for c in (_SOURCE, _PATCH))
 _NEEDED = {
     SOURCES: ("source", "sha256", "bytes", "name"),
     PATCHES: PATCH_SCHEMA.names,
@@ -244,3 +266,97 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)
+
+
+_OWN = (
+    "arrayShape citeAs column containedIn equivalentProperty extract field fileObject fileProperty fileSet format "
+    "includes isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace "
+    "samplingRate separator source subField transform"
+).split()
+"""Terms that are Croissant's own."""
+_CONTEXT: dict[str, Any] = {
+    **{term: f"cr:{term}" for term in _OWN},
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "description": {"@container": "@language"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "name": {"@container": "@language"},
+    "prov": "http://www.w3.org/ns/prov#",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "sc": "https://schema.org/",
+}
+_CONTEXT = {**dict(sorted(_CONTEXT.items())), KEY: {"@id": "urn:srfast:manifest", "@type": "@json"}}
+_TYPES = {pa.int32(): "sc:Integer", pa.int64(): "sc:Integer", pa.float32(): "sc:Float", pa.string(): "sc:Text"}
+
+
+def document(
+    rows: ManifestRows, files: dict[str, tuple[str, int]], name: str, licence: str | None, url: str | None,
+    creator: str | None, published: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """The JSON of a manifest; ``files`` are SHA-256 and bytes of the Parquet files, and ``licence`` is of the selection
+    itself."""
+    about = rows.about
+    given = {
+        "license": licence,
+        "url": url,
+        "creator": creator and {"@type": "sc:Person", "name": creator},
+        "datePublished": published,
+    }
+    return {
+        "generator": generator(KIND),
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "name": name,
+        "description": f"{rows.patches.num_rows:,} patches of images, chosen by srfast for training super-resolution "
+        "models: their places, ranks and hashes, without pixels. `srfast rebuild` makes the core-set from the images.",
+        "version": "1.0.0",
+        **{key: value for key, value in given.items() if value},
+        "distribution": [
+            {
+                "@type": "cr:FileObject", "@id": file, "name": file, "contentUrl": file, "sha256": digest,
+                "contentSize": f"{size} B", "encodingFormat": "application/x-parquet",
+            }
+            for file, (digest, size) in files.items()
+        ],
+        "recordSet": [
+            _records("images", SOURCES, SOURCE_SCHEMA, _SOURCE, "source"),
+            _records("patches", PATCHES, PATCH_SCHEMA, _PATCH, "rank"),
+        ],
+        "prov:wasDerivedFrom": _derived(rows),
+        "prov:wasGeneratedBy": {
+            "@type": "prov:Activity",
+            "prov:wasAssociatedWith": {"@type": "prov:SoftwareAgent", "name": "srfast", "version": about["srfast"]},
+        },
+        KEY: {"version": VERSION, "root_sha256": rows.root, "about": about},
+    }  # fmt: skip
+
+
+def _records(name: str, file: str, schema: pa.Schema, columns: Mapping[str, Any], key: str) -> dict[str, Any]:
+    fields = []
+    for field, (_, means) in zip(schema, columns.values(), strict=True):
+        record = {
+            "@type": "cr:Field", "@id": f"{name}/{field.name}", "name": field.name, "description": means,
+            "dataType": _TYPES[field.type],
+            "source": {"fileObject": {"@id": file}, "extract": {"column": field.name}},
+        }  # fmt: skip
+        if name == "patches" and field.name == "source":
+            record["references"] = {"field": {"@id": "images/source"}}
+        fields.append(record)
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "key": {"@id": f"{name}/{key}"}, "field": fields}
+
+
+def _derived(rows: ManifestRows) -> list[dict[str, Any]]:
+    """The data sets of the images, each once."""
+    columns = [rows.sources.column(c).to_pylist() for c in ("dataset", "version", "licence", "url")]
+    entities = []
+    for dataset, version, licence, url in dict.fromkeys(zip(*columns, strict=True)):
+        about = {"name": dataset, "version": version, "license": licence, "url": url}
+        if dataset or url:
+            entities.append({"@type": "prov:Entity", **{k: v for k, v in about.items() if v}})
+    return entities

@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 from PIL import features
 
-from srfast.coreset.croissant import document
 from srfast.coreset.manifest import (
     DOCUMENT,
     DRAWS,
@@ -27,6 +26,7 @@ from srfast.coreset.manifest import (
     SOURCE_SCHEMA,
     SOURCES,
     ManifestRows,
+    document,
     plain,
 )
 from srfast.coreset.pairs import read_rows

@@ -6,7 +6,7 @@ import csv
 import logging
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -88,10 +88,15 @@ def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reje
 def rejected(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> tuple[Array, dict[str, int]]:
     """Which rows are left out, and how many for each reason; the arguments and errors are those of ``marked``."""
     by_reason = marked(table, clean, reject)
-    out = np.zeros(len(table), bool)
+    return union(by_reason, len(table)), {reason: int(rows.sum()) for reason, rows in by_reason.items() if rows.any()}
+
+
+def union(by_reason: Mapping[str, Array], n: int) -> Array:
+    """Which rows [n] are left out for some reason."""
+    out = np.zeros(n, bool)
     for rows in by_reason.values():
         out |= rows
-    return out, {reason: int(rows.sum()) for reason, rows in by_reason.items() if rows.any()}
+    return out
 
 
 def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> dict[str, Array]:

@@ -11,10 +11,19 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.coreset.condition import check_selection, passing
-from srfast.coreset.counting import counted, exact_sum, first_holding, goal_of, shares, short_of
-from srfast.coreset.limits import Limits, about_sizes, one_size, with_floor
-from srfast.coreset.methods.base import Pool, find, targeted
-from srfast.coreset.methods.sorting import check_finite
+from srfast.coreset.limits import (
+    Limits,
+    about_sizes,
+    counted,
+    exact_sum,
+    first_holding,
+    goal_of,
+    one_size,
+    shares,
+    short_of,
+    with_floor,
+)
+from srfast.coreset.methods.base import Pool, check_finite, find, targeted
 from srfast.coreset.rejects import about_rejected, rejected
 from srfast.coreset.settings import METHODS, POSITIONAL, TARGETED, SelectArguments, share
 from srfast.data.files import check_output

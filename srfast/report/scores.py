@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 from srfast.coreset.condition import check_selection, not_repeated, passing
 from srfast.coreset.joining import located
 from srfast.coreset.limits import one_size
-from srfast.coreset.methods.sorting import FAINT
+from srfast.coreset.methods.base import FAINT
 from srfast.coreset.rejects import rejected
 from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
-from srfast.report.reconstruction import Reconstruction
+from srfast.report.pictures import Reconstruction
 from srfast.scoring.metadata import as_read
 from srfast.scoring.rows import Rows, descending, numbers, summed, within
 from srfast.scoring.settings import COMPARED

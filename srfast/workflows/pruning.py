@@ -25,8 +25,7 @@ from srfast.scoring.pipeline import Images, Summary, write_scores
 from srfast.scoring.rows import coded
 from srfast.scoring.table import ScoreTable
 from srfast.settings import documented, named
-from srfast.workflows.pool_statistics import NOT_LIMITS, statistics
-from srfast.workflows.recommendation import Recommendation, decide
+from srfast.workflows.recommendation import NOT_LIMITS, Recommendation, decide, statistics
 from srfast.workflows.settings import PruneArguments
 from srfast.workflows.verdicts import MARKED, Verdict, follow, judge, list_of, of_ours, reject_copies, write_lists
 

@@ -8,18 +8,109 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from srfast.coreset.counting import exact_sum, first_holding
-from srfast.coreset.rejects import known_defects, marked
+from srfast.coreset.limits import exact_sum, first_holding, running_count, soft_groups
+from srfast.coreset.rejects import known_defects, marked, union
+from srfast.errors import InputError
 from srfast.report.content import count, percent
-from srfast.scoring.rows import Rows
+from srfast.scoring.defect_columns import DEFECTS
+from srfast.scoring.rows import Rows, summed
 from srfast.scoring.stored import opened_rows
-from srfast.workflows.pool_statistics import WORDS, Statistics, statistics
+
+WORDS = {d.name: d.said for d in DEFECTS if d.said} | {"duplicate": "with a better copy", "leak": "of the test sets"}
+"""Reason -> what the images are, after their number."""
+NOT_LIMITS = ("duplicate", "leak")
+"""Reasons that no threshold decides; they leave out images of which nothing else is left, too."""
+EXAMPLES = 6
+"""Largest number of images that are named as examples."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The statistics on which the decision is based."""
+
+    images: int
+    """Number of images that have patches."""
+    judged: bool
+    """Whether the table has columns of defects, or a list says what is left out."""
+    out: dict[str, int] = field(default_factory=dict)
+    """Reason -> number of images of which no patch is left; each image counts for its first reason only."""
+    patches_out: int = 0
+    """Number of patches that are left out of other images."""
+    overruled: dict[str, int] = field(default_factory=dict)
+    """The same as ``out`` if limits leave out every image, so that they are not followed."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """Size -> number of images of which it is the largest that is left, the largest first."""
+    scored: tuple[str, ...] = ("1",)
+    """Sizes of the table."""
+    examples: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """Images that are left out, with their reason, and images that are taken smaller, with their size."""
+    soft: int | None = None
+    """Number of images that are larger than their detail at the largest size that is left; None: not known."""
+    loss: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """Losses [n] of the patches that are left, in any order, float32."""
+
+
+def statistics(table: Rows, reasons: Mapping[str, np.ndarray], judged: bool) -> Statistics:
+    """The statistics of a table [n] that the decision looks at, from the rows that each of ``reasons`` leaves out, if
+    they were ``judged`` at all. Raises InputError if the table has no rows, or every image is a copy or a test
+    image."""
+    if not len(table):
+        raise InputError("scores: expected at least one patch, got an empty table")
+    names, image = table.coded()
+    out, alone, first = _out(reasons, image, len(names))
+    overruled: dict[str, int] = {}
+    if alone.all():
+        overruled, reasons = out, {k: v for k, v in reasons.items() if k in NOT_LIMITS}
+        out, alone, first = _out(reasons, image, len(names))
+        if alone.all():
+            what = " and ".join(f"{n} {WORDS[r]}" for r, n in out.items())
+            raise InputError(
+                f"images: nothing is left of {len(names)} ({what})", hint="give other images, or leave out --against"
+            )
+    left = ~union(reasons, len(table))
+    sizes, at = table.sizes()
+    largest = np.full(len(names), len(sizes))
+    for size in reversed(range(len(sizes))):
+        largest[summed(image[left & (at == size)], len(names)) > 0] = size
+    counts = np.bincount(largest, minlength=len(sizes) + 1)[: len(sizes)].tolist()
+    turn = running_count(np.unique(list(first.values()), return_inverse=True)[1])
+    examples = [(names[i], r) for _, (i, r) in sorted(zip(turn, first.items(), strict=True), key=lambda e: e[0])]
+    last = np.flatnonzero(at == largest[image])
+    smaller = [(names[i], str(sizes[largest[i]])) for i in np.flatnonzero((largest > 0) & (largest < len(sizes)))]
+    return Statistics(
+        images=len(names),
+        judged=judged,
+        out=out,
+        patches_out=int((~left).sum()) - int(alone[image].sum()),
+        overruled=overruled,
+        taken={str(s): n for s, n in zip(sizes, counts, strict=True) if n},
+        scored=tuple(map(str, sizes)),
+        examples={"left_out": examples[:EXAMPLES], "sizes": smaller[:EXAMPLES]},
+        soft=int(soft.sum()) if (soft := soft_groups(table, last, image[last])) is not None else None,
+        loss=table.column("loss")[left],
+    )
+
+
+def _out(
+    reasons: Mapping[str, np.ndarray], image: np.ndarray, n: int
+) -> tuple[dict[str, int], np.ndarray, dict[int, str]]:
+    """By reason, the number of images that have no patch left; which [n] these are; and the reason of each."""
+    every = summed(image, n)
+    alone = summed(image[union(reasons, len(image))], n) == every
+    if not reasons:
+        return {}, alone, {}
+    most = np.argmax([summed(image[rows], n) for rows in reasons.values()], axis=0)
+    names = list(reasons)
+    first = {i: names[most[i]] for i in np.flatnonzero(alone).tolist()}
+    counts = {reason: sum(r == reason for r in first.values()) for reason in names}
+    return {reason: k for reason, k in counts.items() if k}, alone, first
+
 
 KEEP_LOSS = 0.88
 """Share of the summed loss that the kept patches hold (docs/will-it-help.md): the best of the ratios that were
@@ -88,7 +179,7 @@ def decide(pool: Statistics, following: Mapping[str, Any]) -> Recommendation:
 def _left_out(pool: Statistics) -> Advice:
     n = sum(pool.out.values())
     figures = {"images": pool.images, "left_out": n, "reasons": pool.out, "patches": pool.patches_out,
-               "overruled": pool.overruled, "examples": _examples_in_words(pool, "left_out")}  # fmt: skip
+               "overruled": pool.overruled, "examples": _in_words(pool.examples.get("left_out", []))}  # fmt: skip
     some = f", and {count(pool.patches_out, 'patch')} of other images" if pool.patches_out else ""
     every = count(pool.images, "image")
     if not pool.judged and not n:
@@ -103,9 +194,8 @@ def _left_out(pool: Statistics) -> Advice:
     return Advice(f"{n:,} of {every} {_is_or_are(n)} left out ({_listed(pool.out)}){some}.", figures)
 
 
-def _examples_in_words(pool: Statistics, part: str) -> list[list[str]]:
-    words = WORDS if part == "left_out" else {}
-    return [[name, words.get(said, said)] for name, said in pool.examples.get(part, [])]
+def _in_words(examples: list[tuple[str, str]]) -> list[list[str]]:
+    return [[name, WORDS.get(said, said)] for name, said in examples]
 
 
 def _listed(reasons: Mapping[str, int]) -> str:
@@ -121,7 +211,7 @@ def _sizes(pool: Statistics) -> Advice:
     smaller = {size: n for size, n in pool.taken.items() if size != "1"}
     n = sum(smaller.values())
     figures = {"images": left, "taken_smaller": n, "by_size": pool.taken,
-               "soft": pool.soft, "examples": _examples_in_words(pool, "sizes")}  # fmt: skip
+               "soft": pool.soft, "examples": _in_words(pool.examples.get("sizes", []))}  # fmt: skip
     if len(pool.scored) == 1:
         at = "full size" if pool.scored == ("1",) else pool.scored[0]
         soft = f", although {pool.soft:,} {_is_or_are(pool.soft)} larger than the detail" if pool.soft else ""

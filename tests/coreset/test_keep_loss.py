@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import srfast
-from srfast.coreset.counting import exact_sum, first_holding
+from srfast.coreset.limits import exact_sum, first_holding
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
 from srfast.scoring import stored

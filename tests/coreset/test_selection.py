@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import srfast
-from srfast.coreset.methods.sorting import STRATA
+from srfast.coreset.methods.base import STRATA
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
 from srfast.errors import InputError

@@ -22,7 +22,7 @@ from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.models.registry import WEIGHTS
 from srfast.report.comparison_page import comparison
-from srfast.report.reconstruction import Reconstruction
+from srfast.report.pictures import Reconstruction
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, read_scores
 from srfast.report.writing import write_report
 from srfast.scoring.table import SCHEMA, ScoreTable

@@ -13,10 +13,9 @@ from PIL import Image, ImageFilter
 import srfast
 from srfast.coreset.rejects import marked
 from srfast.errors import InputError
-from srfast.report.decision import KNOWN, kind
+from srfast.report.report import KNOWN, kind
 from srfast.scoring.table import ScoreTable
-from srfast.workflows.pool_statistics import Statistics, statistics
-from srfast.workflows.recommendation import FEW, KEEP_LOSS, decide
+from srfast.workflows.recommendation import FEW, KEEP_LOSS, Statistics, decide, statistics
 from srfast.workflows.verdicts import judge, write_lists
 
 OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from srfast.coreset.counting import running_count
 from srfast.coreset.features import describe, spectrum, standardised
+from srfast.coreset.limits import running_count
 from srfast.coreset.methods.base import Pool
 from srfast.runtime.optional import needing
 from srfast.scoring.rows import descending
