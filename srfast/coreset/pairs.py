@@ -22,7 +22,7 @@ from srfast.data.grid import cropped
 from srfast.data.hashing import of_file, of_pixels
 from srfast.data.lowres import LowRes, read_lr
 from srfast.data.packed import Packed, StoreLayout, Write, packed
-from srfast.data.shrink import factors, read_at, shrunk, sizes_of
+from srfast.data.shrink import factors, read_at, shrunk
 from srfast.data.workers import ordered_map
 from srfast.degradation.operations import Step
 from srfast.degradation.plan import Draws
@@ -34,7 +34,7 @@ from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
 from srfast.scoring.metadata import checked_shards
 from srfast.scoring.scored import ScoredImages, check_inside
-from srfast.scoring.table import check_paths, check_places, rows_of
+from srfast.scoring.table import PLACES, checked, rows_of
 from srfast.settings import PAIR_SCALE, PAIR_SCALES
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from srfast.scoring.table import ScoreTable
 
 log = logging.getLogger(__name__)
-_COLUMNS = ("image", "x", "y", "size")
 KEPT_IMAGES = 16
 
 
@@ -126,19 +125,11 @@ def read_rows(coreset: CoreSet | ScoreTable | pa.Table | str | Path) -> tuple[st
     a Parquet file, a column is missing or occurs twice, there are no rows, shards of a score table are missing, a path
     leads outside the root, or a patch lies in no image."""
     name, table, meta = rows_of(coreset, "coreset")
-    missing = [c for c in _COLUMNS if c not in table.column_names]
-    if missing:
-        raise InputError(f"{name}: expected columns {', '.join(_COLUMNS)}, {missing[0]} is missing")
     if table.num_rows == 0:
         raise InputError(f"{name}: expected at least one patch, got an empty table")
-    image = table.column("image")
-    if not pa.types.is_string(image.type) or image.null_count:
-        raise InputError(f"{name}: column 'image': expected paths of images, none missing, got {image.type}")
     checked_shards([meta])
     check_selection(name, meta.get("selection"))
-    check_paths(name, table)
-    check_places(name, table)
-    sizes_of(table, meta, name)
+    checked(name, table, meta, PLACES, exact=False)
     return name, table, meta
 
 

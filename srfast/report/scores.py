@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from srfast.coreset.condition import check_selection, not_repeated, passing
 from srfast.coreset.joining import located
 from srfast.coreset.limits import one_size
-from srfast.coreset.methods.base import FAINT
+from srfast.coreset.methods.base import relative_part
 from srfast.coreset.rejects import rejected
 from srfast.data.shrink import sizes_of
 from srfast.errors import InputError, RunError
@@ -112,10 +112,8 @@ class ReportScores:
         if self.by_bicubic:
             columns["sobel"] = self.sobel
         else:
-            gain = self.bicubic - self.loss
-            faint = self.bicubic < FAINT
-            part = np.where(faint, np.float32(0), gain / np.where(faint, np.float32(1), self.bicubic))
-            columns |= {"bicubic": self.bicubic, "sobel": self.sobel, "reducible": gain, "relative": part}
+            columns |= {"bicubic": self.bicubic, "sobel": self.sobel, "reducible": self.bicubic - self.loss}
+            columns["relative"] = relative_part(self.bicubic, self.loss)
         return columns | {k: v for k, v in self.extra.items() if k not in self.flags and np.isfinite(v).all()}
 
     @cached_property

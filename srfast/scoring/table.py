@@ -26,6 +26,8 @@ SCHEMA = pa.schema(
     + [pa.field(name, pa.int32(), nullable=False) for name in ("x", "y", "size")]
     + [pa.field(name, pa.float32(), nullable=False) for name in ("loss", "bicubic", "sobel")]
 )
+PLACES = pa.schema(list(SCHEMA)[:4])
+"""The columns that say where patches lie."""
 SHRINK = pa.field(COLUMN, pa.float32(), nullable=False)
 """The column of images that were scored at several sizes; 1 is the whole image."""
 
@@ -171,23 +173,24 @@ def numeric_columns(schema: pa.Schema) -> list[str]:
 
 
 def checked(
-    name: str | os.PathLike[str], table: pa.Table, meta: dict[str, Any], schema: pa.Schema = SCHEMA
+    name: str | os.PathLike[str], table: pa.Table, meta: dict[str, Any], schema: pa.Schema = SCHEMA, exact: bool = True
 ) -> pa.Table:
     """The rows of a score table, or of a core-set by its schema, without columns that are not theirs. Raises InputError
-    if a column is missing, or has wrong values."""
-    check_columns(name, table, schema)
+    if a column is missing, or has wrong values; only if ``exact`` do whole numbers have the bits of the schema."""
+    check_columns(name, table, schema, exact)
     check_paths(name, table)
     sizes_of(table, meta, name)
     return table.select(with_extras(schema, table.schema).names)
 
 
-def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Schema) -> None:
+def check_columns(path: str | os.PathLike[str], table: pa.Table, schema: pa.Schema, exact: bool = True) -> None:
     for field in schema:
         if field.name not in table.schema.names:
             raise InputError(f"{path}: expected a column {field.name!r} of {field.type}, got none")
         column = table.schema.field(field.name)
         coded = pa.types.is_dictionary(column.type) and column.type.value_type == field.type
-        if column.type != field.type and not coded:
+        other = not exact and pa.types.is_integer(field.type)  # as ``check_places`` says
+        if column.type != field.type and not (coded or other):
             raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {column.type}")
         if table.column(field.name).null_count and not field.nullable:
             raise InputError(f"{path}: column {field.name!r}: expected no missing values")

@@ -147,7 +147,11 @@ FAINT = np.float32(0.1)
 def relative(table: Rows) -> np.ndarray:
     """(bicubic - loss) / bicubic: the fraction of bicubic's error that the network removes, at most 1, and 0 if
     bicubic's loss is below ``FAINT``. No network can reduce white noise, so that it comes last."""
-    bicubic, loss = table.column("bicubic"), table.column("loss")
+    return relative_part(table.column("bicubic"), table.column("loss"))
+
+
+def relative_part(bicubic: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    """``relative`` of two columns [n]."""
     faint = bicubic < FAINT
     return np.where(faint, np.float32(0), (bicubic - loss) / np.where(faint, np.float32(1), bicubic))
 
