@@ -296,30 +296,23 @@ class TileError:
 
 
 def evaluate_tiles(model: Model, files: Sequence[str], s: EvaluateSettings) -> tuple[Evaluation, list[TileError]]:
-    """An evaluation, and the errors on tiles; scale and protocol are given. Raises KeyboardInterrupt between two
-    images after an interrupt, since an evaluation of minutes is no step to be finished."""
-    errors = TileErrors(files, s.scale or 2, s.protocol or "classic")
-    return evaluate_by(dataclasses.replace(s, inspect=errors.inspect), model, files), errors.rows
+    """An evaluation, and the errors on tiles, without a border as wide as the scale; scale and protocol are given.
+    Raises KeyboardInterrupt between two images after an interrupt, since an evaluation of minutes is no step to be
+    finished."""
+    scale, protocol = s.scale or 2, s.protocol or "classic"
+    strata = _strata(tuple(files), scale, protocol)
+    rows: list[TileError] = []
 
-
-class TileErrors:
-    """Collects the errors of a model while ``evaluate`` goes over a test set; a border as wide as the scale is left
-    out."""
-
-    def __init__(self, files: Sequence[str], scale: int, protocol: Protocol) -> None:
-        self.rows: list[TileError] = []
-        self._scale = scale
-        self._protocol = protocol
-        self._strata = _strata(tuple(files), scale, protocol)
-
-    def inspect(self, name: str, sr: np.ndarray, hr: np.ndarray) -> None:
+    def inspect(name: str, sr: np.ndarray, hr: np.ndarray) -> None:
         if interrupted():
             raise KeyboardInterrupt
-        error = _tile_means(_squared_error(sr, hr, self._scale, self._protocol))
-        for stratum, tiles in self._strata[name].items():
+        error = _tile_means(_squared_error(sr, hr, scale, protocol))
+        for stratum, tiles in strata[name].items():
             if tiles.any():
                 inside = error[tiles]
-                self.rows.append(TileError(name, stratum, inside.size * TILE**2, float(inside.mean())))
+                rows.append(TileError(name, stratum, inside.size * TILE**2, float(inside.mean())))
+
+    return evaluate_by(dataclasses.replace(s, inspect=inspect), model, files), rows
 
 
 @lru_cache(maxsize=8)

@@ -13,8 +13,9 @@ from PIL import Image
 import srfast
 from srfast.data.images import find_images
 from srfast.errors import InputError
-from srfast.evaluation.evaluator import TILE, TileErrors, evaluate
+from srfast.evaluation.evaluator import TILE, evaluate, evaluate_tiles
 from srfast.evaluation.inference import judge, sequential_level
+from srfast.evaluation.settings import EvaluateSettings
 from srfast.scoring.table import ScoreTable
 from srfast.study.claims import NOT_RUN, Judged, judge_family
 from srfast.study.description import cells
@@ -186,25 +187,23 @@ def test_refusals(arms, message, write_study):
         read_study(write_study(arms=arms))
 
 
+CLASSIC = EvaluateSettings(scale=2, protocol="classic")
+
+
 def test_thirds_by_the_error_of_bicubic(photo_folder):
     files = sorted(map(str, photo_folder.rglob("*.*")))
-    errors = TileErrors(files, 2, "classic")
+    _, errors = evaluate_tiles("bicubic", files, CLASSIC)
     shown: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-
-    def inspect(name: str, sr: np.ndarray, hr: np.ndarray) -> None:
-        shown[name] = sr, hr
-        errors.inspect(name, sr, hr)
-
-    evaluate("bicubic", files, 2, "classic", inspect=inspect)
-    tiles = {s: sum(r.pixels for r in errors.rows if r.stratum == s) // TILE**2 for s in ("easy", "middle", "hard")}
+    evaluate("bicubic", files, 2, "classic", inspect=lambda name, sr, hr: shown.update({name: (sr, hr)}))
+    tiles = {s: sum(r.pixels for r in errors if r.stratum == s) // TILE**2 for s in ("easy", "middle", "hard")}
     total = sum(((h.shape[0] - 4) // TILE) * ((h.shape[1] - 4) // TILE) for _, h in shown.values())
     assert sum(tiles.values()) == total
     assert max(tiles.values()) - min(tiles.values()) <= 1
-    mse = {s: [r.mse for r in errors.rows if r.stratum == s] for s in tiles}
+    mse = {s: [r.mse for r in errors if r.stratum == s] for s in tiles}
     assert max(mse["easy"]) < min(mse["middle"]) < max(mse["middle"]) < min(mse["hard"])
     # An image of one stratum only is its PSNR over the tiles.
     sr, hr = (a.astype(np.float64) for a in shown["astronaut.png"])
-    rows = [r for r in errors.rows if r.image == "astronaut.png" and r.stratum != "flat"]
+    rows = [r for r in errors if r.image == "astronaut.png" and r.stratum != "flat"]
     h, w = ((n - 4) // TILE * TILE for n in hr.shape)
     expected = np.mean((sr - hr)[2 : 2 + h, 2 : 2 + w] ** 2)
     assert sum(r.mse * r.pixels for r in rows) / sum(r.pixels for r in rows) == pytest.approx(expected)
@@ -215,11 +214,10 @@ def test_flat_areas_and_images_smaller_than_a_tile(tmp_path):
     image = np.full((68, 68, 3), 120, np.uint8)
     image[:34] = rng.integers(0, 256, (34, 68, 3), np.uint8)
     Image.fromarray(image).save(tmp_path / "half.png")
-    errors = TileErrors([str(tmp_path / "half.png")], 2, "classic")
-    evaluate("bicubic", tmp_path, 2, "classic", inspect=errors.inspect)
-    assert {r.stratum: r.pixels for r in errors.rows}["flat"] == 2 * TILE**2
+    _, errors = evaluate_tiles("bicubic", [str(tmp_path / "half.png")], CLASSIC)
+    assert {r.stratum: r.pixels for r in errors}["flat"] == 2 * TILE**2
     path = tmp_path / "small.png"
     Image.fromarray(image[:30, :30]).save(path)
-    small = TileErrors([str(path)], 2, "classic")
-    assert len(evaluate("bicubic", path, 2, "classic", inspect=small.inspect).images) == 1
-    assert small.rows == []
+    evaluation, errors = evaluate_tiles("bicubic", [str(path)], CLASSIC)
+    assert len(evaluation.images) == 1
+    assert errors == []
