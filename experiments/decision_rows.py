@@ -196,8 +196,8 @@ def lead(
 ) -> np.ndarray:
     """The rule less another arm in one pool [seeds, images]; with ``arm`` "" the better fixed setting less it."""
     updates = 15608 if study == "decision-long" else 1951
-    sides = (f"{side} {updates}" for side in (arm or better(pool), control))
-    return paired(f"{study}/{pool}", "fsrcnn", *sides, dataset, stratum)
+    rule, other = (f"{side} {updates}" for side in (arm or better(pool), control))
+    return paired(f"{study}/{pool}", "fsrcnn", rule, other, dataset, stratum)
 
 
 def _over(pools: Sequence[str], control: str, dataset: str = DATASET, **side: str) -> np.ndarray:
