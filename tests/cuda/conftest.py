@@ -34,34 +34,17 @@ class HostKernels:
         return self.library.host_degrade_tiles(h, w, scale)
 
     def degrade(
-        self,
-        patches: Tensor,
-        scale: int,
-        boundary: str = "symmetric",
-        dtype: torch.dtype = torch.float32,
-        threads: int = 64,
-        up: bool = True,
-        sums: bool = True,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        self, patches: Tensor, scale: int, boundary: str = "symmetric", dtype: torch.dtype = torch.float32,
+        threads: int = 64, up: bool = True, sums: bool = True,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """Y, LR, up-sampled plane and sums of patches [N, H, W, C]; outputs start poisoned."""
         return self.windows(patches.contiguous(), None, None, *patches.shape, scale, boundary, dtype, threads, up, sums)
 
     def windows(
-        self,
-        pixels: Tensor,
-        offsets: Tensor | None,
-        row_strides: Tensor | None,
-        n: int,
-        h: int,
-        w: int,
-        c: int,
-        scale: int,
-        boundary: str = "symmetric",
-        dtype: torch.dtype = torch.float32,
-        threads: int = 64,
-        with_up: bool = True,
-        with_sums: bool = True,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        self, pixels: Tensor, offsets: Tensor | None, row_strides: Tensor | None, n: int, h: int, w: int, c: int,
+        scale: int, boundary: str = "symmetric", dtype: torch.dtype = torch.float32, threads: int = 64,
+        with_up: bool = True, with_sums: bool = True,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """The same of windows in a buffer."""
         y = self.empty((n, h, w), dtype=torch.uint8)
         lr = self.empty((n, h // scale, w // scale), dtype=torch.uint8)

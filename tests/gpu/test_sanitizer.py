@@ -30,14 +30,9 @@ for precision in ("fp32", "fast"):
 
 
 def sanitize(tool, command, folder, **env):
-    done = subprocess.run(
-        ["compute-sanitizer", "--tool", tool, "--report-api-errors", "no", "--error-exitcode", "9", *command],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **env},
-        cwd=folder,
-        timeout=400,
-    )
+    line = ["compute-sanitizer", "--tool", tool, "--report-api-errors", "no", "--error-exitcode", "9", *command]
+    env = {**os.environ, **env}
+    done = subprocess.run(line, capture_output=True, text=True, env=env, cwd=folder, timeout=400)
     if "Device not supported" in done.stdout:
         pytest.skip("compute-sanitizer does not support this device")
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
