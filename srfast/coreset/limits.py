@@ -97,11 +97,6 @@ def goal_of(settings: Selection, total: int, left: int, least: float) -> Fractio
     return goal
 
 
-def shares(kept: int, n: int, held: int, total: int) -> dict[str, Any]:
-    """The core-set's share of the ``n`` patches, and of the sum of the losses of those that are eligible."""
-    return {"shares": {"patches": kept / n, "loss": held / total if total else None}}
-
-
 def short_of(
     settings: Selection, n: int, count: int, kept: int, apart: bool = False, held: float | None = None
 ) -> str | None:
@@ -197,8 +192,6 @@ class Limits:
         1/2) / n, where a row is number i (from 0) of an image that has n rows in ``size``: the first r * N rows hold r
         * n of every image, to within one.
         """
-        if self.per_image is None or not len(rows):
-            return rows
         place = running_count(self._image[rows])
         if self.per_image == "even":
             return rows[np.argsort(place, kind="stable")]
@@ -208,8 +201,6 @@ class Limits:
 
 def with_floor(ordered: np.ndarray, easiest: np.ndarray, floor: int, limits: Limits) -> np.ndarray:
     """The rows in the order of keeping, with the ``floor`` ``easiest`` ones that the limits allow in front."""
-    if not floor:
-        return ordered
     first = limits.allowed(easiest)[:floor]
     return np.concatenate([first, ordered[~np.isin(ordered, first)]])
 
@@ -280,7 +271,9 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
             raise InputError(
                 "one_size: expected the columns blur and upscaled, or a scale of 2, 3 or 4 in the metadata"
             )
-        soft = _medians(table.column("bicubic")[rows], member, len(pairs)) < LEFT[scale]
+        values, counts = table.column("bicubic")[rows], np.bincount(member)
+        middle = np.cumsum(counts) - counts + (counts - 1) // 2  # of two middle ones the lower
+        soft = values[np.lexsort((values, member))][middle] < LEFT[scale]
     first = np.r_[True, pairs[1:] // len(sizes) != pairs[:-1] // len(sizes)]
     last = np.r_[first[1:], True]
     of = np.cumsum(first) - 1
@@ -297,13 +290,6 @@ def soft_groups(table: Rows, rows: np.ndarray, member: np.ndarray) -> np.ndarray
     if not {t.column for t in SOFT} <= set(table.columns):
         return None
     return np.any([t.beyond(image_means(table.column(t.column)[rows], member), t.image) for t in SOFT], axis=0)
-
-
-def _medians(values: np.ndarray, member: np.ndarray, n: int) -> np.ndarray:
-    """The median of each of n groups of values, none of which is empty; of two middle ones the lower."""
-    counts = np.bincount(member, minlength=n)
-    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    return values[np.lexsort((values, member))][first + (counts - 1) // 2]
 
 
 def about_sizes(table: Rows, rows: np.ndarray | None, chosen: np.ndarray) -> dict[str, Any]:

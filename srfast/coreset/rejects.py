@@ -33,6 +33,26 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
+class Reason:
+    """A reason to leave out an image that no threshold decides."""
+
+    title: str
+    """Heading of these images."""
+    said: str
+    """What they are, after their number."""
+    means: str
+
+
+REASONS = {
+    "duplicate": Reason(
+        "Copies", "with a better copy",
+        "a better copy is among the images: larger, then lossless, then of higher JPEG quality",
+    ),
+    "leak": Reason("Test images", "of the test sets", "it shows a test image"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Reject:
     """An entry of a list of rejects."""
 

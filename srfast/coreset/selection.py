@@ -19,7 +19,6 @@ from srfast.coreset.limits import (
     first_holding,
     goal_of,
     one_size,
-    shares,
     short_of,
     with_floor,
 )
@@ -216,7 +215,7 @@ def choose(table: Rows, settings: SelectArguments) -> tuple[np.ndarray, dict[str
         "passing": n,
         "kept": len(chosen),
         "dropped_hardest": dropped,
-        **shares(len(chosen), n, held, total),
+        "shares": {"patches": len(chosen) / n, "loss": held / total if total else None},
         "short": short_of(
             settings, n, count, len(chosen), limits.apart, None if goal is None or held >= goal else held / total
         ),

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from srfast.coreset.rejects import REASONS
 from srfast.data.images import read_rgb
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.data.shrink import factors, shrunk
@@ -36,15 +37,10 @@ MANY = 16
 """Largest number of images in a group, and of patches of images that are kept."""
 SIDE = 128
 """Longest side in pixels of what is shown, cut out at true pixels."""
-TITLES = {d.name: d.title for d in DEFECTS if d.title} | {"duplicate": "Copies", "leak": "Test images"}
+TITLES = {d.name: d.title for d in DEFECTS if d.title} | {name: reason.title for name, reason in REASONS.items()}
 THUMBNAIL = 200
 """Longest side in pixels of a whole image."""
 
-COPIES = {
-    "duplicate": "a better copy is among the images: larger, then lossless, then of higher JPEG quality",
-    "leak": "it shows a test image",
-}
-"""Reason without a threshold -> what it means."""
 KINDS = ("keep", "shrink", "reject", "unreadable")
 PICTURED = 500
 """Largest number of images that are shown with pictures."""
@@ -123,7 +119,7 @@ def _judged(shot: int, verdict: Verdict) -> dict[str, Any]:
 def _in_words(reason: str, limits: Mapping[str, Threshold]) -> str:
     """The reasons for which an image is left out."""
     if reason not in limits:
-        return COPIES[reason]
+        return REASONS[reason].means
     column = next(d for d in DEFECTS if d.name == reason)
     limit = limits[reason].of_image_in_words().replace(">=", "at least").replace("<=", "at most")
     return f"{column.label}: {limit}" + (f" ({column.unit})" if column.unit else "")

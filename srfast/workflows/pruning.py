@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from srfast.coreset.rejects import known_defects, marked
+from srfast.coreset.rejects import REASONS, known_defects, marked
 from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import Selection
 from srfast.data.atomic import checksum
@@ -25,7 +25,7 @@ from srfast.scoring.pipeline import Images, Summary, write_scores
 from srfast.scoring.rows import coded
 from srfast.scoring.table import ScoreTable
 from srfast.settings import documented, named
-from srfast.workflows.recommendation import NOT_LIMITS, Recommendation, decide, statistics
+from srfast.workflows.recommendation import Recommendation, decide, statistics
 from srfast.workflows.settings import PruneArguments
 from srfast.workflows.verdicts import MARKED, Verdict, follow, judge, list_of, of_ours, reject_copies, write_lists
 
@@ -123,7 +123,7 @@ def _decided(
         reasons = {**(marked(table, True, None) if judged else {}), **_copies(table, verdicts)}
         pool = statistics(table, reasons, judged)
         if pool.overruled:
-            _follow(verdicts, NOT_LIMITS)
+            _follow(verdicts, tuple(REASONS))
         rejects = write_lists(folder, verdicts, table)
     else:
         rejects = Path(listed)
@@ -164,7 +164,7 @@ def _follow(verdicts: Mapping[str, Verdict], limits: tuple[str, ...]) -> None:
 def _copies(table: ScoreTable, verdicts: Mapping[str, Verdict]) -> dict[str, np.ndarray]:
     """By reason that is no limit, the rows of the images that are left out for it."""
     names, image = coded(table.table.column("image"))
-    return {reason: np.array([reason in verdicts[name].reasons for name in names])[image] for reason in NOT_LIMITS}
+    return {reason: np.array([reason in verdicts[name].reasons for name in names])[image] for reason in REASONS}
 
 
 def _listed(table: ScoreTable, path: Path) -> dict[str, np.ndarray]:

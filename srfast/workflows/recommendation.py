@@ -15,17 +15,15 @@ from typing import Any
 import numpy as np
 
 from srfast.coreset.limits import exact_sum, first_holding, running_count, soft_groups
-from srfast.coreset.rejects import known_defects, marked, union
+from srfast.coreset.rejects import REASONS, known_defects, marked, union
 from srfast.errors import InputError
 from srfast.report.content import count, percent
 from srfast.scoring.defect_columns import DEFECTS
 from srfast.scoring.rows import Rows, summed
 from srfast.scoring.stored import opened_rows
 
-WORDS = {d.name: d.said for d in DEFECTS if d.said} | {"duplicate": "with a better copy", "leak": "of the test sets"}
+WORDS = {d.name: d.said for d in DEFECTS if d.said} | {name: r.said for name, r in REASONS.items()}
 """Reason -> what the images are, after their number."""
-NOT_LIMITS = ("duplicate", "leak")
-"""Reasons that no threshold decides; they leave out images of which nothing else is left, too."""
 EXAMPLES = 6
 """Largest number of images that are named as examples."""
 
@@ -66,7 +64,7 @@ def statistics(table: Rows, reasons: Mapping[str, np.ndarray], judged: bool) -> 
     out, alone, first = _out(reasons, image, len(names))
     overruled: dict[str, int] = {}
     if alone.all():
-        overruled, reasons = out, {k: v for k, v in reasons.items() if k in NOT_LIMITS}
+        overruled, reasons = out, {k: v for k, v in reasons.items() if k in REASONS}
         out, alone, first = _out(reasons, image, len(names))
         if alone.all():
             what = " and ".join(f"{n} {WORDS[r]}" for r, n in out.items())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from srfast.coreset.copies import find_copies
-from srfast.coreset.rejects import HEADER, read_rejects, values
+from srfast.coreset.rejects import HEADER, REASONS, read_rejects, values
 from srfast.data.atomic import atomic_path, checksum
 from srfast.data.files import output_file
 from srfast.data.images import ImageFile, read_rgb
@@ -28,7 +28,7 @@ from srfast.scoring.table import ScoreTable
 
 MARKED = ".srfast-rejects"
 """Name of the file with the SHA-256 of those lists of rejects that were written here and nobody has edited since."""
-WHOLE = ("small", "unreadable", "duplicate", "leak")
+WHOLE = ("small", "unreadable", *REASONS)
 """Reasons that are not thresholds: smaller than a patch, unreadable, a better copy exists, a test image."""
 
 
