@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.study_rows import DATASET, Strata, Table, of_study
+from experiments.study_rows import DATASET, Family, Strata, Table, of_study
 
 SIZES = (
     ("all patches at full size", "full 100"),
@@ -109,8 +109,10 @@ TABLES: dict[str, Table] = {
             for words, arm in FEWER
         )
     ),
-    **of_study("sizes-updates", FEWER, name="updates-claims"),
-    **of_study("sizes-best", BEST),
+    "updates-claims": Family("sizes-updates", FEWER),
+    "updates-claims-strata": Family("sizes-updates", FEWER, strata=True),
+    "sizes-best": Family("sizes-best", BEST),
+    "sizes-best-strata": Family("sizes-best", BEST, strata=True),
     **of_study("edsr", LARGER, *_BOTH, name="larger", model="edsr_baseline"),
     **of_study("edsr-clean", X4[:2], *_BOTH, name="larger-clean", model="edsr_baseline"),
     **of_study("x4", X4, *_BOTH, head="x4, "),
