@@ -127,14 +127,17 @@ def join_columns(
 
 
 def located(table: Rows, other: Rows, named: Callable[[str], str] = str) -> np.ndarray:
-    """The row of a table at which each row of another lies, by image, size of the image, x and y [len(other)], or -1;
-    images of the table are known to the other as ``named`` has them."""
+    """The row of a table at which each row of another lies, by image, size of the image, x, y and side [len(other)], or
+    -1; images of the table are known to the other as ``named`` has them."""
     names, code = table.coded()
     number = {named(name): i for i, name in enumerate(names)}
     theirs, own = other.coded()
     image = np.array([number.get(name, -1) for name in theirs], np.int32)[own]
-    ours = code, table.sizes()[1], table.column("y"), table.column("x")
-    wanted = image, other.sizes()[1], other.column("y"), other.column("x")
+    (sizes, size), (their_sizes, of_size) = table.sizes(), other.sizes()
+    known = np.array([sizes.index(s) if s in sizes else -1 for s in their_sizes], np.int32)
+    places = "y", "x", "size"
+    ours = code, size, *map(table.column, places)
+    wanted = image, known[of_size], *map(other.column, places)
     counts = [int(part.max(initial=0)) + 1 for part in ours]
     if math.prod(counts) >= 2**63:
         raise InputError(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from srfast.coreset.joining import COMPUTED, join_columns
+from srfast.coreset.joining import COMPUTED, join_columns, located
 from srfast.coreset.selection import select
 from srfast.coreset.settings import METHODS, SCORES, TARGETED
 from srfast.errors import InputError
@@ -135,3 +135,17 @@ def test_columns_may_not_hide_behind_methods(table: ScoreTable) -> None:
     assert set(COMPUTED) == METHODS.keys() - {*SCORES, *TARGETED}
     joined = join_columns(table, pa.table({"image": ["a/2.png"], "influence": [1.0], "similar": [2.0]}))
     assert joined.added == ["influence", "similar"]
+
+
+def test_rows_are_matched_by_the_size_of_the_image_and_the_side_of_the_patch(make_table: MakeTable) -> None:
+    """Sizes were matched by their number in each table, and patches of another side at the same place were the same."""
+    at = {"x": np.array([0, 0, 96], np.int32)}
+
+    def scored(shrink: list[str], of: list[float], side: list[int]) -> ScoreTable:
+        made = make_table([1.0] * 3, **at, shrink=np.array(of, np.float32)).table
+        made = made.set_column(3, "size", pa.array(side, pa.int32()))
+        return ScoreTable(made, {"root": "/data", "shrink": shrink})
+
+    table = scored(["1", "1/2"], [1, 0.5, 0.5], [96, 96, 96])
+    assert located(table, table).tolist() == [0, 1, 2]
+    assert located(table, scored(["1/2", "1/3"], [0.5, 1 / 3, 0.5], [96, 96, 48])).tolist() == [1, -1, -1]
