@@ -6,6 +6,7 @@ import io
 import json
 import math
 import tarfile
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from itertools import groupby
 from pathlib import Path
@@ -23,7 +24,7 @@ _GROUP = 100
 _IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
 
 
-class _Shards:
+class _Shards(ABC):
     """Writes a shard after the other; an interrupted run keeps those that are whole."""
 
     def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
@@ -34,18 +35,21 @@ class _Shards:
         self._shard: Any = None
         self._pending: list[EncodedPair] = []
 
+    @abstractmethod
     def name(self, number: int) -> str:
-        raise NotImplementedError
+        """The file of a shard."""
 
+    @abstractmethod
     def begin(self, path: Path) -> Any:
-        raise NotImplementedError
+        """Opens a shard."""
 
+    @abstractmethod
     def put(self, pairs: list[EncodedPair], about: pa.Table) -> None:
         """Writes pairs, and the core-set's columns of their rows, into ``_shard``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def give_up(self) -> None:
-        raise NotImplementedError
+        """Closes a shard that is not whole."""
 
     def add(self, pairs: list[EncodedPair]) -> None:
         for pair in pairs:
