@@ -1,7 +1,5 @@
 """The Triton kernels compiled for GPUs that are not here: matrix instructions are used, nothing spills."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The kernel bodies of csrc/cuda compiled for the CPU (tests/cpp), behind functions on tensors."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The CUDA build without a GPU: every architecture compiles cleanly and without spills, the module holds code."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import platform

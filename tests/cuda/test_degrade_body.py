@@ -1,7 +1,5 @@
 """The body of the degrade kernel, on the CPU, against the definition."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The body of the mse kernels, on the CPU, against the definition."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

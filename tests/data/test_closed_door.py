@@ -1,7 +1,5 @@
 """What a file can do to the reader: foreign programs, pipes, sparse files, bombs, noise on stderr, memory."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os
@@ -69,10 +67,7 @@ def bomb() -> bytes:
     [(POSTSCRIPT, "not an image in a known format"), (bomb(), "refused, the header claims too many pixels")],
     ids=["postscript", "bomb"],
 )
-def test_every_command_refuses_and_starts_nothing(
-    content: bytes, words: str, photo_folder: Path, tmp_path: Path, refused: Callable[..., str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+def test_every_command_refuses_and_starts_nothing(content, words, photo_folder, tmp_path, refused, monkeypatch):
     """A program named gs, first on the path, would say when it was started."""
     (gs := tmp_path / "bin" / "gs").parent.mkdir()
     gs.write_text(f"#!/bin/sh\ntouch '{tmp_path / 'gs ran'}'\nexit 1\n")
@@ -93,7 +88,7 @@ def test_every_command_refuses_and_starts_nothing(
 
 
 @pytest.mark.parametrize("kind", ["EPS", "ICO", "PCX", "TGA", "MSP", "SGI", "XBM"])
-def test_other_formats_are_refused_whatever_the_suffix(kind: str, tmp_path: Path) -> None:
+def test_other_formats_are_refused_whatever_the_suffix(kind, tmp_path):
     Image.init()
     buffer = io.BytesIO()
     mode = {"MSP": "1", "XBM": "1"}.get(kind, "RGB")
@@ -103,7 +98,7 @@ def test_other_formats_are_refused_whatever_the_suffix(kind: str, tmp_path: Path
         read_rgb(tmp_path / "a.png")
 
 
-def test_pipes_are_not_waited_for(photo_folder: Path, tmp_path: Path, refused: Callable[..., str]) -> None:
+def test_pipes_are_not_waited_for(photo_folder, tmp_path, refused):
     pipe, table, weights = (tmp_path / f"pipe.{suffix}" for suffix in ("png", "parquet", "pth"))
     for path in (pipe, table, weights):
         os.mkfifo(path)
@@ -118,7 +113,7 @@ def test_pipes_are_not_waited_for(photo_folder: Path, tmp_path: Path, refused: C
         assert name in refused(*arguments)
 
 
-def test_a_sparse_file_of_terabytes(tmp_path: Path) -> None:
+def test_a_sparse_file_of_terabytes(tmp_path):
     path = tmp_path / "sparse.png"
     with open(path, "wb") as file:
         try:
@@ -146,7 +141,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
-def test_a_large_image_takes_eight_bytes_a_pixel(mode: str, tmp_path: Path) -> None:
+def test_a_large_image_takes_eight_bytes_a_pixel(mode, tmp_path):
     """Pillow's 4 and the array's 3, a strip of each, and the file."""
     side = 5000
     image = Image.new("RGB", (side, side), (200, 30, 90)).convert(mode)
@@ -156,9 +151,7 @@ def test_a_large_image_takes_eight_bytes_a_pixel(mode: str, tmp_path: Path) -> N
     assert int(done.stdout) < side * side * 8 + (64 << 20)
 
 
-def test_strips_are_the_image(
-    monkeypatch: pytest.MonkeyPatch, photographs: dict[str, np.ndarray], tmp_path: Path
-) -> None:
+def test_strips_are_the_image(monkeypatch, photographs, tmp_path):
     """A large image is converted strip by strip; no kind of pixel shows where strips meet."""
     from srfast.data import images
 
@@ -186,7 +179,7 @@ def test_strips_are_the_image(
             assert np.array_equal(read_image(tmp_path / name), whole), name
 
 
-def test_what_a_tiff_says_is_not_on_stderr(tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+def test_what_a_tiff_says_is_not_on_stderr(tmp_path, srfast_command):
     folder = tmp_path / "photos"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -232,7 +225,7 @@ def tiff(width: int, height: int, samples: int = 1, tile: int = 0, entries: int 
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_tiff_bombs(claims: dict[str, int], reason: str, tmp_path: Path) -> None:
+def test_tiff_bombs(claims, reason, tmp_path):
     path = tmp_path / "bomb.tif"
     path.write_bytes(tiff(**claims))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -243,9 +236,7 @@ def test_tiff_bombs(claims: dict[str, int], reason: str, tmp_path: Path) -> None
     assert read_rgb(path).shape == (100, 100, 3), "a directory that leads back to itself is not followed"
 
 
-def test_a_parquet_file_of_more_rows_than_memory(
-    photo_folder: Path, tmp_path: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_parquet_file_of_more_rows_than_memory(photo_folder, tmp_path, refused, monkeypatch):
     scores, own = tmp_path / "s.parquet", tmp_path / "own.parquet"
     score(photo_folder, patch=48, scorer="bicubic", output=scores)
     pq.write_table(pa.table({"image": pa.repeat("a.png", 1 << 21), "x": pa.repeat(1.0, 1 << 21)}), own)
@@ -261,12 +252,12 @@ def test_a_parquet_file_of_more_rows_than_memory(
         assert "s.parquet: refused, its " in refused(*arguments)
 
 
-def test_bytes_in_flight_are_bounded() -> None:
+def test_bytes_in_flight_are_bounded():
     """Not the number of images: eight threads over large and small items."""
     sizes = [10, 60, 10, 10, 90, 40, 40, 200, 10, 10, 50, 50] * 4
     flying, peak, guard = [0], [0], threading.Lock()
 
-    def decode(size: int) -> np.ndarray:
+    def decode(size):
         claim(size)
         with guard:
             flying[0] += size
@@ -285,10 +276,10 @@ def test_bytes_in_flight_are_bounded() -> None:
     assert peak[0] <= 100 + 200 + 10, "the budget, the largest item, and one that its consumer holds"
 
 
-def test_closing_frees_those_who_wait() -> None:
+def test_closing_frees_those_who_wait():
     started = threading.Event()
 
-    def decode(size: int) -> np.ndarray:
+    def decode(size):
         started.set()
         claim(size)
         return np.zeros(size, np.uint8)
@@ -302,8 +293,8 @@ def test_closing_frees_those_who_wait() -> None:
     assert threading.active_count() < 50
 
 
-def test_errors_and_small_results_do_not_block_those_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    def decode(size: int) -> np.ndarray:
+def test_errors_and_small_results_do_not_block_those_behind(monkeypatch):
+    def decode(size):
         claim(100)
         if size == 3:
             raise InputError("bad")
@@ -320,13 +311,13 @@ def test_errors_and_small_results_do_not_block_those_behind(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("count", [2, 64, 128])
-def test_every_worker_is_at_work(count: int) -> None:
+def test_every_worker_is_at_work(count):
     """20 of 64 workers scored 2040 x 1404 PNG files, since a task held what its decoder had taken: a barrier stands for
     scoring, which lasts longer than decoding."""
     together = threading.Barrier(count)
     file, pixels = 6 << 20, 2040 * 1404
 
-    def task(_: int) -> int:
+    def task(_):
         with workers.decoding() as keep:
             claim(file + 3 * pixels)
             claim(4 * pixels)
@@ -338,11 +329,11 @@ def test_every_worker_is_at_work(count: int) -> None:
     assert sorted(place for _, place in seen) == sorted([*range(count)] * 2)
 
 
-def test_a_decoder_gives_back_what_it_took() -> None:
+def test_a_decoder_gives_back_what_it_took():
     """While the image is scored, only its pixels count; a gray one counts as what it becomes."""
     held: list[int] = []
 
-    def task(failing: bool) -> None:
+    def task(failing):
         share = workers._current.share
         claim(5)
         with pytest.raises(InputError) if failing else contextlib.nullcontext(), workers.decoding() as keep:
@@ -356,8 +347,8 @@ def test_a_decoder_gives_back_what_it_took() -> None:
     assert held == [(35, 35), (5, 5)]
 
 
-def test_reading_gives_back_what_it_took(photo_folder: Path) -> None:
-    def task(path: Path) -> tuple[int, int]:
+def test_reading_gives_back_what_it_took(photo_folder):
+    def task(path):
         image = read_rgb(path)
         return int(workers._current.share.bytes), image.nbytes
 

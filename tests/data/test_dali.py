@@ -1,7 +1,5 @@
 """DALI's patch stream on the CPU (device_id None): every patch exactly once, the bytes that our own reader gives."""
 
-from __future__ import annotations
-
 import importlib.util
 
 import numpy as np

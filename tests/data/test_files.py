@@ -1,7 +1,5 @@
 """The door for outputs: what is refused, what is recognised, what a killed run leaves."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -42,7 +40,7 @@ def evaluation(path: Path) -> Path:
         b"my notes about srfast",
     ],
 )  # fmt: skip
-def test_what_srfast_did_not_write_is_not_replaced(content: bytes, tmp_path: Path) -> None:
+def test_what_srfast_did_not_write_is_not_replaced(content, tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(content)
     assert kind_of(path) is None
@@ -54,7 +52,7 @@ def test_what_srfast_did_not_write_is_not_replaced(content: bytes, tmp_path: Pat
     assert [p.name for p in tmp_path.iterdir()] == ["photo.png"]
 
 
-def test_what_srfast_writes_is_recognised(photo_folder: Path, tmp_path: Path) -> None:
+def test_what_srfast_writes_is_recognised(photo_folder, tmp_path):
     from safetensors.torch import save_file
 
     from srfast.coreset.selection import select
@@ -91,7 +89,7 @@ def test_what_srfast_writes_is_recognised(photo_folder: Path, tmp_path: Path) ->
     assert {name: kind_of(tmp_path / name) for name in kinds} == kinds
 
 
-def test_one_kind_does_not_replace_another(tmp_path: Path) -> None:
+def test_one_kind_does_not_replace_another(tmp_path):
     path = evaluation(tmp_path / "e")
     with pytest.raises(InputError, match="expected a report to replace, got an evaluation"):
         check_output(path, "report")
@@ -100,7 +98,7 @@ def test_one_kind_does_not_replace_another(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-def test_an_output_that_is_an_input(tmp_path: Path) -> None:
+def test_an_output_that_is_an_input(tmp_path):
     path, link = evaluation(tmp_path / "e"), tmp_path / "link"
     link.symlink_to(path)
     for output, source in ((path, path), (link, path), (path, link)):
@@ -115,7 +113,7 @@ def test_an_output_that_is_an_input(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("thing", ["named pipe", "directory", "device"])
-def test_what_is_no_file(thing: str, tmp_path: Path) -> None:
+def test_what_is_no_file(thing, tmp_path):
     """In some containers ``/dev/null`` is an ordinary file, and other devices are missing: any harmless one will do."""
     path: Path | None = tmp_path / "thing"
     if thing == "named pipe":
@@ -138,7 +136,7 @@ def test_what_is_no_file(thing: str, tmp_path: Path) -> None:
         check_input(tmp_path / "absent", "a score table")
 
 
-def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8(tmp_path):
     name = os.fsdecode(b"\xff\xfe.parquet")
     with pytest.raises(InputError, match="not valid UTF-8"):
         check_output(tmp_path / name, "report")
@@ -148,7 +146,7 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
         check_output("a\0b", "report")
 
 
-def test_a_file_that_comes_meanwhile_stays(tmp_path: Path) -> None:
+def test_a_file_that_comes_meanwhile_stays(tmp_path):
     path = tmp_path / "e.json"
     door = output_file(path, "evaluation")
     door.__enter__().write_text("new")
@@ -159,7 +157,7 @@ def test_a_file_that_comes_meanwhile_stays(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["e.json"]
 
 
-def test_a_link_that_leads_elsewhere_by_the_end_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_that_leads_elsewhere_by_the_end_is_not_followed(tmp_path):
     """Its old target may be anything by then."""
     old, new, link = evaluation(tmp_path / "old"), tmp_path / "new", tmp_path / "link"
     link.symlink_to(old)
@@ -174,7 +172,7 @@ def test_a_link_that_leads_elsewhere_by_the_end_is_not_followed(tmp_path: Path) 
     assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "old"]
 
 
-def test_names_that_are_nearly_those_of_temporary_files_stay(tmp_path: Path) -> None:
+def test_names_that_are_nearly_those_of_temporary_files_stay(tmp_path):
     mine = (".srfast-notes.txt", ".srfast-0123abcd-notes.txt", ".srfast-0123456789abcdef", "sub/.srfast-plan")
     with output_folder(tmp_path / "out", "study") as folder:
         (folder / "sub").mkdir()
@@ -191,7 +189,7 @@ def test_names_that_are_nearly_those_of_temporary_files_stay(tmp_path: Path) -> 
         pass
 
 
-def test_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_a_folder_of_its_own(tmp_path):
     new, old, other = tmp_path / "a" / "new", tmp_path / "old", tmp_path / "other"
     for _ in range(2):
         with output_folder(new, "export") as folder:
@@ -214,7 +212,7 @@ def test_a_folder_of_its_own(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists(), "what was made and not used is removed"
 
 
-def test_a_shared_folder(tmp_path: Path) -> None:
+def test_a_shared_folder(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with output_folder(tmp_path, "training run", files={"log.csv": "training log"}):
         assert (tmp_path / LOCK).exists()
@@ -239,7 +237,7 @@ with output_folder(sys.argv[1], "export"), atomic_path(Path(sys.argv[1], "a.bin"
 """
 
 
-def test_the_second_run_names_the_first_and_a_kill_frees_the_folder(tmp_path: Path) -> None:
+def test_the_second_run_names_the_first_and_a_kill_frees_the_folder(tmp_path):
     out = tmp_path / "out"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(out)], stdout=subprocess.PIPE, cwd=tmp_path) as first:
         first.stdout.readline()
@@ -267,7 +265,7 @@ def test_the_second_run_names_the_first_and_a_kill_frees_the_folder(tmp_path: Pa
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
-def test_permissions_of_what_is_replaced_stay(mode: int, tmp_path: Path) -> None:
+def test_permissions_of_what_is_replaced_stay(mode, tmp_path):
     path = evaluation(tmp_path / "e.json")
     path.chmod(mode)
     with output_file(path, "evaluation") as temporary:
@@ -280,7 +278,7 @@ def test_permissions_of_what_is_replaced_stay(mode: int, tmp_path: Path) -> None
 # The hashes of files and of pixels, whose definition must never change: published manifests hold them.
 
 
-def test_the_hash_of_pixels_is_that_of_its_documented_bytes() -> None:
+def test_the_hash_of_pixels_is_that_of_its_documented_bytes():
     pixels = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)  # 3 wide, 2 high
     assert of_pixels(pixels) == hashlib.sha256(b"RGB8 3 2\n" + bytes(range(18))).hexdigest()
     assert of_pixels(pixels) == "9a396f1e6e694d54daadbcd804e76b13d7098b3b4afefd729cafdc5905f8d512"
@@ -292,7 +290,7 @@ def test_the_hash_of_pixels_is_that_of_its_documented_bytes() -> None:
             of_pixels(wrong)
 
 
-def test_the_hash_of_pixels_survives_a_lossless_repacking(tmp_path: Path) -> None:
+def test_the_hash_of_pixels_survives_a_lossless_repacking(tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, (17, 23, 3), np.uint8)
     hashes = set()
     for name in ("a.png", "a.bmp", "a.tif", "a.ppm"):

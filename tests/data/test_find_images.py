@@ -1,11 +1,8 @@
 """Searching folders for images: what is found, by which name, and in which part of the work."""
 
-from __future__ import annotations
-
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +28,7 @@ def names(*inputs: Path) -> list[str]:
     return [f.name for f in find_images(inputs)]
 
 
-def test_folders_are_searched_in_sorted_path_order(tmp_path: Path) -> None:
+def test_folders_are_searched_in_sorted_path_order(tmp_path):
     touch(*(tmp_path / n for n in NAMES))
     touch(tmp_path / "notes.txt", tmp_path / ".hidden.png", tmp_path / ".cache" / "x.png", tmp_path / "scores.parquet")
     files = find_images(tmp_path)
@@ -39,14 +36,14 @@ def test_folders_are_searched_in_sorted_path_order(tmp_path: Path) -> None:
     assert all(f.root == tmp_path and f.path.is_file() and f.size == 1 for f in files)
 
 
-def test_files_and_folders_share_the_closest_root_and_no_image_counts_twice(tmp_path: Path) -> None:
+def test_files_and_folders_share_the_closest_root_and_no_image_counts_twice(tmp_path):
     touch(tmp_path / "one" / "a.png", tmp_path / "two" / "b.png", tmp_path / "two" / "raw")
     assert names(tmp_path / "one", tmp_path / "two" / "b.png") == ["one/a.png", "two/b.png"]
     assert names(tmp_path / "one", tmp_path / "one" / "a.png", tmp_path / "one" / ".." / "one") == ["a.png"]
     assert names(tmp_path / "two" / "raw") == ["raw"]
 
 
-def test_a_folder_given_by_two_names_is_searched_once(tmp_path: Path) -> None:
+def test_a_folder_given_by_two_names_is_searched_once(tmp_path):
     (tmp_path / "photos" / "sub").mkdir(parents=True)
     for name in ("a.png", "sub/b.png"):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "photos" / name)
@@ -59,7 +56,7 @@ def test_a_folder_given_by_two_names_is_searched_once(tmp_path: Path) -> None:
     assert [f.name for f in find_images([link, photos])] == ["link/a.png", "link/sub/b.png"]
 
 
-def test_an_empty_name_is_not_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_name_is_not_the_working_folder(tmp_path, monkeypatch):
     """As of a variable of a shell that was not set; with -o it replaced an empty working folder by the table."""
     monkeypatch.chdir(tmp_path)
     touch(tmp_path / "a.png")
@@ -72,7 +69,7 @@ def test_an_empty_name_is_not_the_working_folder(tmp_path: Path, monkeypatch: py
             ScoreArguments.of({name: ""})
 
 
-def test_missing_and_empty(tmp_path: Path) -> None:
+def test_missing_and_empty(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         find_images(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -82,7 +79,7 @@ def test_missing_and_empty(tmp_path: Path) -> None:
         find_images([])
 
 
-def test_files_that_are_passed_over_are_counted(tmp_path: Path) -> None:
+def test_files_that_are_passed_over_are_counted(tmp_path):
     touch(*(tmp_path / n for n in ("a.png", "b.heic", "sub/c.HEIC", "d.exr", "e", "notes.txt", ".f.heic", ".g/h.heic")))
     passed: Counter[str] = Counter()
     assert [f.name for f in find_images([tmp_path, tmp_path / "d.exr"], passed)] == ["a.png", "d.exr"]
@@ -93,26 +90,26 @@ def test_files_that_are_passed_over_are_counted(tmp_path: Path) -> None:
         find_images(tmp_path)
 
 
-def test_a_symbolic_link_that_loops_is_followed_once(tmp_path: Path) -> None:
+def test_a_symbolic_link_that_loops_is_followed_once(tmp_path):
     touch(tmp_path / "data" / "a.png", tmp_path / "data" / "sub" / "b.png", tmp_path / "elsewhere" / "c.png")
     (tmp_path / "data" / "sub" / "loop").symlink_to(tmp_path / "data")
     (tmp_path / "data" / "more").symlink_to(tmp_path / "elsewhere")
     assert names(tmp_path / "data") == ["a.png", "more/c.png", "sub/b.png"]
 
 
-def test_a_dangling_link_is_found_and_then_cannot_be_read(tmp_path: Path) -> None:
+def test_a_dangling_link_is_found_and_then_cannot_be_read(tmp_path):
     (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
     [file] = find_images(tmp_path)
     with pytest.raises(InputError, match="No such file"):
         read_rgb(file.path)
 
 
-def test_a_state_that_cannot_be_had_is_not_made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_state_that_cannot_be_had_is_not_made_up(tmp_path, monkeypatch):
     """Its zeros would stand in the table, and the image would count as one that has changed."""
     touch(tmp_path / "a.png", tmp_path / "b.png")
     stat = Path.stat
 
-    def failing(path: Path, **options: bool) -> os.stat_result:
+    def failing(path, **options):
         if path.name == "b.png":
             raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
         return stat(path, **options)
@@ -123,14 +120,14 @@ def test_a_state_that_cannot_be_had_is_not_made_up(tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.png", b"C:x.png", b"a\\..\\x.png", b"\\x.png"])
-def test_names_that_a_table_cannot_hold_are_refused(name: bytes, tmp_path: Path) -> None:
+def test_names_that_a_table_cannot_hold_are_refused(name, tmp_path):
     Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name))).write_bytes(b"x")
     with pytest.raises(InputError, match="rename the file"):
         find_images(tmp_path)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 40])
-def test_shards_are_disjoint_and_cover(n: int, tmp_path: Path) -> None:
+def test_shards_are_disjoint_and_cover(n, tmp_path):
     touch(*(tmp_path / f"{i:02d}.png" for i in range(23)))
     files = find_images(tmp_path)
     parts = [shard_of(files, (i, n)) for i in range(n)]
@@ -143,7 +140,7 @@ def test_shards_are_disjoint_and_cover(n: int, tmp_path: Path) -> None:
             shard_of(files, wrong)
 
 
-def test_two_lr_images_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_lr_images_of_one_name_are_refused(tmp_path):
     """One of them was taken without a word."""
     touch(tmp_path / "a.png", tmp_path / "a.bmp", tmp_path / "b.JPG", tmp_path / "a.txt", tmp_path / "c.png")
     pairs = LowRes(tmp_path)
@@ -160,9 +157,7 @@ def test_two_lr_images_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_more_pixels_are_read_where_they_are_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_more_pixels_are_read_where_they_are_allowed(tmp_path, monkeypatch, run):
     """As they come, twice Pillow's own limit, which warns from half of it on."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
     monkeypatch.setattr(limits, "PIXELS", 4000)

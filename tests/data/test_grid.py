@@ -1,9 +1,6 @@
 """Where patches lie."""
 
-from __future__ import annotations
-
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +21,7 @@ def basicsr(length: int, crop: int, step: int) -> list[int]:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("length", [1, 2, 11, 12, 13, 23, 24, 25, 95, 96, 97, 100, 191, 192, 481, 1000])
-def test_windows(length: int, scale: int) -> None:
+def test_windows(length, scale):
     for patch in (scale, 12, 24, 96):
         for stride in (scale, 12, 36, 96, 240):
             got = starts(length, scale, patch, stride)
@@ -35,7 +32,7 @@ def test_windows(length: int, scale: int) -> None:
             assert len(got) == 0 or got[-1] + patch == cropped or (cropped - patch) % stride == 0
 
 
-def test_grid_is_width_and_height() -> None:
+def test_grid_is_width_and_height():
     grid = Grid.over(96, 200, 2, 96, 96)
     assert grid.xs.tolist() == [0, 96, 104]
     assert grid.ys.tolist() == [0]
@@ -52,7 +49,7 @@ def test_grid_is_width_and_height() -> None:
         (2, 96, None, "stride"),
     ],
 )  # fmt: skip
-def test_wrong_grids_are_named(scale: object, patch: object, stride: object, words: str) -> None:
+def test_wrong_grids_are_named(scale, patch, stride, words):
     check_grid(np.int64(2), np.int32(96), np.int16(48))
     with pytest.raises(InputError, match=f"^{words}: expected"):
         check_grid(scale, patch, stride)
@@ -71,11 +68,11 @@ def test_wrong_grids_are_named(scale: object, patch: object, stride: object, wor
         (1, ("1",)),
     ],
 )
-def test_exact_fractions_the_largest_first(given: Any, expected: tuple[str, ...]) -> None:
+def test_exact_fractions_the_largest_first(given, expected):
     assert parsed(given) == ScoreSettings(shrink=given).shrink == expected
 
 
 @pytest.mark.parametrize("given", ["", "0", "2", "-1/2", "1/2,0.5", "1/0", "a", "nan", True, [], "1/1001", 3.14e-5])
-def test_anything_else_is_refused(given: Any) -> None:
+def test_anything_else_is_refused(given):
     with pytest.raises(InputError, match=r"^shrink: expected auto, or fractions of 1"):
         ScoreSettings(shrink=given)

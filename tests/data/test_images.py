@@ -1,7 +1,5 @@
 """Reading image files as OpenCV's IMREAD_COLOR reads them, and every way in which a file can be bad."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct
@@ -101,7 +99,7 @@ def _profile() -> bytes:
 
 
 @pytest.mark.parametrize("name", SAVED)
-def test_what_opencv_reads(name: str, photo: np.ndarray, tmp_path: Path) -> None:
+def test_what_opencv_reads(name, photo, tmp_path):
     path = tmp_path / name
     SAVED[name](Image.fromarray(photo), path)
     got = read_rgb(path)
@@ -112,7 +110,7 @@ def test_what_opencv_reads(name: str, photo: np.ndarray, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_sixteen_bits_become_the_high_eight(channels: int, tmp_path: Path) -> None:
+def test_sixteen_bits_become_the_high_eight(channels, tmp_path):
     samples = np.random.default_rng(1).integers(0, 1 << 16, (9, 14, channels))
     path = tmp_path / "sixteen.png"
     path.write_bytes(png16(samples))
@@ -128,7 +126,7 @@ def test_sixteen_bits_become_the_high_eight(channels: int, tmp_path: Path) -> No
             np.testing.assert_array_equal(read_rgb(tmp_path / name), want, err_msg=name)
 
 
-def test_alpha_of_tiff_is_dropped_too(photo: np.ndarray, tmp_path: Path) -> None:
+def test_alpha_of_tiff_is_dropped_too(photo, tmp_path):
     """OpenCV multiplies a TIFF's colours by alpha, and a PNG's not: one rule for all formats is kept here."""
     image = _with_alpha(Image.fromarray(photo))
     image.save(tmp_path / "a.tif")
@@ -138,7 +136,7 @@ def test_alpha_of_tiff_is_dropped_too(photo: np.ndarray, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA"])
 @pytest.mark.parametrize("name", ["a.tga", "a.dds", "packed.tga"])
-def test_formats_that_opencv_lacks(name: str, mode: str, photo: np.ndarray, tmp_path: Path) -> None:
+def test_formats_that_opencv_lacks(name, mode, photo, tmp_path):
     image = Image.fromarray(photo)
     image = image.convert(mode) if mode in ("RGB", "L") else _with_alpha(image).convert(mode)
     image.save(tmp_path / name, **({"compression": "tga_rle"} if name == "packed.tga" else {}))
@@ -152,7 +150,7 @@ def test_formats_that_opencv_lacks(name: str, mode: str, photo: np.ndarray, tmp_
             read_rgb(tmp_path / name)
 
 
-def test_other_data_are_no_tga_file(tmp_path: Path) -> None:
+def test_other_data_are_no_tga_file(tmp_path):
     """Nothing at the beginning of a TGA file tells it from other data, so that any file may look like one."""
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.tga")
     (tmp_path / "a.png").write_bytes((tmp_path / "a.tga").read_bytes())
@@ -162,7 +160,7 @@ def test_other_data_are_no_tga_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("dtype", "said"), [("float32", "32-bit floats"), ("float64", "64-bit floats")])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_floats_of_a_tiff_file_are_named(channels: int, dtype: str, said: str, tmp_path: Path) -> None:
+def test_floats_of_a_tiff_file_are_named(channels, dtype, said, tmp_path):
     cv2.imwrite(str(tmp_path / "a.tif"), np.zeros((8, 8, channels), dtype))
     for read in (read_rgb, image_size) if (channels, dtype) != (1, "float32") else (read_rgb,):
         with pytest.raises(InputError, match=rf"a\.tif: expected pixels of 8 or 16 bits, got {said}; convert the file"):
@@ -171,7 +169,7 @@ def test_floats_of_a_tiff_file_are_named(channels: int, dtype: str, said: str, t
 
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 30}, {"optimize": True}])
-def test_jpeg(options: dict, subsampling: int, photo: np.ndarray, tmp_path: Path) -> None:
+def test_jpeg(options, subsampling, photo, tmp_path):
     for mode in ("RGB", "L"):
         path = tmp_path / f"{mode}.jpg"
         Image.fromarray(photo).convert(mode).save(path, subsampling=subsampling, **options)
@@ -180,7 +178,7 @@ def test_jpeg(options: dict, subsampling: int, photo: np.ndarray, tmp_path: Path
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("orientation", [*range(1, 9), 42])
-def test_jpeg_orientation(orientation: int, mode: str, photo: np.ndarray, tmp_path: Path) -> None:
+def test_jpeg_orientation(orientation, mode, photo, tmp_path):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     path = tmp_path / "turned.jpg"
@@ -196,7 +194,7 @@ def test_jpeg_orientation(orientation: int, mode: str, photo: np.ndarray, tmp_pa
 
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
-def test_orientation_of_other_formats(suffix: str, orientation: int, photo: np.ndarray, tmp_path: Path) -> None:
+def test_orientation_of_other_formats(suffix, orientation, photo, tmp_path):
     """Applied in every format, as OpenCV 5 does."""
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
@@ -213,7 +211,7 @@ def test_orientation_of_other_formats(suffix: str, orientation: int, photo: np.n
 @pytest.mark.parametrize(
     "exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\x7f", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"]
 )
-def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif: bytes, photo: np.ndarray, tmp_path: Path) -> None:
+def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif, photo, tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "JPEG")
     data = buffer.getvalue()
@@ -226,7 +224,7 @@ def test_damaged_exif_is_no_reason_to_refuse_a_photograph(exif: bytes, photo: np
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif", "jpg"])
-def test_an_orientation_in_xmp_alone_is_ignored(suffix: str, photo: np.ndarray, tmp_path: Path) -> None:
+def test_an_orientation_in_xmp_alone_is_ignored(suffix, photo, tmp_path):
     """Pillow applies it, OpenCV does not: patches lay elsewhere than in the image that a trainer reads."""
     xmp = '<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     text = PngInfo()
@@ -241,7 +239,7 @@ def test_an_orientation_in_xmp_alone_is_ignored(suffix: str, photo: np.ndarray, 
     assert image_size(path) == photo.shape[1::-1]
 
 
-def test_cmyk(photo: np.ndarray, tmp_path: Path) -> None:
+def test_cmyk(photo, tmp_path):
     """Pillow's plain formula. OpenCV's rounds otherwise, so single values differ by one grey level."""
     Image.fromarray(photo).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
     got = read_rgb(tmp_path / "cmyk.jpg").astype(int)
@@ -249,7 +247,7 @@ def test_cmyk(photo: np.ndarray, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["webp", "gif", "png"])
-def test_the_first_frame_of_an_animation(suffix: str, photo: np.ndarray, tmp_path: Path) -> None:
+def test_the_first_frame_of_an_animation(suffix, photo, tmp_path):
     frames = [Image.fromarray(np.roll(photo, 31 * i, 1)) for i in range(3)]
     path = tmp_path / f"moving.{suffix}"
     options = {"lossless": True} if suffix == "webp" else {}
@@ -263,7 +261,7 @@ def test_the_first_frame_of_an_animation(suffix: str, photo: np.ndarray, tmp_pat
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 3), (1, 500), (500, 1)])
-def test_tiny_and_thin_images(shape: tuple[int, int], tmp_path: Path) -> None:
+def test_tiny_and_thin_images(shape, tmp_path):
     image = np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "a.png")
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), image)
@@ -290,9 +288,7 @@ BAD: dict[str, tuple[Callable[[np.ndarray], bytes], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_files_end_in_one_line_that_names_the_file_and_the_reason(
-    name: str, photo: np.ndarray, tmp_path: Path
-) -> None:
+def test_bad_files_end_in_one_line_that_names_the_file_and_the_reason(name, photo, tmp_path):
     make, words = BAD[name]
     (tmp_path / name).write_bytes(make(photo))
     with pytest.raises(InputError, match=words) as caught:
@@ -301,7 +297,7 @@ def test_bad_files_end_in_one_line_that_names_the_file_and_the_reason(
     assert "\n" not in str(caught.value)
 
 
-def test_paths_that_are_no_files(tmp_path: Path) -> None:
+def test_paths_that_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "dangling.png").symlink_to(tmp_path / "gone.png")
@@ -315,7 +311,7 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
             read_rgb(tmp_path / name)
 
 
-def test_a_file_of_more_than_64_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_more_than_64_mib(tmp_path, monkeypatch):
     """Its first bytes are looked at before it is read; looking closed the file."""
     monkeypatch.setattr(images, "_LOOKED_AT", 1000)
     pixels = np.random.default_rng(4).integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -326,7 +322,7 @@ def test_a_file_of_more_than_64_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     np.testing.assert_array_equal(read_rgb(tmp_path / "a.png"), pixels)
 
 
-def test_the_size_of_a_png_file_takes_no_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_size_of_a_png_file_takes_no_decoding(tmp_path, monkeypatch):
     """Orientation included, whether EXIF data stand before the pixels or after them."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -340,7 +336,7 @@ def test_the_size_of_a_png_file_takes_no_decoding(tmp_path: Path, monkeypatch: p
     for name in ("before.png", "after.png"):
         assert image_size(tmp_path / name) == read_rgb(tmp_path / name).shape[1::-1] == (40, 60)
 
-    def load(self: Image.Image) -> None:
+    def load(self):
         raise AssertionError("decoded")
 
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", load)
@@ -365,7 +361,7 @@ def tiff(values: np.ndarray, bits: int, white_is_zero: bool) -> bytes:
 
 
 @pytest.mark.parametrize(("bits", "white_is_zero"), [(12, False), (16, True), (16, False)])
-def test_gray_values_are_stretched_and_black_is_black(bits: int, white_is_zero: bool, tmp_path: Path) -> None:
+def test_gray_values_are_stretched_and_black_is_black(bits, white_is_zero, tmp_path):
     values = np.random.default_rng(0).integers(0, 1 << bits, (6, 8))
     path = tmp_path / "a.tif"
     path.write_bytes(tiff(values, bits, white_is_zero))

@@ -1,10 +1,7 @@
 """JPEG files that lack data, and those that would be decoded for minutes: refused, whoever decodes them."""
 
-from __future__ import annotations
-
 import io
 import struct
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,9 +42,7 @@ KINDS = {
 
 @pytest.mark.parametrize("share", [0.35, 0.5, 0.98])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_was_cut_and_given_an_end_is_refused(
-    kind: str, share: float, photo: Image.Image, tmp_path: Path
-) -> None:
+def test_a_file_that_was_cut_and_given_an_end_is_refused(kind, share, photo, tmp_path):
     """It was scored with gray below the cut, or with what its first scans say."""
     mode, options = KINDS[kind]
     data = saved(photo.convert(mode), **options)
@@ -60,7 +55,7 @@ def test_a_file_that_was_cut_and_given_an_end_is_refused(
         read_rgb(path)
 
 
-def test_a_progressive_file_without_its_last_scans_is_refused(photo: Image.Image, tmp_path: Path) -> None:
+def test_a_progressive_file_without_its_last_scans_is_refused(photo, tmp_path):
     """Cut between two scans it is whole to libjpeg-turbo, which smooths over what lacks."""
     data = saved(photo, progressive=True)
     starts = scans(data)
@@ -73,7 +68,7 @@ def test_a_progressive_file_without_its_last_scans_is_refused(photo: Image.Image
             read_rgb(tmp_path / "a.jpg")
 
 
-def test_damage_in_the_middle_is_refused(photo: Image.Image, tmp_path: Path) -> None:
+def test_damage_in_the_middle_is_refused(photo, tmp_path):
     """Bits that no Huffman code begins with, and a restart marker out of turn."""
     data = saved(photo)
     middle = (scans(data)[0] + len(data)) // 2
@@ -87,9 +82,7 @@ def test_damage_in_the_middle_is_refused(photo: Image.Image, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_what_a_decoder_remarks_of_a_complete_file_is_no_reason_to_refuse_it(
-    mode: str, photo: Image.Image, tmp_path: Path
-) -> None:
+def test_what_a_decoder_remarks_of_a_complete_file_is_no_reason_to_refuse_it(mode, photo, tmp_path):
     """Cameras put bytes before the end marker, phones a film behind it; the pixels are all there."""
     data = saved(photo.convert(mode), progressive=mode == "RGB")
     (tmp_path / "a.jpg").write_bytes(data)
@@ -101,7 +94,7 @@ def test_what_a_decoder_remarks_of_a_complete_file_is_no_reason_to_refuse_it(
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_a_harmless_remark_does_not_hide_a_cut(mode: str, photo: Image.Image, tmp_path: Path) -> None:
+def test_a_harmless_remark_does_not_hide_a_cut(mode, photo, tmp_path):
     """libjpeg-turbo tells its first remark alone."""
     data = saved(photo.convert(mode), restart_marker_blocks=5)
     remark = data.replace(b"\xff\xd0", b"\x17" * 64 + b"\xff\xd0", 1)
@@ -113,9 +106,7 @@ def test_a_harmless_remark_does_not_hide_a_cut(mode: str, photo: Image.Image, tm
             read_rgb(tmp_path / "a.jpg")
 
 
-def test_scans_are_counted_before_anything_is_decoded(
-    photo: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scans_are_counted_before_anything_is_decoded(photo, tmp_path, monkeypatch):
     """A scan of a few bytes costs a pass over the image: thousands of them took minutes, which no signal ended."""
     data = saved(photo, progressive=True)
     last = data[scans(data)[-1] : -2]
@@ -141,9 +132,7 @@ def test_scans_are_counted_before_anything_is_decoded(
         ("jp2", b"\xff\xd9", {}),
     ],
 )
-def test_other_formats_that_were_cut(
-    suffix: str, end: bytes, options: dict[str, object], photo: Image.Image, tmp_path: Path
-) -> None:
+def test_other_formats_that_were_cut(suffix, end, options, photo, tmp_path):
     """With the mark of an end behind the cut, where the format has one."""
     path = tmp_path / f"a.{suffix}"
     photo.save(path, **options)
@@ -153,7 +142,7 @@ def test_other_formats_that_were_cut(
         read_rgb(path)
 
 
-def test_a_file_with_further_pictures_is_a_jpeg_file(photo: Image.Image, tmp_path: Path) -> None:
+def test_a_file_with_further_pictures_is_a_jpeg_file(photo, tmp_path):
     """As telephones write them: Pillow has another name for their format, under which a cut one was taken for whole,
     and their quality and the limit of their scans were not looked at."""
     path = tmp_path / "several.jpg"

@@ -1,7 +1,5 @@
 """The footer of a table: its metadata list every image, and are written once."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +37,7 @@ def written(path: Path, schema: pa.Schema) -> bytes:
 
 @pytest.mark.parametrize("length", [0, 1, 127, 128, 16383, 16384, 100_000])
 @pytest.mark.parametrize("keys", [1, 2, 14])
-def test_the_bytes_are_those_of_pyarrow(tmp_path: Path, length: int, keys: int) -> None:
+def test_the_bytes_are_those_of_pyarrow(tmp_path, length, keys):
     meta = {f"key {i}".encode(): ("ö" * length).encode()[:length] for i in range(keys)}
     ours = written(tmp_path / "ours.parquet", NUMBERS.with_metadata(meta))
     with pq.ParquetWriter(tmp_path / "theirs.parquet", NUMBERS, store_schema=False, **OPTIONS) as writer:
@@ -51,14 +49,14 @@ def test_the_bytes_are_those_of_pyarrow(tmp_path: Path, length: int, keys: int) 
     assert pq.read_table(tmp_path / "ours.parquet").schema.equals(NUMBERS.with_metadata(meta), check_metadata=True)
 
 
-def test_a_type_that_parquet_lacks_is_given_back(tmp_path: Path) -> None:
+def test_a_type_that_parquet_lacks_is_given_back(tmp_path):
     schema = pa.schema([pa.field("image", pa.dictionary(pa.int32(), pa.string()))], {"srfast": "{}"})
     with TableWriter(tmp_path / "t.parquet", schema) as writer:
         writer.write_table(pa.table({"image": ["a", "b", "a"]}).cast(schema))
     assert pq.read_table(tmp_path / "t.parquet").schema.equals(schema, check_metadata=True)
 
 
-def test_metadata_are_held_and_written_once(tmp_path: Path) -> None:
+def test_metadata_are_held_and_written_once(tmp_path):
     path = tmp_path / "t.parquet"
     done = subprocess.run(
         [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True, timeout=100

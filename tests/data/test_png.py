@@ -1,12 +1,9 @@
 """The fast PNG decoder: Pillow's pixels, and Pillow's judgement of whatever is not as it should be."""
 
-from __future__ import annotations
-
 import io
 import random
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,7 +45,7 @@ def file(pixels: np.ndarray, rows: bytes, *, split: int = 1 << 20, extra: bytes 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("width", [1, 2, 5, 33])
-def test_every_filter_on_every_row(width: int, channels: int, photographs: dict[str, np.ndarray]) -> None:
+def test_every_filter_on_every_row(width, channels, photographs):
     """Noise and a photograph; the first row, whose row above is zero, too."""
     rng = np.random.default_rng(width)
     noise = rng.integers(0, 256, (25, width, channels), dtype=np.uint8)
@@ -61,12 +58,12 @@ def test_every_filter_on_every_row(width: int, channels: int, photographs: dict[
             assert got.flags.c_contiguous
 
 
-def test_pillows_pixels(photographs: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_pillows_pixels(photographs, monkeypatch, tmp_path):
     """And that the plain kinds are really taken."""
     taken = 0
     decode = png.decode
 
-    def counted(data: bytes) -> np.ndarray | None:
+    def counted(data):
         nonlocal taken
         decoded = decode(data)
         taken += decoded is not None
@@ -84,7 +81,7 @@ def test_pillows_pixels(photographs: dict[str, np.ndarray], monkeypatch: pytest.
     assert taken == 3 * 4
 
 
-def test_what_pillow_shall_decide() -> None:
+def test_what_pillow_shall_decide():
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     rows = filtered(pixels, [0] * 9)
     right = file(pixels, rows)
@@ -120,9 +117,7 @@ def test_what_pillow_shall_decide() -> None:
 
 
 @pytest.mark.slow
-def test_damaged_files_are_refused_or_read_as_pillow_reads_them(
-    photographs: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_damaged_files_are_refused_or_read_as_pillow_reads_them(photographs, tmp_path, monkeypatch):
     rng = random.Random(0)
     buffer = io.BytesIO()
     Image.fromarray(photographs["coffee"][:40, :50]).save(buffer, "PNG")

@@ -1,7 +1,5 @@
 """Folders to work in, and parquet files on disks that are full: nothing is left, and nothing is said twice."""
 
-from __future__ import annotations
-
 import errno
 import gc
 import os
@@ -33,9 +31,7 @@ TABLE = pa.table({"x": list(range(1000)), "y": [str(i) for i in range(1000)]})
 
 
 @pytest.mark.parametrize("lockable", [True, False])
-def test_a_folder_to_work_in_is_ones_own_and_gone_at_the_end(
-    lockable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_to_work_in_is_ones_own_and_gone_at_the_end(lockable, tmp_path, monkeypatch):
     if not lockable:  # each use left two hidden folders
         monkeypatch.setattr(atomic, "hold", lambda descriptor: False)
     with suppress(KeyError), scratch_folder(tmp_path, "work") as one, scratch_folder(tmp_path, "work") as other:
@@ -46,7 +42,7 @@ def test_a_folder_to_work_in_is_ones_own_and_gone_at_the_end(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not held there")
-def test_that_of_a_killed_run_goes_with_the_next_one(tmp_path: Path) -> None:
+def test_that_of_a_killed_run_goes_with_the_next_one(tmp_path):
     (tmp_path / ".srfast-work-mine").mkdir()
     with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as run:
         name = run.stdout.readline().strip()
@@ -61,15 +57,13 @@ def test_that_of_a_killed_run_goes_with_the_next_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", range(5))
-def test_a_full_disk_is_one_error(
-    first: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_full_disk_is_one_error(first, tmp_path, monkeypatch, capfd):
     """From each write on; pyarrow itself writes again when the file is closed and collected, and says it failed."""
     write_all, left = parquet.write_all, first
     unraised: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", unraised.append)
 
-    def full(file: Any, data: bytes) -> None:
+    def full(file, data):
         nonlocal left
         left -= 1
         if left < 0:
@@ -78,7 +72,7 @@ def test_a_full_disk_is_one_error(
 
     monkeypatch.setattr(parquet, "write_all", full)
 
-    def write() -> None:
+    def write():
         with TableWriter(tmp_path / "a.parquet", TABLE.schema) as writer:
             writer.write_table(TABLE)
 

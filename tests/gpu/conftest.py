@@ -1,7 +1,5 @@
 """For a machine with an NVIDIA GPU: `make gpu-check`."""
 
-from __future__ import annotations
-
 import importlib.util
 
 import numpy as np

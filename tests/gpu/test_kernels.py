@@ -1,7 +1,5 @@
 """The CUDA kernels on a GPU against the definition."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 

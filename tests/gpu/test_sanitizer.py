@@ -1,7 +1,5 @@
 """compute-sanitizer over the CUDA kernels (a program of their own) and over the Triton kernels (a small Python run)."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Scores on a GPU, by every backend and precision, against the definition in float64."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

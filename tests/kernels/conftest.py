@@ -1,8 +1,6 @@
 """Triton's interpreter must be chosen before the kernels are imported, and ahead-of-time compilation does not work
 beside it: tests/test_triton.py runs this folder in a process of its own."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

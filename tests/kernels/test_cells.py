@@ -1,7 +1,5 @@
 """The sums of dense mode by Triton's interpreter, against the definition in float64."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import numpy as np
@@ -95,13 +93,13 @@ def test_dense_mode_by_triton(kind, xs, monkeypatch):
 pytestmark = pytest.mark.interpret
 
 
-def test_it_runs() -> None:
+def test_it_runs():
     assert probe.failure("cpu") is None
 
 
-def test_what_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_is_told_in_one_line(monkeypatch):
     class Broken:
-        def __getitem__(self, grid: tuple[int, ...]):
+        def __getitem__(self, grid):
             raise RuntimeError("Failed to find C compiler.\nPlease specify it")
 
     monkeypatch.setattr(probe, "probe_kernel", Broken())

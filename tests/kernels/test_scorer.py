@@ -1,7 +1,5 @@
 """The GPU scorer on CPU tensors: Triton in its interpreter, degrade and the mean squared error by their CPU ops."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

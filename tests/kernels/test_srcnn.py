@@ -1,7 +1,5 @@
 """The Triton SRCNN in the interpreter, in fp32 and fp16 (the interpreter's bf16 is wrong), against the definition."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """Block artefacts: against a plain loop, both implementations, and photographs of known JPEG quality."""
 
-from __future__ import annotations
-
 import io
 from itertools import pairwise
 
@@ -55,9 +53,7 @@ def blocky(h: int, w: int, channels: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("implementation", [pytest.param("compiled", marks=compiled_only), "numpy"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("h", "w", "size"), [(9, 9, 9), (23, 31, 10), (41, 37, 16), (37, 64, 17), (50, 45, 24)])
-def test_against_a_plain_loop(
-    implementation: str, channels: int, h: int, w: int, size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_against_a_plain_loop(implementation, channels, h, w, size, monkeypatch):
     if implementation == "numpy":
         monkeypatch.setattr(native, "available", lambda: False)
     image = blocky(h, w, channels)
@@ -73,7 +69,7 @@ def test_against_a_plain_loop(
 
 @compiled_only
 @pytest.mark.parametrize("stride", [1, 8, 50])
-def test_numpy_and_any_threads_give_the_same_bits(stride: int) -> None:
+def test_numpy_and_any_threads_give_the_same_bits(stride):
     image = blocky(211, 133, 3)
     xs, ys = np.arange(0, 133 - 40 + 1, stride), np.arange(0, 211 - 40 + 1, stride)
     want = blockiness(image, xs, ys, 40)
@@ -83,7 +79,7 @@ def test_numpy_and_any_threads_give_the_same_bits(stride: int) -> None:
 
 
 @pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed", "channels"])
-def test_views(view: str) -> None:
+def test_views(view):
     whole = blocky(60, 70, 4)
     image = {
         "rows": whole[::2, :, :3],
@@ -98,7 +94,7 @@ def test_views(view: str) -> None:
     )
 
 
-def test_extremes() -> None:
+def test_extremes():
     start = np.zeros(1, np.int64)
     flat = np.full((32, 32, 1), 77, np.uint8)
     assert blockiness(flat, start, start, 32)[0] == 0
@@ -113,7 +109,7 @@ def test_extremes() -> None:
 
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea", "rocket"])
-def test_photographs_by_quality(name: str) -> None:
+def test_photographs_by_quality(name):
     photo = Image.fromarray(getattr(skimage.data, name)()[..., :3])
     # Halved, so that no trace of an earlier compression stands on the grid.
     photo = np.array(photo.resize((photo.width // 2, photo.height // 2), Image.Resampling.BICUBIC))
@@ -126,7 +122,7 @@ def test_photographs_by_quality(name: str) -> None:
     assert means[-1] > 30
 
 
-def test_wrong_images() -> None:
+def test_wrong_images():
     image, starts = blocky(20, 20, 3), np.array([0])
     for bad in (image.astype(np.float64), image[..., 0], image[..., :2]):
         with pytest.raises((TypeError, InputError), match=r"^image: expected"):

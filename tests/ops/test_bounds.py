@@ -1,7 +1,5 @@
 """Numbers that wrap in 32 bits, at the public functions and at the compiled module itself."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ HUGE = (2**31 - 1, 2**31, 2**31 + 40, 2**32, 2**32 + 9, 2**63 - 1, 2**63, 2**64 
 
 
 @pytest.mark.parametrize("size", [*HUGE, 1 << 24, 8, 0, -9, -(2**31), -(2**32) + 9, 9.5, "9", None])
-def test_a_size_that_wraps(size: Any) -> None:
+def test_a_size_that_wraps(size):
     """2^31 - 1 ended the process: the last window seemed to end before the image."""
     with pytest.raises(InputError, match=r"^(size|xs): expected"):
         blockiness(IMAGE, np.array([1]), np.array([0]), size)
@@ -27,7 +25,7 @@ def test_a_size_that_wraps(size: Any) -> None:
 
 @pytest.mark.parametrize("starts", [*([n] for n in (*HUGE, -1, -(2**31), -(2**32), 0.5, True, "0", [0], 32)), [5, 4]])
 @pytest.mark.parametrize("axis", [0, 1])
-def test_corners_that_wrap_and_what_is_no_list_of_them(starts: list[Any], axis: int) -> None:
+def test_corners_that_wrap_and_what_is_no_list_of_them(starts, axis):
     """2^32 was taken for 0."""
     places = [np.array([0]), np.array([0])]
     places[axis] = np.array(starts)
@@ -37,7 +35,7 @@ def test_corners_that_wrap_and_what_is_no_list_of_them(starts: list[Any], axis: 
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, -(2**33), 2**40])
-def test_threads(threads: Any) -> None:
+def test_threads(threads):
     if threads == 2**40:
         assert len(blockiness(IMAGE, np.array([0, 31]), np.array([0, 31]), 9, threads)) == 4
         return
@@ -46,7 +44,7 @@ def test_threads(threads: Any) -> None:
 
 
 @pytest.mark.parametrize("image", [IMAGE[:0], IMAGE[:, :0], IMAGE[:0, :0, :1]])
-def test_an_image_without_pixels(image: np.ndarray) -> None:
+def test_an_image_without_pixels(image):
     """The compiled module refused it, in words of its own."""
     none = np.array([])
     for measure in (jpeg_trace, lambda i: defects(i, none, none, 32), lambda i: blockiness(i, none, none, 9)):
@@ -54,14 +52,14 @@ def test_an_image_without_pixels(image: np.ndarray) -> None:
             measure(image)
 
 
-def test_rows_that_go_up_or_overlap() -> None:
+def test_rows_that_go_up_or_overlap():
     """A single row turned upside down counts as contiguous, whatever its stride."""
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     for view in (image[:1][::-1], image[::-1], np.broadcast_to(image[:1], image.shape)):
         assert jpeg_trace(view) == jpeg_trace(view.copy())
 
 
-def test_places_of_any_integers() -> None:
+def test_places_of_any_integers():
     """Unsigned and 64 bits are as good as int32, and an empty list as good as any."""
     right = blockiness(IMAGE, np.array([0, 9], np.int32), np.array([3], np.int32), 12)
     for kind in (np.uint8, np.int64, np.uint64):
@@ -74,7 +72,7 @@ def test_places_of_any_integers() -> None:
         assert defects(IMAGE, np.array(xs), np.array(ys), 32).shape == (0, len(COLUMNS))
 
 
-def test_overlaps() -> None:
+def test_overlaps():
     one, zero = np.array([1]), np.array([0])
     for column in range(4):
         for value in (-1, -(2**32), *((2**31, 2**32) if column else ())):  # images are counted, whatever their numbers
@@ -211,7 +209,7 @@ def entries() -> dict[str, tuple[list[Any], list[tuple[int, Any, str]]]]:
     }  # fmt: skip
 
 
-def test_every_entry_refuses_before_it_follows_a_pointer() -> None:
+def test_every_entry_refuses_before_it_follows_a_pointer():
     there = {name for name in dir(compiled()) if name[0] != "_" and callable(getattr(compiled(), name))}
     assert there - {"Scorer", "supported_isas", "integer_kernels"} - ON_A_GPU == set(entries())
     for name, (right, wrong) in entries().items():

@@ -1,7 +1,5 @@
 """Wrong arguments of public functions and of torch.ops.srfast raise before a pointer is taken."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -81,19 +79,19 @@ PUBLIC: list[tuple[str, tuple[Any, ...], type, str]] = [
 
 
 @pytest.mark.parametrize(("op", "arguments", "error", "words"), [*RAW, *BOTH])
-def test_wrong_tensors_of_the_ops(op: str, arguments: tuple[Any, ...], error: type, words: str) -> None:
+def test_wrong_tensors_of_the_ops(op, arguments, error, words):
     with pytest.raises(error, match=words):
         getattr(torch.ops.srfast, op)(*arguments)
 
 
 @pytest.mark.parametrize(("op", "arguments", "error", "words"), [*BOTH, *PUBLIC])
-def test_wrong_arguments_are_named(op: str, arguments: tuple[Any, ...], error: type, words: str) -> None:
+def test_wrong_arguments_are_named(op, arguments, error, words):
     options = {"boundary": arguments[2]} if len(arguments) > 2 else {}
     with pytest.raises(error, match=words):
         getattr(srfast, op)(*arguments[:2], **options)
 
 
-def test_strided_inputs_are_read_where_they_lie() -> None:
+def test_strided_inputs_are_read_where_they_lie():
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(0, 256, (9, 11, 6), dtype=torch.uint8, generator=generator)[::2, :, ::2]
     want = torch.ops.srfast.imresize(image.contiguous(), 0.5, "symmetric")
@@ -109,7 +107,7 @@ def test_strided_inputs_are_read_where_they_lie() -> None:
 
 
 @pytest.mark.parametrize("scale", [2.0, 3.0])
-def test_a_whole_float_is_a_scale_of_evaluate(scale: float, photo_folder: Any) -> None:
+def test_a_whole_float_is_a_scale_of_evaluate(scale, photo_folder):
     assert srfast.evaluate("bicubic", photo_folder, scale) == srfast.evaluate("bicubic", photo_folder, int(scale))
     with pytest.raises(InputError, match=r"scale: expected 1, 2, 3 or 4, got 2\.5"):
         srfast.evaluate("bicubic", photo_folder, 2.5)

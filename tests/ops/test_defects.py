@@ -1,7 +1,5 @@
 """``srfast.ops.defects`` against its definition in float64, and what its columns say of made defects."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np
@@ -57,7 +55,7 @@ def corners(image: np.ndarray, size: int, step: int) -> tuple[np.ndarray, np.nda
 
 @compiled_only
 @pytest.mark.parametrize("name", pictures())
-def test_features_are_those_of_the_definition(name: str) -> None:
+def test_features_are_those_of_the_definition(name):
     image = pictures()[name]
     got, want = native.defect_features(image), reference.features(image)
     assert got.shape == want.shape
@@ -68,7 +66,7 @@ def test_features_are_those_of_the_definition(name: str) -> None:
 @compiled_only
 @pytest.mark.parametrize("name", pictures())
 @pytest.mark.parametrize(("size", "step"), [(32, 5), (40, 16)])
-def test_against_the_definition(name: str, size: int, step: int) -> None:
+def test_against_the_definition(name, size, step):
     image = pictures()[name]
     xs, ys = corners(image, size, step)
     got = defects(image, xs, ys, size)
@@ -84,7 +82,7 @@ def test_against_the_definition(name: str, size: int, step: int) -> None:
 
 @compiled_only
 @pytest.mark.parametrize("name", pictures())
-def test_trace_of_jpeg_against_the_definition(name: str) -> None:
+def test_trace_of_jpeg_against_the_definition(name):
     image = pictures()[name]
     assert (jpeg_trace(image) or 0) == reference.jpeg_trace(image)
     for quality in (20, 60, 85):
@@ -95,7 +93,7 @@ def test_trace_of_jpeg_against_the_definition(name: str) -> None:
 
 
 @pytest.mark.parametrize("quality", [10, 30, 60, 80, 90])
-def test_the_quality_that_was(quality: int) -> None:
+def test_the_quality_that_was(quality):
     for name in ("coffee", "chelsea", "astronaut"):
         image = photo(name)
         assert jpeg_trace(image) is None
@@ -105,7 +103,7 @@ def test_the_quality_that_was(quality: int) -> None:
 
 
 @pytest.mark.parametrize("side", [48, 56, 64, 80, 96])
-def test_drawings_were_no_jpeg(side: int) -> None:
+def test_drawings_were_no_jpeg(side):
     """Edges that stand again and again at the same place of the grid make sizes that repeat, as steps do."""
     picture = Image.new("RGB", (768, 768), "white")
     pen = ImageDraw.Draw(picture)
@@ -116,7 +114,7 @@ def test_drawings_were_no_jpeg(side: int) -> None:
     assert jpeg_trace(np.asarray(picture)) is None
 
 
-def test_what_was_cut_off_hides_no_quality() -> None:
+def test_what_was_cut_off_hides_no_quality():
     """Black and white stripes beside a photograph: where JPEG rings past 0 and 255, it is cut off, and no multiple."""
     image = photo(h=200, w=300)
     y, x = np.mgrid[: image.shape[0], : image.shape[1]]
@@ -126,13 +124,13 @@ def test_what_was_cut_off_hides_no_quality() -> None:
         assert abs((jpeg_trace(saved(image, quality)) or 0) - quality) <= 1
 
 
-def test_the_lower_of_two_qualities() -> None:
+def test_the_lower_of_two_qualities():
     once = saved(photo(), 30)
     assert jpeg_trace(saved(once, 92)) == 30
     assert jpeg_trace(saved(np.ascontiguousarray(once[3:, 5:]), 92)) == 30
 
 
-def test_what_was_done_is_seen() -> None:
+def test_what_was_done_is_seen():
     rng = np.random.default_rng(0)
     for name in ("coffee", "chelsea", "astronaut"):
         image = photo(name)
@@ -146,7 +144,7 @@ def test_what_was_done_is_seen() -> None:
         }
         xs, ys = corners(image, 96, 32)
 
-        def mean(picture: np.ndarray, column: str, xs: np.ndarray = xs, ys: np.ndarray = ys) -> float:
+        def mean(picture, column, xs=xs, ys=ys):
             return float(np.nanmean(defects(picture, xs, ys, 96)[:, N[column]]))
 
         for column, picture in changed.items():
@@ -159,7 +157,7 @@ def with_text(image: np.ndarray, place: tuple[int, int], size: int = 12) -> np.n
     return np.array(picture)
 
 
-def test_a_line_of_text_is_seen_in_a_large_window() -> None:
+def test_a_line_of_text_is_seen_in_a_large_window():
     """It is in a few of the window's tiles: their mean would not show it."""
     start = np.array([0])
     for name in ("coffee", "chelsea", "astronaut"):
@@ -172,7 +170,7 @@ def test_a_line_of_text_is_seen_in_a_large_window() -> None:
         assert after > 99, name
 
 
-def test_ink_is_told_with_the_tiles_beside_it() -> None:
+def test_ink_is_told_with_the_tiles_beside_it():
     """Text outside a window counts up to one tile above or below it, two beside it, and no further."""
     image, at = photo("coffee", 150, 200), np.array([40])
     clean = defects(image, at, at, 64)[0]
@@ -189,7 +187,7 @@ def test_ink_is_told_with_the_tiles_beside_it() -> None:
 
 
 @pytest.mark.parametrize("size", [32, 41])
-def test_windows_far_apart_are_those_of_all(size: int) -> None:
+def test_windows_far_apart_are_those_of_all(size):
     """The rows of tiles between windows that lie far apart are not measured, but those that touch a window are."""
     image = pictures()["noise"].transpose(1, 0, 2)
     xs, ys = corners(image, size, 1)
@@ -198,7 +196,7 @@ def test_windows_far_apart_are_those_of_all(size: int) -> None:
     assert np.array_equal(defects(image, xs[::9], ys[some], size).reshape(len(some), -1), every[some], equal_nan=True)
 
 
-def test_black_letters_on_white_have_no_halos() -> None:
+def test_black_letters_on_white_have_no_halos():
     """An edge between black and white cannot overshoot, so that nothing says whether it was sharpened."""
     page = Image.new("L", (480, 480), 255)
     words = "\n".join("the quick brown fox jumps over the lazy dog" for _ in range(16))
@@ -209,7 +207,7 @@ def test_black_letters_on_white_have_no_halos() -> None:
     assert not np.isnan(columns[:, N["upscaled"]]).any()  # they are not flat
 
 
-def test_halos_of_gray_photographs_are_seen() -> None:
+def test_halos_of_gray_photographs_are_seen():
     """A network that was trained in colour takes a picture without any for one without halos."""
     for name in ("coffee", "chelsea", "astronaut"):
         gray = Image.fromarray(photo(name)).convert("L")
@@ -221,12 +219,12 @@ def test_halos_of_gray_photographs_are_seen() -> None:
         assert after > 1.5 * before + 10, name
 
 
-def test_one_channel_is_three_equal_ones() -> None:
+def test_one_channel_is_three_equal_ones():
     one, start = photo()[..., 1:2], np.array([0, 30])
     assert np.array_equal(defects(one, start, start, 64), defects(one.repeat(3, 2), start, start, 64))
 
 
-def test_chroma_of_gray_images_follows_from_the_other_features() -> None:
+def test_chroma_of_gray_images_follows_from_the_other_features():
     rng = np.random.default_rng(0)
     weight, bias, seen = rng.normal(size=(32, 24)), rng.normal(size=32), rng.normal(size=(5, 24))
     from_others, constant = np.insert(rng.normal(size=23), reference.CHROMA, 0), rng.normal(size=1)
@@ -238,7 +236,7 @@ def test_chroma_of_gray_images_follows_from_the_other_features() -> None:
 
 
 @pytest.mark.parametrize("place", [(0, 0), (149, 202), (75, 100)])
-def test_a_coloured_pixel_is_colour(place: tuple[int, int]) -> None:
+def test_a_coloured_pixel_is_colour(place):
     gray = photo()[..., :1].repeat(3, 2)
     assert not has_colour(gray)
     assert not has_colour(gray[..., :1])
@@ -246,7 +244,7 @@ def test_a_coloured_pixel_is_colour(place: tuple[int, int]) -> None:
     assert has_colour(gray)
 
 
-def test_extremes() -> None:
+def test_extremes():
     columns = {name: defects(image, np.array([0]), np.array([0]), 40)[0] for name, image in pictures().items()}
     assert np.isnan(columns["flat"][N["blur"]])
     assert np.isnan(columns["black"][N["noise"]])
@@ -258,7 +256,7 @@ def test_extremes() -> None:
 
 
 @pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed"])
-def test_views(view: str) -> None:
+def test_views(view):
     whole = photo("coffee", 140, 160)
     image = {
         "rows": whole[::2], "columns": whole[:, ::2], "mirrored": whole[::-1, ::-1],
@@ -269,7 +267,7 @@ def test_views(view: str) -> None:
     assert jpeg_trace(image) == jpeg_trace(copy)
 
 
-def test_wrong_arguments() -> None:
+def test_wrong_arguments():
     image, start = photo(), np.array([0])
     for bad in (image.astype(np.float64), image[..., 0], image[..., :2]):
         for measure in (jpeg_trace, lambda bad: defects(bad, start, start, 32)):

@@ -1,7 +1,5 @@
 """The ops of degradations against their equations in float64, PyTorch, OpenCV and SciPy, and against themselves."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

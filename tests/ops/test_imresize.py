@@ -1,9 +1,6 @@
 """imresize against MATLAB's own files, the float64 reference, and what any bicubic filter must do."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,9 +38,7 @@ def matlab_pairs(root: Path, boundary: str, scale: int) -> list[tuple[Path, Path
 
 
 @pytest.mark.parametrize(("boundary", "dataset", "scale"), MATLAB)
-def test_equals_matlab_in_every_pixel(
-    boundary: str, dataset: str, scale: int, data_folder: Callable[[str], Path]
-) -> None:
+def test_equals_matlab_in_every_pixel(boundary, dataset, scale, data_folder):
     pairs = matlab_pairs(data_folder(f"matlab/{boundary}/{dataset}"), boundary, scale)
     assert len(pairs) == {"Set5": 5, "Set14": 14}[dataset]
     for high, low in pairs:
@@ -56,7 +51,7 @@ def test_equals_matlab_in_every_pixel(
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 2, 3, 4, 0.37, 0.9, 1.7, 1.0, 0.05])
-def test_uint8_equals_the_reference(scale: float, boundary: str, photographs: dict[str, np.ndarray]) -> None:
+def test_uint8_equals_the_reference(scale, boundary, photographs):
     image = np.ascontiguousarray(photographs["chelsea"][40:101, 60:133])
     got = srfast.imresize(image, scale, boundary=boundary)
     assert len(got) == int(np.ceil(scale * len(image)))
@@ -66,7 +61,7 @@ def test_uint8_equals_the_reference(scale: float, boundary: str, photographs: di
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 2, 3, 0.6, 1.3])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_floats_equal_the_reference(scale: float, boundary: str, dtype: type) -> None:
+def test_floats_equal_the_reference(scale, boundary, dtype):
     image = np.random.default_rng(1).normal(100, 300, (23, 31, 3)).astype(dtype)
     got = srfast.imresize(image, scale, boundary=boundary)
     planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, 0))).double()
@@ -79,7 +74,7 @@ def test_floats_equal_the_reference(scale: float, boundary: str, dtype: type) ->
 @pytest.mark.parametrize("boundary", BOUNDARIES)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7, 3), (7, 1, 1), (2, 3, 3), (5, 4), (3, 3, 3)])
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 2, 3, 4])
-def test_tiny_images(shape: tuple[int, ...], scale: float, boundary: str) -> None:
+def test_tiny_images(shape, scale, boundary):
     image = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
     np.testing.assert_array_equal(
         srfast.imresize(image, scale, boundary=boundary), expected_uint8(image, scale, boundary)
@@ -88,7 +83,7 @@ def test_tiny_images(shape: tuple[int, ...], scale: float, boundary: str) -> Non
 
 @pytest.mark.parametrize("scale", [3 / 4, 2 / 3, 1 / 2, 1 / 3, 0.37, 1.7, 1 / 20])
 @pytest.mark.parametrize("width", [31, 32, 33, 97])
-def test_sums_in_doubt_are_taken_exactly(scale: float, width: int) -> None:
+def test_sums_in_doubt_are_taken_exactly(scale, width):
     """Bytes are rounded from float32 where that cannot change them: blocks of 32 columns with and without a doubt."""
     rng = np.random.default_rng(width)
     rows, columns = np.indices((65, width))
@@ -133,7 +128,7 @@ def exact_matrix(n: int, factor: Fraction) -> tuple[np.ndarray, int]:
 
 
 @pytest.mark.parametrize("factor", ["3/4", "2/3", "1/2", "1/3", "1/4", "2/5"])
-def test_exact_ties_go_up_at_every_size_of_shrink(factor: str, photographs: dict[str, np.ndarray]) -> None:
+def test_exact_ties_go_up_at_every_size_of_shrink(factor, photographs):
     """Against whole numbers, which have no rounding of their own: each pass is halved up, as MATLAB's images are."""
     image = photographs["chelsea"][..., 1].astype(np.int64)
     want, ties = image, 0
@@ -148,7 +143,7 @@ def test_exact_ties_go_up_at_every_size_of_shrink(factor: str, photographs: dict
 
 
 @pytest.mark.parametrize("factor", ["3/4", "1/2", "1/3", "1/4"])
-def test_sixteen_bits_are_exact(factor: str) -> None:
+def test_sixteen_bits_are_exact(factor):
     """Against whole numbers, half up and clamped after each pass as for 8 bits; black and white overshoot."""
     draw = np.random.default_rng(0)
     image = draw.integers(0, 65536, (53, 47))
@@ -171,14 +166,14 @@ def test_sixteen_bits_are_exact(factor: str) -> None:
 
 @pytest.mark.parametrize("scale", [1 / 2, 1 / 3, 1 / 4, 0.1, 0.7, 1, 1.1, 2, 3, 4])
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 99, 100, 101, 300])
-def test_a_constant_stays_itself_and_sizes_are_the_ceiling(scale: float, n: int) -> None:
+def test_a_constant_stays_itself_and_sizes_are_the_ceiling(scale, n):
     values = np.full((n, 2, 3), [0, 127, 255], np.uint8)
     got = srfast.imresize(values, scale)
     assert len(got) == int(np.ceil(scale * n))
     assert (got == values[0, 0]).all()
 
 
-def test_floats_pass_255_and_0_unclamped() -> None:
+def test_floats_pass_255_and_0_unclamped():
     step = np.zeros((16, 16))
     step[:, 8:] = 255
     out = srfast.imresize(step, 2)
@@ -189,7 +184,7 @@ def test_floats_pass_255_and_0_unclamped() -> None:
     assert rounded.min() == 0
 
 
-def test_views_read_only_arrays_and_tensors(photographs: dict[str, np.ndarray]) -> None:
+def test_views_read_only_arrays_and_tensors(photographs):
     image = photographs["coffee"][:41, :50]
     want = srfast.imresize(image.copy(), 0.5)
     frozen = image.copy()
@@ -208,7 +203,7 @@ def test_views_read_only_arrays_and_tensors(photographs: dict[str, np.ndarray]) 
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_opcheck(boundary: str) -> None:
+def test_opcheck(boundary):
     image = torch.randint(0, 256, (11, 13, 3), dtype=torch.uint8)
     torch.library.opcheck(torch.ops.srfast.imresize.default, (image, 1 / 3, boundary))
     torch.library.opcheck(torch.ops.srfast.imresize.default, (image.double(), 1.7, boundary))

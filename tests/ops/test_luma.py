@@ -1,7 +1,5 @@
 """BT.601 luma: the integer formula of the kernels on every colour, the compiled path on many."""
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +21,7 @@ def exact(rgb: np.ndarray) -> np.ndarray:
     return 16 + (2 * (65481 * r + 128553 * g + 24966 * b) + 255000) // 510000
 
 
-def test_the_kernels_formula_is_exact_for_all_colours() -> None:
+def test_the_kernels_formula_is_exact_for_all_colours():
     source = "core/luma.h"
     pixel = r"[\w\[\] *+]+?"
     form = rf"(\d+)u \+ \(\((\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u \* {pixel} \+ (\d+)u\) >> (\d+)\)"
@@ -38,7 +36,7 @@ def test_the_kernels_formula_is_exact_for_all_colours() -> None:
         np.testing.assert_array_equal(offset + (total >> shift), exact(rgb))
 
 
-def test_the_reference_is_exact_for_all_colours() -> None:
+def test_the_reference_is_exact_for_all_colours():
     values = torch.arange(256, dtype=torch.uint8)
     for r in range(0, 256, 5):
         rgb = torch.cartesian_prod(torch.tensor([r], dtype=torch.uint8), values, values)
@@ -48,14 +46,14 @@ def test_the_reference_is_exact_for_all_colours() -> None:
 @pytest.mark.parametrize(
     ("rgb", "y"), [((0, 0, 0), 16), ((255, 255, 255), 235), ((255, 0, 0), 81), ((0, 255, 0), 145), ((0, 0, 255), 41)]
 )
-def test_published_corners(rgb: tuple[int, int, int], y: int) -> None:
+def test_published_corners(rgb, y):
     value = 16 + (Fraction("65.481") * rgb[0] + Fraction("128.553") * rgb[1] + Fraction("24.966") * rgb[2]) / 255
     assert round(value) == y
     assert reference.luma(torch.tensor([rgb], dtype=torch.uint8)).item() == y
 
 
 @pytest.mark.parametrize("isa", [None, "baseline"])
-def test_the_compiled_luma_of_random_colours(isa: str | None) -> None:
+def test_the_compiled_luma_of_random_colours(isa):
     """The scores of RGB patches are those of their exact Y: one wrong value of 2 x 10^6 would show in some patch."""
     rgb = np.random.default_rng(0).integers(0, 256, (1800, 36, 36, 3), dtype=np.uint8)
     y = exact(rgb).astype(np.uint8)[..., None]
@@ -63,14 +61,14 @@ def test_the_compiled_luma_of_random_colours(isa: str | None) -> None:
     np.testing.assert_array_equal(engine.batch(rgb), engine.batch(y))
 
 
-def test_the_compiled_luma_of_photographs(photographs: dict[str, np.ndarray]) -> None:
+def test_the_compiled_luma_of_photographs(photographs):
     engine = NativeEngine(Network("bicubic", "bicubic", "", 4))
     for image in photographs.values():
         image = image[None, : image.shape[0] // 4 * 4, : image.shape[1] // 4 * 4]
         np.testing.assert_array_equal(engine.batch(image), engine.batch(exact(image).astype(np.uint8)[..., None]))
 
 
-def test_matrices_of_many_large_sizes_do_not_pile_up() -> None:
+def test_matrices_of_many_large_sizes_do_not_pile_up():
     """A folder of photographs has hundreds of sizes; the matrix of a side of 2,000 pixels takes 16 MB."""
     cache = reference._MATRICES
     for n in range(2000, 2012):

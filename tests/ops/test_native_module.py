@@ -1,7 +1,5 @@
 """The compiled module: its stub, what it says of itself, and its absence."""
 
-from __future__ import annotations
-
 import ast
 import re
 import subprocess
@@ -42,7 +40,7 @@ def compiled(function: object) -> list[str]:
     return [n for n in re.findall(r"[(,] ?(\w+): ", signature) if n != "self"]
 
 
-def test_the_stub_names_what_the_module_has() -> None:
+def test_the_stub_names_what_the_module_has():
     module = native.compiled()
     cuda = bool(module.cuda_architectures)
     names = {n for n in dir(module) if not n.startswith("__")}
@@ -59,7 +57,7 @@ def test_the_stub_names_what_the_module_has() -> None:
             assert isinstance(getattr(module, name), str)
 
 
-def test_build_info() -> None:
+def test_build_info():
     info = srfast.build_info()
     assert info["version"] == srfast.__version__
     assert info["isas"][0] == "baseline"
@@ -67,7 +65,7 @@ def test_build_info() -> None:
     assert info["cuda"] == bool(info["cuda_architectures"])
 
 
-def test_without_the_compiled_module_the_reason_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_compiled_module_the_reason_is_one_line(monkeypatch):
     monkeypatch.setattr(native, "_load", lambda: (None, "no such file"))
     with pytest.raises(RunError, match=r"missing or broken \(no such file\)"):
         native.compiled()
@@ -81,7 +79,7 @@ def without_the_module(code: str, *args: object, cwd: Path) -> str:
     return done.stdout
 
 
-def test_doctor_works_without_the_compiled_module(tmp_path: Path) -> None:
+def test_doctor_works_without_the_compiled_module(tmp_path):
     """A tree that was copied instead of installed still says what is wrong."""
     code = (
         "from srfast.ops import native\nassert not native.available()\nfrom srfast.cli import main\nmain(['doctor'])\n"
@@ -93,9 +91,7 @@ def test_doctor_works_without_the_compiled_module(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
-def test_other_backends_score_without_the_compiled_module(
-    backend: str, mode: str, photo_folder: Path, tmp_path: Path
-) -> None:
+def test_other_backends_score_without_the_compiled_module(backend, mode, photo_folder, tmp_path):
     """Every column, as the compiled engine gives it (1e-4 relative is the contract of fp32)."""
     if backend == "onnx":
         pytest.importorskip("onnxruntime")
@@ -112,14 +108,14 @@ def test_other_backends_score_without_the_compiled_module(
         np.testing.assert_allclose(table.column(name), native_table.column(name), rtol=1e-4, atol=1e-4)
 
 
-def test_two_threads_share_one_scorer_from_its_first_use_on() -> None:
+def test_two_threads_share_one_scorer_from_its_first_use_on():
     """What is made on first use (the integers of a scorer, tables of JPEG and of tiles) is made once, for both."""
     patches = np.random.default_rng(0).integers(0, 256, (8, 48, 48, 3), dtype=np.uint8)
     image = np.random.default_rng(1).integers(0, 256, (400, 300, 3), dtype=np.uint8)
     grid = Grid.over(400, 300, 2, 48, 48)
     start = threading.Barrier(2)
 
-    def work(_: int) -> list[np.ndarray]:
+    def work(_):
         start.wait()
         engine = NativeEngine(load_network("srcnn", 2), precision="fast")
         losses = [engine.batch(patches), engine.dense(image, grid, 3).loss]
@@ -135,13 +131,13 @@ def test_two_threads_share_one_scorer_from_its_first_use_on() -> None:
         assert not sys._is_gil_enabled()
 
 
-def test_the_gil_is_released_while_scoring() -> None:
+def test_the_gil_is_released_while_scoring():
     """With the switch interval out of reach, the other thread runs only where this one lets go of the GIL."""
     engine = NativeEngine(load_network("bicubic", 2), isa="baseline")
     patches = np.zeros((60, 192, 192, 1), np.uint8)
     stop, turns = threading.Event(), 0
 
-    def count() -> None:
+    def count():
         nonlocal turns
         while not stop.is_set():
             turns += 1

@@ -1,7 +1,5 @@
 """per_sample_mse against float64."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 
@@ -10,7 +8,7 @@ from srfast.ops import reference
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 7), (5, 1, 9, 11), (2, 3, 64, 64), (4, 8), (1, 100_003)])
-def test_against_float64(shape: tuple[int, ...]) -> None:
+def test_against_float64(shape):
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.rand(shape, generator=generator) * 255 for _ in range(2))
     got = srfast.per_sample_mse(a, b)
@@ -20,7 +18,7 @@ def test_against_float64(shape: tuple[int, ...]) -> None:
     torch.testing.assert_close(got.double(), reference.per_sample_mse(a, b), rtol=1e-7, atol=0)
 
 
-def test_a_small_error_on_large_values_survives() -> None:
+def test_a_small_error_on_large_values_survives():
     """2^22 squared errors of 1e-4: a float32 running sum would stop growing."""
     a = torch.full((1, 1 << 22), 200.0)
     b = a + 2**-7
@@ -28,7 +26,7 @@ def test_a_small_error_on_large_values_survives() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])
-def test_threads_and_strides_do_not_change_a_bit(threads: int) -> None:
+def test_threads_and_strides_do_not_change_a_bit(threads):
     generator = torch.Generator().manual_seed(2)
     a, b = (torch.randn(6, 3, 17, 19, generator=generator) for _ in range(2))
     want = srfast.per_sample_mse(a, b)
@@ -40,7 +38,7 @@ def test_threads_and_strides_do_not_change_a_bit(threads: int) -> None:
     assert torch.equal(srfast.per_sample_mse(a[::2], b[::2]), want[::2])
 
 
-def test_zeros_nothing_nan_and_infinity() -> None:
+def test_zeros_nothing_nan_and_infinity():
     same = torch.randn(3, 5, 5)
     assert torch.equal(srfast.per_sample_mse(same, same), torch.zeros(3))
     assert srfast.per_sample_mse(torch.zeros(0, 3), torch.zeros(0, 3)).shape == (0,)
@@ -52,11 +50,11 @@ def test_zeros_nothing_nan_and_infinity() -> None:
     assert out[2] == 0
 
 
-def test_opcheck() -> None:
+def test_opcheck():
     torch.library.opcheck(torch.ops.srfast.per_sample_mse.default, (torch.randn(3, 4, 5), torch.randn(3, 4, 5)))
 
 
-def test_gradients_are_those_of_plain_pytorch() -> None:
+def test_gradients_are_those_of_plain_pytorch():
     """It gave none, and a training on it learned nothing."""
     a, b = torch.rand(3, 2, 5, 7, requires_grad=True), torch.rand(3, 2, 5, 7, requires_grad=True)
     weight = torch.tensor([1.0, 2.0, 0.5])

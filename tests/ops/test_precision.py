@@ -1,7 +1,5 @@
 """TF32 is kept out however the user has set torch, and every setting is as before afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +34,7 @@ def _restored() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("given", ["", "cudnn.conv ieee", "tf32"])
-def test_no_tf32_inside_and_every_setting_as_before(given: str) -> None:
+def test_no_tf32_inside_and_every_setting_as_before(given):
     if given == "tf32":
         backends.fp32_precision = "tf32"
     elif given:
@@ -51,7 +49,7 @@ def test_no_tf32_inside_and_every_setting_as_before(given: str) -> None:
     assert settings() == before
 
 
-def test_an_inherited_setting_still_follows() -> None:
+def test_an_inherited_setting_still_follows():
     backends.fp32_precision = "tf32"
     backends.cuda.matmul.fp32_precision = "none"
     with without_tf32():

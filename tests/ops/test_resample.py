@@ -1,9 +1,5 @@
 """downsample and upsample against the float64 reference."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +12,7 @@ from srfast.ops import reference
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", [(1, 1), (2, 5), (3, 130), (12, 12), (37, 23), (64, 96), (61, 17), (300, 75)])
-def test_against_the_reference(size: tuple[int, int], scale: int, boundary: str) -> None:
+def test_against_the_reference(size, scale, boundary):
     x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0)) * 200
     h, w = size
     for function, factor, shape in (
@@ -33,7 +29,7 @@ def test_against_the_reference(size: tuple[int, int], scale: int, boundary: str)
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("function", [srfast.downsample, srfast.upsample])
-def test_threads_and_layout_do_not_change_a_bit(function: Callable[..., torch.Tensor], threads: int) -> None:
+def test_threads_and_layout_do_not_change_a_bit(function, threads):
     x = torch.randn(7, 5, 181, 101, generator=torch.Generator().manual_seed(1))  # enough work for several threads
     torch.set_num_threads(1)
     want = function(x, 3)
@@ -45,7 +41,7 @@ def test_threads_and_layout_do_not_change_a_bit(function: Callable[..., torch.Te
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("up", [False, True])
-def test_values_of_any_size_are_summed_tap_by_tap(scale: int, up: bool) -> None:
+def test_values_of_any_size_are_summed_tap_by_tap(scale, up):
     """Values 60 binary digits apart, where float64 sums depend on their order: the order is that of the taps."""
     generator = np.random.default_rng(0)
     x = np.ldexp(generator.normal(size=(21, 45)), generator.integers(-30, 30, (21, 45))).astype(np.float32)
@@ -72,7 +68,7 @@ def tap_by_tap(x: np.ndarray, scale: int, up: bool, last: bool = False) -> np.nd
 
 
 @pytest.mark.parametrize("function", [srfast.downsample, srfast.upsample])
-def test_an_empty_batch(function: object) -> None:
+def test_an_empty_batch(function):
     assert function(torch.zeros(0, 3, 8, 8), 2).shape[:2] == (0, 3)
     assert function(torch.zeros(2, 0, 8, 8), 2).shape[:2] == (2, 0)
 
@@ -85,7 +81,7 @@ def test_an_empty_batch(function: object) -> None:
         lambda x: srfast.imresize(x[0].permute(1, 2, 0), 0.5),
     ],
 )
-def test_a_backward_pass_is_refused_and_not_without_effect(function: object) -> None:
+def test_a_backward_pass_is_refused_and_not_without_effect(function):
     """It gave no gradient, and a training went on without this part of its loss."""
     x = torch.rand(2, 3, 8, 8, requires_grad=True)
     with pytest.raises(RunError, match=r"no gradient; srfast\.reference\.resample has one"):
@@ -95,13 +91,13 @@ def test_a_backward_pass_is_refused_and_not_without_effect(function: object) -> 
 
 
 @pytest.mark.parametrize("op", ["downsample", "upsample"])
-def test_opcheck(op: str) -> None:
+def test_opcheck(op):
     x = torch.randn(2, 3, 11, 13)
     torch.library.opcheck(getattr(torch.ops.srfast, op).default, (x, 3, "symmetric"))
 
 
-def test_torch_compile_takes_the_ops_without_a_graph_break() -> None:
-    def both(x: torch.Tensor) -> torch.Tensor:
+def test_torch_compile_takes_the_ops_without_a_graph_break():
+    def both(x):
         return torch.ops.srfast.upsample(torch.ops.srfast.downsample(x, 2, "symmetric") * 2, 2, "symmetric")
 
     x = torch.randn(1, 1, 12, 14)

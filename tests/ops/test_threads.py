@@ -1,11 +1,8 @@
 """Threads that the system refuses to start."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -48,7 +45,7 @@ except RuntimeError:
 """
 
 
-def test_fewer_threads_do_the_work_when_no_more_can_start(tmp_path: Path) -> None:
+def test_fewer_threads_do_the_work_when_no_more_can_start(tmp_path):
     run = subprocess.run([sys.executable, "-c", CODE], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     if "no limit" in run.stdout:
@@ -91,6 +88,6 @@ print(codes)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_child_forked_amid_work_has_threads_of_its_own(tmp_path: Path) -> None:
+def test_a_child_forked_amid_work_has_threads_of_its_own(tmp_path):
     run = subprocess.run([sys.executable, "-c", FORKS], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert run.stdout.strip() == str([0] * 20), run.stdout + run.stderr

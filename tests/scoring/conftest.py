@@ -1,7 +1,5 @@
 """How the sources of csrc/cpu are compiled."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

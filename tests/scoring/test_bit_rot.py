@@ -1,9 +1,6 @@
 """Bits that flip in a finished table: refused or harmless, never read as another value."""
 
-from __future__ import annotations
-
 import random
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,9 +12,7 @@ from srfast.scoring.table import SCHEMA, ScoreTable
 
 
 @pytest.mark.parametrize("small", [0, 1 << 26])
-def test_every_page_has_its_checksum(
-    small: int, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_page_has_its_checksum(small, photo_folder, tmp_path, monkeypatch):
     """What other readers of parquet verify as well; whether srfast reads by column, or the whole."""
     path = tmp_path / "s.parquet"
     score(photo_folder, patch=24, stride=6, scorer="bicubic", output=path)
@@ -33,7 +28,7 @@ def test_every_page_has_its_checksum(
             read(path)
 
 
-def test_flipped_bits_are_found(photo_folder: Path, tmp_path: Path) -> None:
+def test_flipped_bits_are_found(photo_folder, tmp_path):
     path = tmp_path / "s.parquet"
     table = score(photo_folder, patch=24, stride=6, scorer="bicubic", output=path)
     data = path.read_bytes()

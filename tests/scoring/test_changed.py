@@ -1,10 +1,7 @@
 """Scores are never older than their images: what a resumed run scores again, of HR and LR files and odd clocks."""
 
-from __future__ import annotations
-
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +61,7 @@ def resumed(folder: Path, output: Path, **options: Any) -> tuple[srfast.ScoreTab
 @pytest.mark.parametrize("finished", [True, False], ids=["finished", "interrupted"])
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("side", ["hr", "lr"])
-def test_what_changed_is_scored_again(
-    side: str, change: str, finished: bool, photo_folder: Path, lr_folder: Path, tmp_path: Path,
-    interrupted: Callable[..., None],
-) -> None:  # fmt: skip
+def test_what_changed_is_scored_again(side, change, finished, photo_folder, lr_folder, tmp_path, interrupted):
     output = tmp_path / "s.parquet"
     options: dict[str, Any] = {"lr_images": lr_folder} if side == "lr" else {}
     path = (lr_folder if side == "lr" else photo_folder) / "astronaut.png"
@@ -90,7 +84,7 @@ def test_what_changed_is_scored_again(
 
 
 @pytest.mark.parametrize("side", ["hr", "lr"])
-def test_times_in_the_future(side: str, photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
+def test_times_in_the_future(side, photo_folder, lr_folder, tmp_path):
     """Files that a clock ahead wrote: known when they stay, scored again when they change."""
     output = tmp_path / "s.parquet"
     options: dict[str, Any] = {"lr_images": lr_folder} if side == "lr" else {}
@@ -104,7 +98,7 @@ def test_times_in_the_future(side: str, photo_folder: Path, lr_folder: Path, tmp
     assert not np.array_equal(table["loss"], before["loss"])
 
 
-def test_an_lr_image_of_another_suffix(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
+def test_an_lr_image_of_another_suffix(photo_folder, lr_folder, tmp_path):
     """It takes the place of the one that was scored, and beside it is refused."""
     output = tmp_path / "s.parquet"
     srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder)
@@ -116,7 +110,7 @@ def test_an_lr_image_of_another_suffix(photo_folder: Path, lr_folder: Path, tmp_
     assert resumed(photo_folder, output, lr_images=lr_folder)[1] == 1
 
 
-def test_tables_from_before_lr_images_were_recorded(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
+def test_tables_from_before_lr_images_were_recorded(photo_folder, lr_folder, tmp_path):
     output = tmp_path / "s.parquet"
     table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder)
     for image in table.meta["images"].values():
@@ -125,7 +119,7 @@ def test_tables_from_before_lr_images_were_recorded(photo_folder: Path, lr_folde
     assert resumed(photo_folder, output, lr_images=lr_folder)[1] == 4
 
 
-def test_an_export_of_lr_images_that_changed_is_refused(photo_folder: Path, lr_folder: Path, tmp_path: Path) -> None:
+def test_an_export_of_lr_images_that_changed_is_refused(photo_folder, lr_folder, tmp_path):
     coreset = srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic", lr_images=lr_folder), keep=1.0)
     srfast.export(coreset, tmp_path / "one")
     other_pixels(lr_folder / "chelsea.png")
@@ -135,9 +129,7 @@ def test_an_export_of_lr_images_that_changed_is_refused(photo_folder: Path, lr_f
 
 
 @pytest.mark.parametrize("name", ["astronaut.jpg", "Astronaut.png"])
-def test_one_lr_image_of_two_hr_images_is_refused(
-    name: str, photo_folder: Path, lr_folder: Path, tmp_path: Path
-) -> None:
+def test_one_lr_image_of_two_hr_images_is_refused(name, photo_folder, lr_folder, tmp_path):
     """By another suffix, or where LR lies on a file system that takes A.png for a.png, which a link stands for."""
     with Image.open(photo_folder / "astronaut.png") as image:
         image.convert("RGB").save(photo_folder / name)

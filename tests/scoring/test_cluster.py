@@ -1,7 +1,5 @@
 """A Ray cluster of two workers gives the bytes of one process, also when one of them dies."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal
@@ -83,7 +81,7 @@ def _environment() -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the actor in /proc")
-def test_a_killed_worker_changes_nothing(folder: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_changes_nothing(folder, tmp_path):
     pytest.importorskip("ray.data")
     alone, output = tmp_path / "alone.parquet", tmp_path / "ray.parquet"
     score(folder, patch=48, scorer="bicubic", output=alone)
@@ -105,7 +103,7 @@ def test_a_killed_worker_changes_nothing(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_command(folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]) -> None:
+def test_command(folder, tmp_path, srfast_command):
     """The columns (that of block artefacts too), resuming, unreadable files and errors are those of one process."""
     pytest.importorskip("ray.data")
     alone = score(folder, patch=48, scorer="bicubic", blockiness=True, output=tmp_path / "alone.parquet")
@@ -124,13 +122,13 @@ def test_command(folder: Path, tmp_path: Path, srfast_command: Callable[..., Any
     assert "no machine for an actor of 999 cores" in done.stderr
 
 
-def test_engine_and_address_from_python(photo_folder: Path) -> None:
+def test_engine_and_address_from_python(photo_folder):
     for options, words in (({"engine": "spark"}, "^engine: .*'spark'"), ({"address": "auto"}, "^address: .*'local'")):
         with pytest.raises(InputError, match=words):
             score(photo_folder, **options)
 
 
-def test_blocks_hold_few_images_and_few_bytes() -> None:
+def test_blocks_hold_few_images_and_few_bytes():
     sizes = [10] * 150 + [cluster.BLOCK_BYTES + 1] * 3
     files = [ImageFile(Path("/d"), f"{i:04d}", size, 0) for i, size in enumerate(sizes)]
     blocks = list(cluster._blocks(files))
@@ -159,7 +157,7 @@ def rays(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("rays")
-def test_workers_take_the_backend_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_take_the_backend_of_the_driver(monkeypatch):
     """SRFAST_BACKEND is set here alone: a worker that chooses for itself would take native."""
     monkeypatch.setenv("SRFAST_BACKEND", "torch")
     made = cluster.Cluster(ScoreArguments(patch=48, scorer="bicubic", device="cpu"))
@@ -169,7 +167,7 @@ def test_workers_take_the_backend_of_the_driver(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("rays")
-def test_a_worker_that_cannot_says_so_and_where(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_says_so_and_where(monkeypatch):
     made = cluster.Cluster(ScoreArguments(patch=48, scorer="bicubic", device="cpu"))
     monkeypatch.setattr("srfast.ops.native.available", lambda: False)
     with pytest.raises(RunError, match=r"^engine: ray: on .+: backend: native cannot be used: the compiled module is"):

@@ -1,10 +1,7 @@
 """``score --defects`` and ``--blockiness``: the same columns in every mode and engine, null where they cannot be known,
 and ``--clean``."""
 
-from __future__ import annotations
-
 import csv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +46,7 @@ def photos(tmp_path: Path) -> Path:
     "options",
     [{}, {"mode": "dense"}, {"backend": "torch"}, {"backend": "torch", "mode": "dense"}, {"threads": 3, "stride": 14}],
 )
-def test_they_are_those_of_the_windows(options: dict[str, Any], photos: Path) -> None:
+def test_they_are_those_of_the_windows(options, photos):
     table = srfast.score(photos, **OPTIONS, **options)
     assert table.columns == [*SCHEMA.names, *names(pair=False)]
     assert table.meta["defects"] is True
@@ -71,7 +68,7 @@ def test_they_are_those_of_the_windows(options: dict[str, Any], photos: Path) ->
     assert noise["ç.png"] > 2 * noise["a.png"]
 
 
-def test_the_lower_quality_of_file_and_pixels(photos: Path, tmp_path: Path) -> None:
+def test_the_lower_quality_of_file_and_pixels(photos, tmp_path):
     with Image.open(photos / "b.jpg") as image:
         image.load()
         image.save(tmp_path / "again.png")
@@ -81,7 +78,7 @@ def test_the_lower_quality_of_file_and_pixels(photos: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("how", [{}, {"mode": "dense"}, {"backend": "torch"}], ids=str)
-def test_everything_else_stays(how: dict[str, Any], photos: Path) -> None:
+def test_everything_else_stays(how, photos):
     with_them, without = (srfast.score(photos, **{**OPTIONS, **how, "defects": given}) for given in (True, False))
     assert without.table.schema.equals(SCHEMA)
     assert "defects" not in without.meta
@@ -93,7 +90,7 @@ def test_everything_else_stays(how: dict[str, Any], photos: Path) -> None:
     assert blocks.table.select(SCHEMA.names).equals(without.table)
 
 
-def test_block_artefacts_of_existing_pairs_are_those_of_hr(photos: Path, tmp_path: Path) -> None:
+def test_block_artefacts_of_existing_pairs_are_those_of_hr(photos, tmp_path):
     (tmp_path / "lr").mkdir()
     for path in photos.iterdir():
         h, w = (side // 2 for side in read_rgb(path).shape[:2])
@@ -105,9 +102,7 @@ def test_block_artefacts_of_existing_pairs_are_those_of_hr(photos: Path, tmp_pat
 
 @pytest.mark.parametrize("column", ["defects", "blockiness"])
 @pytest.mark.parametrize("name", ["s.parquet", "folder/"])
-def test_resume_gives_the_same_rows(
-    name: str, column: str, photos: Path, tmp_path: Path, interrupted: Callable[..., None]
-) -> None:
+def test_resume_gives_the_same_rows(name, column, photos, tmp_path, interrupted):
     options = {**(OPTIONS if column == "defects" else BLOCKS), "output": f"{tmp_path}/{name}", "threads": 1}
     interrupted(srfast.score, photos, after=2, **options)
     with pytest.raises(InputError, match=rf"{column}: .* was scored with"):
@@ -122,7 +117,7 @@ def test_resume_gives_the_same_rows(
 
 
 @pytest.mark.parametrize("options", [OPTIONS, BLOCKS], ids=["defects", "blockiness"])
-def test_shards_go_together_only_when_all_have_it(options: dict[str, Any], photos: Path) -> None:
+def test_shards_go_together_only_when_all_have_it(options, photos):
     shards = [srfast.score(photos, shard=(i, 2), **options) for i in range(2)]
     assert concatenate(shards).table.equals(srfast.score(photos, **options).table)
     bare = srfast.score(photos, shard=(1, 2), **{**options, "blockiness": False, "defects": False})
@@ -131,13 +126,13 @@ def test_shards_go_together_only_when_all_have_it(options: dict[str, Any], photo
             together([shards[0], bare])
 
 
-def test_select_by_block_artefacts(photos: Path, tmp_path: Path) -> None:
+def test_select_by_block_artefacts(photos, tmp_path):
     table = srfast.score(photos, output=tmp_path / "s.parquet", **BLOCKS)
     worst = srfast.select(tmp_path / "s.parquet", keep=0.2, method="blockiness")
     assert sorted(worst["blockiness"]) == sorted(table["blockiness"])[-len(worst) :]
 
 
-def test_clean_is_the_condition_that_it_prints(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_is_the_condition_that_it_prints(photos, tmp_path, monkeypatch):
     path = tmp_path / "s.parquet"
     table = srfast.score(photos, output=path, **OPTIONS)
     kept = srfast.select(path, keep=1.0, clean=True)
@@ -155,13 +150,13 @@ def test_clean_is_the_condition_that_it_prints(photos: Path, tmp_path: Path, mon
     assert srfast.select(path, keep=1.0, clean=True).meta == kept.meta
 
 
-def test_clean_needs_columns(photos: Path) -> None:
+def test_clean_needs_columns(photos):
     bare = srfast.score(photos, **{**OPTIONS, "defects": False})
     with pytest.raises(InputError, match="clean: the table has no columns of defects; `srfast score --defects` makes"):
         srfast.select(bare, clean=True)
 
 
-def test_prune_cleans(photos: Path, tmp_path: Path) -> None:
+def test_prune_cleans(photos, tmp_path):
     done = srfast.prune(photos, tmp_path / "out", patch=48, scorer="bicubic", clean=True, keep=1.0)
     assert "noise" in ScoreTable.read(tmp_path / "out" / "scores.parquet").columns
     kept = set(zip(done.coreset["image"], done.coreset["shrink"], strict=True))
@@ -171,7 +166,7 @@ def test_prune_cleans(photos: Path, tmp_path: Path) -> None:
     assert {size for image, size in kept if image == "ç.png"} == {0.5}
 
 
-def test_reject_by_a_list(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_reject_by_a_list(photos, tmp_path, caplog):
     table = srfast.score(photos, **OPTIONS)
     first = table.table.slice(0, 1).to_pylist()[0]
     listed = tmp_path / "rejects.csv"
@@ -203,7 +198,7 @@ def made_columns(rng: np.random.Generator, image: np.ndarray) -> dict[str, np.nd
     return columns
 
 
-def test_conditions_and_reasons_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_conditions_and_reasons_say_the_same(monkeypatch):
     """Also of a table that is judged in stretches of whole images, and where missing values are nan instead of null."""
     rng = np.random.default_rng(0)
     image = np.sort(rng.integers(0, 90, 2000))
@@ -224,7 +219,7 @@ def test_conditions_and_reasons_say_the_same(monkeypatch: pytest.MonkeyPatch) ->
             assert counts == {k: int(v.sum()) for k, v in reasons.items()}
 
 
-def test_what_a_share_of_the_patches_reaches() -> None:
+def test_what_a_share_of_the_patches_reaches():
     nan = np.nan
     image = np.repeat([0, 1, 2, 3], [20, 4, 2, 1])
     values = np.array([*range(20), nan, 3, 1, 2, nan, nan, 7.0])
@@ -244,7 +239,7 @@ def test_what_a_share_of_the_patches_reaches() -> None:
     assert not thresholds.Threshold("noise", image=50, patch=3, share=0.85, within=2).against(away, image)[20:26].any()
 
 
-def test_each_size_is_an_image_of_its_own(photos: Path, tmp_path: Path) -> None:
+def test_each_size_is_an_image_of_its_own(photos, tmp_path):
     path = tmp_path / "s.parquet"
     table = srfast.score(photos, output=path, shrink="1,1/2", **OPTIONS)
     assert table.columns[4] == "shrink"
@@ -258,7 +253,7 @@ def test_each_size_is_an_image_of_its_own(photos: Path, tmp_path: Path) -> None:
     assert srfast.select(path, keep=1.0, where=kept.meta["selection"]["cleaned"], sizes="all").table.equals(kept.table)
 
 
-def test_the_page_has_the_thresholds() -> None:
+def test_the_page_has_the_thresholds():
     page = (Path(__file__).parents[2] / "docs" / "defects.md").read_text(encoding="utf-8")
     for t in thresholds.THRESHOLDS:
         patch = "" if t.patch is None else f"{t.of_patch_in_words()} "

@@ -1,7 +1,5 @@
 """``--loader dali``: the same table to the bit as srfast's own decoder, or a refusal. DALI runs on the CPU here."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 from collections.abc import Iterator
@@ -46,7 +44,7 @@ def jpegs(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Path:
 
 @needs_dali
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_the_same_table_to_the_bit(gpu_engine: None, jpegs: Path, tmp_path: Path, mode: str) -> None:
+def test_the_same_table_to_the_bit(gpu_engine, jpegs, tmp_path, mode):
     tables = []
     for loader in ("srfast", "dali"):
         settings = ScoreArguments(stride=48, mode=mode, loader=loader)
@@ -75,14 +73,12 @@ class Loader:
             ]
 
 
-def test_a_decoder_that_rounds_otherwise_scores(
-    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_decoder_that_rounds_otherwise_scores(gpu_engine, jpegs, tmp_path, monkeypatch):
     """nvJPEG is off by one here and there by design: every file was refused. The table says whose pixels they are."""
     monkeypatch.setattr(dali, "PatchStream", Loader)
     rng = np.random.default_rng(0)
 
-    def off_by_one(image: np.ndarray) -> np.ndarray:
+    def off_by_one(image):
         error = rng.integers(-1, 2, image.shape) * (rng.random(image.shape) < 0.5)
         return np.clip(image + error, 0, 255).astype(np.uint8)
 
@@ -96,16 +92,14 @@ def test_a_decoder_that_rounds_otherwise_scores(
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_batches_are_scored_together_and_fetched_one_late(
-    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
-) -> None:
+def test_batches_are_scored_together_and_fetched_one_late(gpu_engine, jpegs, tmp_path, monkeypatch, mode):
     """Every image was a launch of its own, and the GPU waited while the next one was decoded."""
     tables = []
     for loader in ("srfast", "dali"):
         events: list[str] = []
         submit = GpuEngine.submit
 
-        def noted(self: Any, images: Any, *rest: Any, submit: Any = submit, events: list[str] = events) -> Any:
+        def noted(self, images, *rest, submit=submit, events=events):
             events.append(f"submit {len(images)}")
             wait = submit(self, images, *rest)
             return lambda: events.append("fetch") or wait()
@@ -132,9 +126,7 @@ def test_batches_are_scored_together_and_fetched_one_late(
         (lambda i: i.swapaxes(0, 1), "of shape"),
     ],
 )
-def test_a_decoder_that_is_wrong_is_refused(
-    change: Any, words: str, gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_decoder_that_is_wrong_is_refused(change, words, gpu_engine, jpegs, tmp_path, monkeypatch):
     """A level everywhere, channels swapped, mirrored, shifted by a pixel, turned."""
     monkeypatch.setattr(dali, "PatchStream", Loader)
     monkeypatch.setattr(Loader, "change", staticmethod(change))
@@ -143,12 +135,10 @@ def test_a_decoder_that_is_wrong_is_refused(
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_plain_chroma_is_refused_only_where_colours_count(
-    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_chroma_is_refused_only_where_colours_count(gpu_engine, jpegs, tmp_path, monkeypatch):
     """Scores depend on Y, which rounding and another up-sampling of chroma move by less than the colours."""
 
-    def plain(image: np.ndarray) -> np.ndarray:
+    def plain(image):
         planes = np.asarray(Image.fromarray(image).convert("YCbCr")).copy()
         h, w = (n // 2 * 2 for n in image.shape[:2])
         chroma = planes[:h, :w, 1:].reshape(h // 2, 2, w // 2, 2, 2).mean((1, 3)).round().repeat(2, 0).repeat(2, 1)
@@ -164,14 +154,12 @@ def test_plain_chroma_is_refused_only_where_colours_count(
         pipeline.write_scores(jpegs, tmp_path / "rgb.parquet", settings)
 
 
-def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(
-    gpu_engine: None, jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(gpu_engine, jpegs, tmp_path, monkeypatch):
     """Not the first file, which is compared anyway: its end is of one colour, so srfast's decoder looks at it."""
     path = sorted(jpegs.iterdir())[1]
     data = path.read_bytes()
 
-    def gray(file: Path) -> np.ndarray:
+    def gray(file):
         return np.array(Image.open(io.BytesIO(file.read_bytes())))
 
     path.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
@@ -188,9 +176,7 @@ def test_a_cut_file_is_refused_whatever_the_loader_makes_of_it(
         ("jpegs", {"device": "cpu"}, "loader: dali decodes for `device` cuda"),
     ],
 )  # fmt: skip
-def test_what_does_not_go_together(
-    folder: str, options: dict[str, Any], words: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_what_does_not_go_together(folder, options, words, request, tmp_path):
     images = request.getfixturevalue(folder)
     if not options.get("device"):
         request.getfixturevalue("gpu_engine")

@@ -1,10 +1,7 @@
 """``precision="fast"``: integers where they are faster than floats, the full-precision engine elsewhere."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +31,7 @@ def close(fast: np.ndarray, full: np.ndarray, grey_levels: float = 0.1) -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", [(12, 12), (48, 48), (96, 96), (24, 132), (132, 24), (192, 192)])
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
-def test_losses_stay_close(
-    boundary: str, size: tuple[int, int], scale: int, real_patches: Callable[..., np.ndarray]
-) -> None:
+def test_losses_stay_close(boundary, size, scale, real_patches):
     network = load_network("srcnn", scale)
     fast, full = (NativeEngine(network, boundary, precision) for precision in ("fast", "fp32"))
     for x in (patches := real_patches(16, *size), patches[..., :1]):
@@ -83,7 +78,7 @@ def patterns(network: Network) -> dict[str, np.ndarray]:
 
 @needs_integer
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_patterns(scale: int) -> None:
+def test_patterns(scale):
     network = load_network("srcnn", scale)
     cases = patterns(network)
     x = np.stack(list(cases.values()))
@@ -98,7 +93,7 @@ def test_patterns(scale: int) -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("dataset", ["BSDS400", "T91", "Urban100"])
 @pytest.mark.slow
-def test_every_photograph(dataset: str, scale: int, data_folder: Callable[[str], Path]) -> None:
+def test_every_photograph(dataset, scale, data_folder):
     network = load_network("srcnn", scale)
     engines = NativeEngine(network), NativeEngine(network, precision="fast")
     losses: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
@@ -118,9 +113,7 @@ def test_every_photograph(dataset: str, scale: int, data_folder: Callable[[str],
 @pytest.mark.slow
 @pytest.mark.skipif(integer_kernels() == "" or shutil.which("g++") is None, reason="no g++ for x86 with AVX2")
 @pytest.mark.parametrize("plain", [True, False], ids=["stand-ins", "instructions"])
-def test_every_instruction_set_gives_the_bits_of_the_definition(
-    plain: bool, tmp_path: Path, flags_of: Callable[..., list[str]]
-) -> None:
+def test_every_instruction_set_gives_the_bits_of_the_definition(plain, tmp_path, flags_of):
     """tests/cpp/int_check.cpp; AVX-VNNI is emulated where the processor has none, AVX-512 VNNI in plain C++."""
     if not plain and not ("avx512" in isas() and integer_kernels("avx512")):
         pytest.skip("this machine has no AVX-512 VNNI")
@@ -144,7 +137,7 @@ def test_every_instruction_set_gives_the_bits_of_the_definition(
 
 @needs_integer
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_ranking_of_photographs_stays(scale: int, real_patches: Callable[..., np.ndarray]) -> None:
+def test_the_ranking_of_photographs_stays(scale, real_patches):
     network = load_network("srcnn", scale)
     x = real_patches(400, 96)
     full = NativeEngine(network).batch(x)
@@ -190,9 +183,7 @@ def odd(scale: int, conv1: float = 1, bias: float | None = None, conv2: float = 
     ],
     ids=str,
 )
-def test_channels_that_are_dead_tiny_huge_or_twins(
-    change: dict[str, float], scale: int, real_patches: Callable[..., np.ndarray]
-) -> None:
+def test_channels_that_are_dead_tiny_huge_or_twins(change, scale, real_patches):
     """As close as the shipped network is (``test_patterns``); equal channels of opposite weights cancel."""
     network = odd(scale, **change)
     grey = np.stack([np.full((48, 48, 3), g, np.uint8) for g in range(0, 256, 15)])
@@ -206,7 +197,7 @@ def test_channels_that_are_dead_tiny_huge_or_twins(
 
 @needs_integer
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_a_network_that_has_no_integers_is_refused(scale: int, real_patches: Callable[..., np.ndarray]) -> None:
+def test_a_network_that_has_no_integers_is_refused(scale, real_patches):
     """Two channels that differ by 1 % and are subtracted with weights of 1000: no int8 weight tells them apart."""
     network = odd(scale, twins=1000, unequal=1.01)
     assert np.isfinite(NativeEngine(network).batch(real_patches(1, 48))).all()
@@ -214,7 +205,7 @@ def test_a_network_that_has_no_integers_is_refused(scale: int, real_patches: Cal
         NativeEngine(network, precision="fast")
 
 
-def test_it_falls_back_to_full_precision_and_threads_change_nothing(real_patches: Callable[..., np.ndarray]) -> None:
+def test_it_falls_back_to_full_precision_and_threads_change_nothing(real_patches):
     network = load_network("srcnn", 2)
     for isa, x in ((None, real_patches(8, 6)), ("baseline", real_patches(8, 48))):
         fast = NativeEngine(network, precision="fast", isa=isa).batch(x)
@@ -225,7 +216,7 @@ def test_it_falls_back_to_full_precision_and_threads_change_nothing(real_patches
     np.testing.assert_array_equal(engine.batch(x), one)
 
 
-def test_the_network_free_columns_do_not_change(photographs: dict[str, np.ndarray]) -> None:
+def test_the_network_free_columns_do_not_change(photographs):
     network = load_network("srcnn", 2)
     image = photographs["chelsea"]
     grid = Grid(np.array([0, 50, 100], np.int32), np.array([0, 40], np.int32), 48)

@@ -1,10 +1,7 @@
 """Score tables as folders of parts: the rows of the file, in the same order, whatever interrupted the run."""
 
-from __future__ import annotations
-
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +25,7 @@ def alone(photo_folder: Path) -> ScoreTable:
     return score(photo_folder, **OPTIONS)
 
 
-def test_a_folder_holds_the_rows_of_the_file(
-    photo_folder: Path, tmp_path: Path, alone: ScoreTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_holds_the_rows_of_the_file(photo_folder, tmp_path, alone, monkeypatch):
     monkeypatch.setattr(parts, "ROWS", 40)
     output = tmp_path / "scores"
     table = score(photo_folder, output=f"{output}/", **OPTIONS)
@@ -46,10 +41,7 @@ def test_a_folder_holds_the_rows_of_the_file(
     assert srfast.select(output, keep=0.3, engine="duckdb").table.equals(srfast.select(alone, keep=0.3).table)
 
 
-def test_a_resumed_run_ends_in_the_order_of_one(
-    photo_folder: Path, tmp_path: Path, alone: ScoreTable, monkeypatch: pytest.MonkeyPatch,
-    interrupted: Callable[..., None],
-) -> None:  # fmt: skip
+def test_a_resumed_run_ends_in_the_order_of_one(photo_folder, tmp_path, alone, monkeypatch, interrupted):
     monkeypatch.setattr(parts, "ROWS", 40)
     output = f"{tmp_path / 'scores'}/"
     interrupted(score, photo_folder, output=output, after=2, **OPTIONS)
@@ -70,7 +62,7 @@ def test_a_resumed_run_ends_in_the_order_of_one(
     assert names == sorted(names)
 
 
-def test_nothing_of_the_users_is_replaced(photo_folder: Path, tmp_path: Path) -> None:
+def test_nothing_of_the_users_is_replaced(photo_folder, tmp_path):
     own = tmp_path / "own"
     own.mkdir()
     (own / "notes.txt").write_text("mine")
@@ -120,9 +112,7 @@ def folder(photo_folder: Path, tmp_path: Path) -> Path:
     ],
     ids=" ".join,
 )
-def test_every_reader_names_the_missing_shard(
-    words: tuple[str, ...], folder: Path, tmp_path: Path, run: Callable[..., Any]
-) -> None:
+def test_every_reader_names_the_missing_shard(words, folder, tmp_path, run):
     places = {"SCORES": folder, "A": folder / "part-0.parquet", "B": folder / "part-2.parquet"}
     arguments = [places.get(w, tmp_path / w if "." in w else w) for w in words]
     code, out, err = run(*arguments)
@@ -133,9 +123,7 @@ def test_every_reader_names_the_missing_shard(
 
 
 @pytest.mark.parametrize("small", [0, 1 << 26])
-def test_what_allows_it_says_so(
-    small: int, folder: Path, tmp_path: Path, run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_allows_it_says_so(small, folder, tmp_path, run, monkeypatch):
     monkeypatch.setattr("srfast.scoring.stored.SMALL", small)
     chosen = tmp_path / "c.parquet"
     code, _, err = run("select", folder, "-o", chosen, ALLOW)
@@ -146,7 +134,7 @@ def test_what_allows_it_says_so(
     assert "Missing: 1 shard" in (tmp_path / "r.html").read_text()
 
 
-def test_metadata_that_are_no_shards_are_passed_over(folder: Path) -> None:
+def test_metadata_that_are_no_shards_are_passed_over(folder):
     table = srfast.ScoreTable.read(folder / "part-0.parquet")
     for odd in ("x", [1], [0, 0], [0, 1 << 60], [[0, "3"]], {"a": 1}, [True, 2]):
         table.meta["shard"] = odd

@@ -1,9 +1,6 @@
 """Networks from LR to SR in .onnx files: the scores of the same network in torch, of existing pairs, and in tiles."""
 
-from __future__ import annotations
-
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +72,7 @@ def pairs(tmp_path: Path, photographs: dict[str, np.ndarray]) -> tuple[Path, Pat
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 @pytest.mark.parametrize("given", [True, False])
-def test_the_scores_are_those_of_the_same_network_in_torch(
-    channels: int, mode: Any, given: bool, pairs: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_the_scores_are_those_of_the_same_network_in_torch(channels, mode, given, pairs, tmp_path):
     hr, lr = pairs
     net = Shuffled(channels)
     path = exported(net, tmp_path / "net.onnx")
@@ -90,7 +85,7 @@ def test_the_scores_are_those_of_the_same_network_in_torch(
     assert (got["loss"] != got["bicubic"]).all()
 
 
-def test_a_network_of_upsampled_y(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_network_of_upsampled_y(pairs, tmp_path):
     """``srfast onnx --network-only`` writes one: existing pairs get the scores of the shipped SRCNN."""
     hr, lr = pairs
     path = graph.export_onnx(tmp_path / "net.onnx", scale=SCALE, network_only=True)
@@ -100,7 +95,7 @@ def test_a_network_of_upsampled_y(pairs: tuple[Path, Path], tmp_path: Path) -> N
         np.testing.assert_allclose(got["loss"], want["loss"], rtol=1e-4)
 
 
-def test_a_whole_scorer_is_refused(pairs: tuple[Path, Path], tmp_path: Path, run: Callable[..., Any]) -> None:
+def test_a_whole_scorer_is_refused(pairs, tmp_path, run):
     hr, lr = pairs
     graph.export_onnx(tmp_path / "scorer.onnx", scale=SCALE)
     options = ("--lr", lr, "--lr-template", "{}x4", "--scale", "4", "--patch", "48", "--scorer")
@@ -111,7 +106,7 @@ def test_a_whole_scorer_is_refused(pairs: tuple[Path, Path], tmp_path: Path, run
     assert not (tmp_path / "s.parquet").exists()
 
 
-def test_what_pairs_refuse(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_what_pairs_refuse(pairs, tmp_path):
     hr, lr = pairs
     path = exported(Shuffled(1), tmp_path / "net.onnx")
     options: dict[str, Any] = {"lr_images": lr, "lr_template": "{}x4", "patch": 48, "scorer": path}
@@ -128,10 +123,7 @@ def test_what_pairs_refuse(pairs: tuple[Path, Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_dense_scores_in_tiles(
-    given: bool, pairs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
+def test_dense_scores_in_tiles(given, pairs, tmp_path, monkeypatch, caplog):
     """An overlap of what the network reaches gives the whole; one that is too small is noticed, and recorded."""
     hr, lr = pairs
     path = exported(Shuffled(3), tmp_path / "net.onnx")

@@ -1,7 +1,5 @@
 """The engine of ``--device cuda`` on the CPU, where its kernels fall back to torch: same windows, same columns."""
 
-from __future__ import annotations
-
 import threading
 from itertools import pairwise
 from typing import Any
@@ -27,9 +25,7 @@ def engine_of(scale: int = 2, scorer: str = "srcnn", boundary: str = "symmetric"
 @pytest.mark.parametrize("method", ["windows", "dense"])
 @pytest.mark.parametrize("scorer", ["srcnn", "bicubic"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_columns_of_the_native_engine(
-    scale: int, scorer: str, method: str, photographs: dict[str, np.ndarray]
-) -> None:
+def test_the_columns_of_the_native_engine(scale, scorer, method, photographs):
     image = photographs["chelsea"][:149, :203]
     grid = Grid.over(*image.shape[:2], scale, 48, 36)
     expected = getattr(NativeEngine(load_network(scorer, scale)), method)(image, grid)
@@ -39,7 +35,7 @@ def test_the_columns_of_the_native_engine(
         np.testing.assert_allclose(getattr(actual, column), getattr(expected, column), rtol=2e-5, err_msg=column)
 
 
-def test_batches_keep_their_type_and_device(real_patches: Any) -> None:
+def test_batches_keep_their_type_and_device(real_patches):
     patches, engine = real_patches(2, 96), engine_of()
     expected = NativeEngine(load_network("srcnn", 2)).batch(patches)
     np.testing.assert_allclose(engine.batch(patches), expected, rtol=2e-5)
@@ -51,9 +47,7 @@ def test_batches_keep_their_type_and_device(real_patches: Any) -> None:
 
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_bands_with_a_halo_are_the_whole_image(
-    monkeypatch: pytest.MonkeyPatch, scale: int, boundary: str, photographs: dict[str, np.ndarray]
-) -> None:
+def test_bands_with_a_halo_are_the_whole_image(monkeypatch, scale, boundary, photographs):
     image = photographs["chelsea"][: 249 // scale * scale, : 100 // scale * scale]
     engine = engine_of(scale, boundary=boundary)
     grid = Grid.over(*image.shape[:2], scale, 48, 12)
@@ -72,14 +66,14 @@ def test_bands_with_a_halo_are_the_whole_image(
         np.testing.assert_allclose(getattr(in_bands, column), getattr(whole, column), rtol=1e-6, err_msg=column)
 
 
-def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch, photographs: dict[str, np.ndarray]) -> None:
+def test_a_halo_of_one_row_less_would_show(monkeypatch, photographs):
     """x2 needs 7 LR rows: with 6 the maps differ by more than another order of summation."""
     image = photographs["chelsea"][:200, :64]
     scorer = GpuScorer(load_network("srcnn", 2).weights, backend="native", device="cpu")
     plain = scorer.maps(torch.from_numpy(image))
     monkeypatch.setattr(maps, "BAND_PIXELS", 64 * 40)
 
-    def worst(halo: int) -> float:
+    def worst(halo):
         monkeypatch.setattr(maps, "HALO", halo)
         cut = maps.bands(*image.shape[:2], 2)
         banded = torch.cat([scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut], 1)
@@ -88,7 +82,7 @@ def test_a_halo_of_one_row_less_would_show(monkeypatch: pytest.MonkeyPatch, phot
     assert worst(7) < 0.01 < worst(5)
 
 
-def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch, real_patches: Any) -> None:
+def test_large_patches_are_scored_in_bands(monkeypatch, real_patches):
     patches = torch.from_numpy(real_patches(2, 120, 80))
     weights = load_network("srcnn", 2).weights
     scorer = GpuScorer(weights, backend="native", device="cpu")
@@ -103,9 +97,7 @@ def test_large_patches_are_scored_in_bands(monkeypatch: pytest.MonkeyPatch, real
 
 @pytest.mark.parametrize("most", [1, 9000, 1 << 22])
 @pytest.mark.parametrize("dense", [False, True])
-def test_images_that_share_an_upload_score_as_alone(
-    dense: bool, most: int, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, np.ndarray]
-) -> None:
+def test_images_that_share_an_upload_score_as_alone(dense, most, monkeypatch, photographs):
     """Different sizes, gray among colours, one image that is cut into rows of windows."""
     sizes = {"chelsea": (97, 120, 3), "coffee": (60, 200, 3), "rocket": (80, 61, 1), "astronaut": (150, 90, 3)}
     images = [photographs[name][:h, :w, :c] for name, (h, w, c) in sizes.items()]
@@ -123,7 +115,7 @@ def test_images_that_share_an_upload_score_as_alone(
             np.testing.assert_allclose(getattr(one, column), getattr(own, column), rtol=1e-6, err_msg=column)
 
 
-def test_a_band_sends_nothing_to_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_band_sends_nothing_to_the_device(monkeypatch):
     """Every ``to`` of a host tensor waits for what is queued; each band sent four of them a map."""
     plain = torch.rand(2, 60, 50, dtype=torch.float64)
     xs, ys = np.array([0, 3, 20]), np.array([0, 7, 8, 30])
@@ -140,12 +132,12 @@ def test_a_band_sends_nothing_to_the_device(monkeypatch: pytest.MonkeyPatch) -> 
         torch.testing.assert_close(found.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)
 
 
-def test_another_thread_copies_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_thread_copies_the_pieces(monkeypatch):
     """The caller's thread feeds the card; a single piece is not worth a thread."""
     seen: list[bool] = []
     join = upload._join
 
-    def watched(piece: Any, out: torch.Tensor) -> None:
+    def watched(piece, out):
         seen.append(threading.current_thread() is threading.main_thread())
         join(piece, out)
 
@@ -171,14 +163,14 @@ def _raises() -> Any:
     raise ValueError("third")
 
 
-def test_the_weights_are_on_the_gpu_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weights_are_on_the_gpu_once(monkeypatch):
     """Every call of score_patches packed and uploaded the network again. Another GPU has weights of its own."""
     from srfast.scoring.backends import choice
 
     made = []
 
     class Engine:
-        def __init__(self, *arguments: Any) -> None:
+        def __init__(self, *arguments):
             made.append(arguments[-1])
 
     gpu = [0]

@@ -1,10 +1,7 @@
 """Losses that are not finite are refused where they arise, also where an engine takes several images at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,9 +48,7 @@ class Broken:
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_of_several_images_at_once(
-    mode: str, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_several_images_at_once(mode, photo_folder, tmp_path, monkeypatch):
     """The second image of a group; the finished first one is kept for ``--resume``."""
     output = tmp_path / "s.parquet"
     settings = ScoreArguments(patch=48, mode=mode)
@@ -68,7 +63,7 @@ def test_of_several_images_at_once(
     assert scored[0] == 1
 
 
-def test_of_images_that_were_decoded_on_the_device(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_images_that_were_decoded_on_the_device(photo_folder, monkeypatch):
     pixels = np.zeros((96, 96, 3), np.uint8)
     stream = SimpleNamespace(batches=lambda: iter([[(0, torch.from_numpy(pixels))]]))
     monkeypatch.setattr(dali, "PatchStream", lambda *_args, **_options: stream)
@@ -96,9 +91,7 @@ def overflowing(kind: str, scale: int = 2) -> Network:
 @pytest.mark.parametrize("kind", ["last", "hidden"])
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 @pytest.mark.parametrize("backend", ["native", "torch", "onnx"])
-def test_of_a_network_that_overflows(
-    backend: str, mode: str, kind: str, precision: str, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_a_network_that_overflows(backend, mode, kind, precision, photo_folder, monkeypatch):
     """Not one engine, of no instruction set, gives it a loss; the image or, before any, the network is named."""
     if backend == "onnx":
         pytest.importorskip("onnxruntime")
@@ -115,21 +108,21 @@ def test_of_a_network_that_overflows(
             srfast.score(photo_folder, patch=48, mode=mode, scorer=network, precision=precision)  # type: ignore[arg-type]
 
 
-def test_of_a_large_image_that_is_cut_into_tiles() -> None:
+def test_of_a_large_image_that_is_cut_into_tiles():
     image = np.random.default_rng(0).integers(0, 256, (400, 300, 3), dtype=np.uint8)
     for kind in ("last", "hidden"):
         loss = NativeEngine(overflowing(kind)).dense(image, Grid.over(400, 300, 2, 48, 48), 3).loss
         assert not np.isfinite(loss).any()
 
 
-def test_of_tensors_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_tensors_on_the_cpu(monkeypatch):
     monkeypatch.setattr(patches, "make_engine", lambda *_args, **_options: Broken())
     with pytest.raises(RunError, match="scorer: expected finite losses, got inf for patch 0"):
         patches.score_patches(torch.zeros(2, 48, 48, 3, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", ">f4"])
-def test_weights_of_any_type_are_float32(dtype: str) -> None:
+def test_weights_of_any_type_are_float32(dtype):
     """The compiled engine reads bytes: those of another type would be other numbers, or too few."""
     shipped = load_network("srcnn", 2)
     network = Network("srcnn", "typed", "", 2, {name: a.astype(dtype) for name, a in shipped.arrays.items()})
@@ -150,7 +143,7 @@ def test_weights_of_any_type_are_float32(dtype: str) -> None:
         (None, r"conv2\.bias: expected numbers \[32\], got object \[\]"),
     ],
 )
-def test_weights_that_are_none_are_refused(wrong: Any, words: str) -> None:
+def test_weights_that_are_none_are_refused(wrong, words):
     arrays = dict(load_network("srcnn", 2).arrays or {}) | {"conv2.bias": wrong}
     with pytest.raises(InputError, match=f"^scorer: typed: {words}"):
         Network("srcnn", "typed", "", 2, arrays)

@@ -1,7 +1,5 @@
 """Large images: all workers score each of them, and no core is idle between two."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
@@ -42,9 +40,7 @@ class Together:
         return Scores(loss, loss * 0, loss * 0)
 
 
-def test_the_next_one_does_not_wait_for_the_end(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_one_does_not_wait_for_the_end(photo_folder, tmp_path, monkeypatch):
     """The engine shares its threads out: the first image's end and the second's beginning run beside each other."""
     engine = Together()
     monkeypatch.setattr(per_image, "LARGE", 1)
@@ -58,7 +54,7 @@ def test_the_next_one_does_not_wait_for_the_end(
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
-def test_places(tmp_path: Path) -> None:
+def test_places(tmp_path):
     """tests/cpp/places_check.cpp."""
     program = tmp_path / "places_check"
     source = ROOT / "tests" / "cpp" / "places_check.cpp"
@@ -70,7 +66,7 @@ def test_places(tmp_path: Path) -> None:
 @pytest.mark.skipif(
     not (native.available() and TASKS.is_dir()), reason="counts the tasks of Linux, of the compiled ops"
 )
-def test_defects_take_the_threads_of_the_pool() -> None:
+def test_defects_take_the_threads_of_the_pool():
     """Of 8 callers, who each ask for 8 threads, 8 are at work together, and 8 wait at most; each one's own were 64."""
     image = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)
     starts = np.arange(0, 1560, 16, dtype=np.int32)
@@ -98,9 +94,7 @@ def test_defects_take_the_threads_of_the_pool() -> None:
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 @pytest.mark.parametrize("shared", [1, 1 << 22])
-def test_the_table_is_that_of_one_image_at_a_time(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared: int, mode: str
-) -> None:
+def test_the_table_is_that_of_one_image_at_a_time(photo_folder, tmp_path, monkeypatch, shared, mode):
     (photo_folder / "broken.png").write_bytes(b"not a picture")
     settings = ScoreArguments(stride=48, skip_bad=True, mode=mode)
     expected = pipeline.write_scores(photo_folder, tmp_path / "one.parquet", settings)
@@ -131,7 +125,7 @@ def test_the_table_is_that_of_one_image_at_a_time(
         np.testing.assert_allclose(together.column(column), one.column(column), rtol=2e-5)
 
 
-def test_what_was_submitted_before_a_failure_is_kept() -> None:
+def test_what_was_submitted_before_a_failure_is_kept():
     def waits():
         yield lambda: ["first"]
         yield lambda: ["second"]

@@ -1,7 +1,5 @@
 """The ONNX graphs, on ONNX Runtime and OpenVINO, against the reference."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import subprocess
@@ -9,7 +7,6 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -71,9 +68,7 @@ def run_by_openvino(model: onnx.ModelProto, **inputs: np.ndarray) -> np.ndarray:
 )
 @pytest.mark.parametrize("fixed", [False, True], ids=["dynamic", "fixed"])
 @pytest.mark.parametrize("infer", [run, run_by_openvino])
-def test_scorer_agrees_with_the_reference(
-    infer: Callable[..., np.ndarray], fixed: bool, size: int, boundary: str, scale: int, expected: Any
-) -> None:
+def test_scorer_agrees_with_the_reference(infer, fixed, size, boundary, scale, expected):
     size = size or (51 if scale == 3 else 13 * scale)  # an odd one
     x, lr, loss = expected(scale, size, boundary)
     patch = size if fixed else None
@@ -88,7 +83,7 @@ def test_scorer_agrees_with_the_reference(
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
-def test_lr_is_exact_on_noise_that_overshoots_and_ties(scale: int, boundary: str) -> None:
+def test_lr_is_exact_on_noise_that_overshoots_and_ties(scale, boundary):
     rng = np.random.default_rng(0)
     y = rng.integers(0, 256, (8, 24 * scale, 20 * scale, 1), np.uint8)
     # Black and white blocks reach both clamps; two neighbouring levels reach every tie.
@@ -112,7 +107,7 @@ def colours(rgb: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_luma_is_exact_for_one_colour_of_every_weighted_sum_or_for_all(every: bool) -> None:
+def test_luma_is_exact_for_one_colour_of_every_weighted_sum_or_for_all(every):
     n = np.arange(1 << 24, dtype=np.uint32)
     rgb = np.stack([n >> 16, n >> 8 & 255, n & 255], axis=1).astype(np.uint8)
     if not every:
@@ -123,10 +118,10 @@ def test_luma_is_exact_for_one_colour_of_every_weighted_sum_or_for_all(every: bo
 
 
 @pytest.mark.parametrize("ulps", [-2, 0, 2])
-def test_floors_leave_room_for_inexact_quotients(ulps: int) -> None:
+def test_floors_leave_room_for_inexact_quotients(ulps):
     """Every sum that can occur is floored right even where a runtime's quotient is two float32 steps off."""
 
-    def quotient(n: np.ndarray, d: int) -> np.ndarray:
+    def quotient(n, d):
         q = n.astype(np.float32) * np.float32(1 / d)
         return q + ulps * np.spacing(np.abs(q), dtype=np.float32) * (n != 0)
 
@@ -146,7 +141,7 @@ def test_floors_leave_room_for_inexact_quotients(ulps: int) -> None:
 
 @pytest.mark.parametrize("patch", [None, 96])
 @pytest.mark.parametrize("kind", ["loss", "map", "lr", "bicubic", "network"])
-def test_graphs_are_portable_small_and_valid(kind: str, patch: int | None) -> None:
+def test_graphs_are_portable_small_and_valid(kind, patch):
     w = weights(2)
     if kind == "network":
         model = graph.build_network(w, 2, patch)
@@ -167,7 +162,7 @@ def test_graphs_are_portable_small_and_valid(kind: str, patch: int | None) -> No
     assert sides[1 if kind == "network" else 0] == (patch or "H")
 
 
-def test_graph_refuses_sizes_it_cannot_score_exactly() -> None:
+def test_graph_refuses_sizes_it_cannot_score_exactly():
     model = graph.build_scorer(weights(2), 2)
     for shape in ((1, 97, 96, 3), (1, 96, 97, 3), (1, 2, 96, 3), (1, 97, 97, 3)):
         with pytest.raises(Exception, match="ONNXRuntimeError"):
@@ -186,12 +181,12 @@ def test_graph_refuses_sizes_it_cannot_score_exactly() -> None:
         ({"scale": 2, "weights": {k: v for k, v in weights(2).items() if k != "conv2.bias"}}, "conv2.bias: .* object"),
     ],
 )
-def test_bad_arguments(options: dict[str, Any], words: str) -> None:
+def test_bad_arguments(options, words):
     with pytest.raises(InputError, match=words):
         graph.build_scorer(**{"weights": weights(2), **options})
 
 
-def test_onnx_command_writes_scorer_and_network(tmp_path: Path, expected: Any, run: Any) -> None:
+def test_onnx_command_writes_scorer_and_network(tmp_path, expected, run):
     digest = hashlib.sha256((WEIGHTS / "srcnn_x3.safetensors").read_bytes()).hexdigest()
     assert run("onnx", "-o", tmp_path / "s.onnx", "--scale", "3", "--patch", "48")[0] == 0
     session = runtime.session(tmp_path / "s.onnx", 1, "cpu")
@@ -220,16 +215,14 @@ def test_onnx_command_writes_scorer_and_network(tmp_path: Path, expected: Any, r
         ("none/s.onnx", (), "none/s.onnx"),
     ],
 )
-def test_onnx_command_refuses(name: str, options: tuple[str, ...], words: str, tmp_path: Path, run: Any) -> None:
+def test_onnx_command_refuses(name, options, words, tmp_path, run):
     code, _, err = run("onnx", "-o", tmp_path / name, *options)
     assert code == 2
     assert words in err
     assert not list(tmp_path.iterdir())
 
 
-def test_the_documented_example_needs_only_onnxruntime_and_numpy(
-    tmp_path: Path, photographs: dict[str, np.ndarray]
-) -> None:
+def test_the_documented_example_needs_only_onnxruntime_and_numpy(tmp_path, photographs):
     text = (ROOT / "docs" / "onnx.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     image = photographs["coffee"]

@@ -1,7 +1,5 @@
 """The ONNX Runtime backend: the scorer, and networks from files."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import sys
@@ -36,9 +34,7 @@ def weights(scale: int) -> dict[str, Tensor]:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scorer", ["srcnn", "bicubic"])
-def test_onnx_scorer_takes_any_multiple_of_the_scale(
-    scorer: str, boundary: str, scale: int, real_patches: Callable[..., np.ndarray]
-) -> None:
+def test_onnx_scorer_takes_any_multiple_of_the_scale(scorer, boundary, scale, real_patches):
     net = weights(scale) if scorer == "srcnn" else None
     session = OnnxScorer(net, scale, boundary, device="cpu")
     for h, w in ((1, 1), (1, 7), (2, 3), (5, 16)):
@@ -49,9 +45,7 @@ def test_onnx_scorer_takes_any_multiple_of_the_scale(
     assert session.score(x[:0]).shape == (0,)
 
 
-def test_onnx_scorer_splits_batches_without_changing_a_bit(
-    monkeypatch: pytest.MonkeyPatch, real_patches: Callable[..., np.ndarray]
-) -> None:
+def test_onnx_scorer_splits_batches_without_changing_a_bit(monkeypatch, real_patches):
     x = real_patches(32, 48)
     whole = OnnxScorer(weights(2), 2, device="cpu").score(x)
     monkeypatch.setitem(runtime._RUN_PIXELS, runtime.CPU, 5 * 48 * 48)
@@ -60,9 +54,7 @@ def test_onnx_scorer_splits_batches_without_changing_a_bit(
 
 
 @pytest.mark.parametrize("scale", SCALES)
-def test_tiled_maps_equal_the_reference_map(
-    scale: int, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, np.ndarray]
-) -> None:
+def test_tiled_maps_equal_the_reference_map(scale, monkeypatch, photographs):
     image = photographs["astronaut"][None, : 252 // scale * scale, : 300 // scale * scale]
     want = reference.squared_error(torch.from_numpy(image), weights(scale), scale, torch.float64).numpy()
     scorer = OnnxScorer(weights(scale), scale, device="cpu")
@@ -83,14 +75,14 @@ def test_tiled_maps_equal_the_reference_map(
         ((1, 0, 8, 3), np.uint8, "0 x 8"),
     ],
 )  # fmt: skip
-def test_onnx_scorer_refuses(shape: tuple[int, ...], dtype: type, words: str) -> None:
+def test_onnx_scorer_refuses(shape, dtype, words):
     with pytest.raises((InputError, TypeError), match=words):
         OnnxScorer(None, 2, device="cpu").score(np.zeros(shape, dtype))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
-def test_backends_rank_bsds400_alike(scale: int, data_folder: Callable[[str], Path]) -> None:
+def test_backends_rank_bsds400_alike(scale, data_folder):
     stats = pytest.importorskip("scipy.stats", reason="needs the test extra")
     cut = []
     for file in find_images(data_folder("BSDS400")):
@@ -125,7 +117,7 @@ def network(path: Path, *, factor: int = 1, shape: tuple[object, ...] = ("N", 1,
 
 @pytest.mark.parametrize("shape", [("N", 1, "H", "W"), ("N", 1, 24, 16), (1, 1, "H", "W"), (4, 1, 24, 16)])
 @pytest.mark.parametrize("factor", [1, 3])
-def test_onnx_network_finds_out_what_it_takes(tmp_path: Path, shape: tuple[object, ...], factor: int) -> None:
+def test_onnx_network_finds_out_what_it_takes(tmp_path, shape, factor):
     net = OnnxNetwork(network(tmp_path / "n.onnx", factor=factor, shape=shape), 3, device="cpu")
     assert net.takes == ("up" if factor == 1 else "lr")
     y = np.random.default_rng(0).random((6, 1, 24, 16), np.float32)
@@ -152,7 +144,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_onnx_network_refuses(what: str, tmp_path: Path) -> None:
+def test_onnx_network_refuses(what, tmp_path):
     make, words = WRONG[what]
     make(tmp_path / "n.onnx")
     with pytest.raises(InputError, match=words) as error:
@@ -161,7 +153,7 @@ def test_onnx_network_refuses(what: str, tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_onnx_network_refuses_sizes_it_does_not_take(tmp_path: Path) -> None:
+def test_onnx_network_refuses_sizes_it_does_not_take(tmp_path):
     net = OnnxNetwork(network(tmp_path / "n.onnx", shape=("N", 1, 24, "W")), 2, device="cpu")
     assert net.size == (24, None)
     with pytest.raises(InputError, match="expected input of 24 x any, the only size it takes, got 16 x 16"):
@@ -171,7 +163,7 @@ def test_onnx_network_refuses_sizes_it_does_not_take(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("claimed", [False, True])
-def test_a_cuda_provider_that_does_not_work_is_not_used(claimed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cuda_provider_that_does_not_work_is_not_used(claimed, monkeypatch):
     import onnxruntime
 
     if runtime.CUDA in onnxruntime.get_available_providers():
@@ -191,9 +183,7 @@ def test_a_cuda_provider_that_does_not_work_is_not_used(claimed: bool, monkeypat
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])
-def test_missing_packages_are_named_with_the_command_that_installs_them(
-    missing: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_packages_are_named_with_the_command_that_installs_them(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(RunError, match=rf"needs {missing}, which is not installed; pip install 'srfast\[onnx\]'"):
         OnnxScorer(None, 2, device="cpu")
@@ -202,7 +192,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
     assert report["reason"] == f"{missing} is not installed: pip install 'srfast[onnx]'"
 
 
-def test_the_digest_of_a_scorer_counts_weights_in_other_files(tmp_path: Path) -> None:
+def test_the_digest_of_a_scorer_counts_weights_in_other_files(tmp_path):
     """PyTorch's exporter writes them beside the graph, which then stays the same when the network is trained again."""
     path, inside, beside = tmp_path / "n.onnx", tmp_path / "inside.onnx", tmp_path / "weights" / "w.bin"
     model = onnx.load(network(inside, factor=2))

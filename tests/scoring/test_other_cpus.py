@@ -1,14 +1,11 @@
 """The CPU sources on machines that are not x86: they compile; AArch64 is emulated and gives the reference's scores."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +32,7 @@ emulated = pytest.mark.skipif(
 @pytest.mark.skipif(not COMPILERS, reason="no cross compiler (Debian: g++-aarch64-linux-gnu)")
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("source", sorted(p.name for p in CPU.glob("*.cpp") if p.name not in X86 | ARM))
-def test_compiles(compiler: str, source: str) -> None:
+def test_compiles(compiler, source):
     options = ["-std=gnu++20", "-O1", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{ROOT / 'csrc'}"]
     run = subprocess.run([compiler, *options, str(CPU / source)], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
@@ -70,9 +67,7 @@ def _aarch64(source: Path, flags_of: FlagsOf, *more: str) -> None:
 @pytest.mark.slow
 @emulated
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_integers_of_aarch64_give_the_bits_of_the_definition(
-    scale: int, aarch64: Callable[[str], Path], srcnn_weights: Callable[[int], Path]
-) -> None:
+def test_integers_of_aarch64_give_the_bits_of_the_definition(scale, aarch64, srcnn_weights):
     """tests/cpp/int_check.cpp: SDOT."""
     network = load_network(srcnn_weights(scale), scale)
     data = [np.array([scale], np.int32), *(network.arrays[name].astype(np.float32) for name in SRCNN_SHAPES)]
@@ -83,7 +78,7 @@ def test_integers_of_aarch64_give_the_bits_of_the_definition(
 
 @pytest.mark.slow
 @emulated
-def test_degradations_of_aarch64_have_the_bits_of_x86(aarch64: Callable[[str], Path]) -> None:
+def test_degradations_of_aarch64_have_the_bits_of_x86(aarch64):
     """tests/cpp/degrade_check.cpp has the checksum; `make sanitize` compares it on the machine itself."""
     run = subprocess.run(["qemu-aarch64", str(aarch64("degrade_check"))], capture_output=True)
     assert run.returncode == 0, run.stdout.decode() + run.stderr.decode()
@@ -93,9 +88,7 @@ def test_degradations_of_aarch64_have_the_bits_of_x86(aarch64: Callable[[str], P
 @emulated
 @pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_aarch64_scores_as_the_reference(
-    scale: int, boundary: str, aarch64: Callable[[str], Path], srcnn_weights: Callable[[int], Path], real_patches: Any
-) -> None:
+def test_aarch64_scores_as_the_reference(scale, boundary, aarch64, srcnn_weights, real_patches):
     """The tolerance of test_score_patches.py; dense mode of one window gives the scores of patch mode."""
     net = load_network(srcnn_weights(scale), scale)
     weights = [net.weights[f"conv{i}.{kind}"].numpy() for i in (1, 2, 3) for kind in ("weight", "bias")]
@@ -114,7 +107,7 @@ def test_aarch64_scores_as_the_reference(
 
 @pytest.mark.slow
 @pytest.mark.skipif(AARCH64 not in COMPILERS, reason="no cross compiler (Debian: g++-aarch64-linux-gnu)")
-def test_tiles_of_aarch64_stay_in_registers(tmp_path: Path, flags_of: FlagsOf) -> None:
+def test_tiles_of_aarch64_stay_in_registers(tmp_path, flags_of):
     """No innermost loop of a network layer reads or writes a vector on the stack; the widest has 6 x 4 sums."""
     _aarch64(CPU / "score_baseline.cpp", flags_of, "-S", "-o", str(tmp_path / "engine.s"))
     lines = (tmp_path / "engine.s").read_text().splitlines()

@@ -1,9 +1,5 @@
 """A module or function of the caller's as the network that scores."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,7 +41,7 @@ def plain(patch: np.ndarray, color: str) -> float:
 
 
 @pytest.mark.parametrize("kind", ["y", "rgb", "function"])
-def test_a_module_or_a_function(kind: str, real_patches: Callable[..., np.ndarray]) -> None:
+def test_a_module_or_a_function(kind, real_patches):
     patches = real_patches(5, 48)
     scorer: Any = Nearest(1 if kind == "y" else 3)
     if kind == "function":
@@ -55,7 +51,7 @@ def test_a_module_or_a_function(kind: str, real_patches: Callable[..., np.ndarra
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_a_table_names_it_by_its_weights(mode: str, photo_folder: Path) -> None:
+def test_a_table_names_it_by_its_weights(mode, photo_folder):
     network = Nearest(3)
     table = srfast.score(photo_folder, patch=48, mode=mode, scorer=network)
     about = table.meta["scorer"]
@@ -66,7 +62,7 @@ def test_a_table_names_it_by_its_weights(mode: str, photo_folder: Path) -> None:
     assert (table.column("loss") > table.column("bicubic")).mean() > 0.9
 
 
-def test_a_module_stays_in_the_mode_of_its_parts(photo_folder: Path, real_patches: Callable[..., np.ndarray]) -> None:
+def test_a_module_stays_in_the_mode_of_its_parts(photo_folder, real_patches):
     """A network that scored in its own training was in evaluation mode from then on."""
     network = Nearest(3)
     network.more = nn.Sequential(nn.Dropout(), nn.BatchNorm2d(3))
@@ -90,15 +86,13 @@ def test_a_module_stays_in_the_mode_of_its_parts(photo_folder: Path, real_patche
         (3, "scorer: expected .*, got 3"),
     ],
 )
-def test_what_is_no_network_is_named(scorer: Any, words: str, n: int, real_patches: Callable[..., np.ndarray]) -> None:
+def test_what_is_no_network_is_named(scorer, words, n, real_patches):
     with pytest.raises(InputError, match=words):
         srfast.score_patches(real_patches(n, 48), scorer=scorer)
 
 
 @pytest.mark.parametrize("network", ["constant", "codes", "srcnn", "bicubic"])
-def test_a_network_that_reconstructs_nothing_is_told(
-    network: str, photo_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_network_that_reconstructs_nothing_is_told(network, photo_folder, caplog):
     """Always the same grey, and the weights of SRCNN as int8 codes that nobody scaled; not the shipped networks."""
     scorer: Any = network
     if network == "constant":
@@ -135,9 +129,7 @@ class Sharpen(nn.Module):
 
 @pytest.mark.parametrize("receptive", [2, None])
 @pytest.mark.parametrize("pairs", [False, True])
-def test_dense_scores_in_tiles(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receptive: int | None, pairs: bool
-) -> None:
+def test_dense_scores_in_tiles(tmp_path, monkeypatch, receptive, pairs):
     (tmp_path / "hr").mkdir()
     (tmp_path / "lr").mkdir()
     draw = np.random.default_rng(0)
@@ -167,9 +159,7 @@ class Far(nn.Module):
         return (0.5 * (lr + far)).repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
-def test_a_network_that_reaches_further_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_network_that_reaches_further_is_noticed(tmp_path, monkeypatch, caplog):
     """Overlaps are multiples of 16: 1 is 16, which is too small for it, 17 is 32, which is not."""
     noise = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "a.png")

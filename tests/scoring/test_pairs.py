@@ -1,10 +1,7 @@
 """Scores of LR images that exist already, and the pairs that training and exports take from them."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +42,7 @@ def pairs(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 @pytest.mark.parametrize("scorer", ["srcnn", "bicubic"])
-def test_the_usual_degradation_as_files_gives_the_usual_scores(tmp_path: Path, mode: str, scorer: str) -> None:
+def test_the_usual_degradation_as_files_gives_the_usual_scores(tmp_path, mode, scorer):
     """LR files that hold what would be made: the same scores, dense, to the tolerance of backends."""
     hr, lr = tmp_path / "hr", tmp_path / "lr"
     hr.mkdir()
@@ -77,7 +74,7 @@ def read(path: Path) -> np.ndarray:
     return np.array(Image.open(path).convert("RGB"))
 
 
-def test_against_the_definition_in_float64(pairs: tuple[Path, Path]) -> None:
+def test_against_the_definition_in_float64(pairs):
     hr, lr = pairs
     weights = load_network("srcnn", 2).weights
     dense = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, stride=30, mode="dense")
@@ -99,7 +96,7 @@ def test_against_the_definition_in_float64(pairs: tuple[Path, Path]) -> None:
                 assert plainly == pytest.approx(two.mean(), rel=1e-4)
 
 
-def test_a_band_at_a_time_is_the_whole(pairs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_band_at_a_time_is_the_whole(pairs, monkeypatch):
     hr, lr = pairs
     ways = [{"mode": "dense"}, {"stride": 12}]
     options = {"lr_images": lr, "lr_template": "{}x2", "patch": 48}
@@ -113,13 +110,13 @@ def test_a_band_at_a_time_is_the_whole(pairs: tuple[Path, Path], monkeypatch: py
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_a_network_of_colours(pairs: tuple[Path, Path], mode: str) -> None:
+def test_a_network_of_colours(pairs, mode):
     hr, lr = pairs
 
     class Nearest(torch.nn.Module):
         color = "rgb"
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x):
             return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
     table = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode=mode, scorer=Nearest())
@@ -132,7 +129,7 @@ def test_a_network_of_colours(pairs: tuple[Path, Path], mode: str) -> None:
     assert row["loss"][1] == pytest.approx(((sr_y - target) ** 2).mean(), rel=1e-4)
 
 
-def test_core_sets_train_and_export_on_the_same_pairs(pairs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_core_sets_train_and_export_on_the_same_pairs(pairs, tmp_path):
     hr, lr = pairs
     srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48, mode="dense").write(tmp_path / "s.parquet")
     coreset = srfast.select(tmp_path / "s.parquet", keep=0.5)
@@ -169,13 +166,13 @@ def test_core_sets_train_and_export_on_the_same_pairs(pairs: tuple[Path, Path], 
         ({"scale": 3}, r"ax2\.jpg: expected 50 x 43 pixels, 1/3 of .*a\.png \(150 x 131\), got 75 x 65"),
     ],
 )
-def test_what_is_refused(options: dict[str, Any], words: str, pairs: tuple[Path, Path]) -> None:
+def test_what_is_refused(options, words, pairs):
     hr, lr = pairs
     with pytest.raises(InputError, match=words):
         srfast.score(hr, **{"lr_images": lr, "lr_template": "{}x2", "patch": 48, **options})
 
 
-def test_missing_lr_images(pairs: tuple[Path, Path]) -> None:
+def test_missing_lr_images(pairs):
     hr, lr = pairs
     table = srfast.score(hr, lr_images=lr, lr_template="{}x2", patch=48)
     shutil.rmtree(lr / "sub")
@@ -200,14 +197,14 @@ STARTS = np.array([0, 96, 192, 288])
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize(("dy", "dx"), [(0, 0), (0.25, 0), (0.5, 0), (0, -0.75), (1.5, -1.5), (-3, 2)])
-def test_how_far_it_was_moved(scale: int, dy: float, dx: float) -> None:
+def test_how_far_it_was_moved(scale, dy, dx):
     columns = pair_columns(*moved(dy, dx, scale), STARTS, STARTS, 96, scale)["shift"]
     assert columns.dtype == np.float32
     # One step of Lucas and Kanade: what is a fraction of a pixel is met to a third of it.
     assert np.nanmedian(columns) == pytest.approx(np.hypot(dy, dx), abs=0.02 + 0.3 * max(abs(dy) % 1, abs(dx) % 1))
 
 
-def test_a_flat_patch_has_no_shift_and_a_tint_is_told() -> None:
+def test_a_flat_patch_has_no_shift_and_a_tint_is_told():
     hr = np.full((96, 192, 3), 100, np.uint8)
     lr = srfast.imresize(hr, 0.5)
     lr[..., 2] += 7
@@ -216,7 +213,7 @@ def test_a_flat_patch_has_no_shift_and_a_tint_is_told() -> None:
     assert np.allclose(columns["colour"], 7)
 
 
-def test_through_score(tmp_path: Path) -> None:
+def test_through_score(tmp_path):
     for folder in ("hr", "lr"):
         (tmp_path / folder).mkdir()
     for name, shift in (("good.png", 0), ("bad.png", 1)):

@@ -1,7 +1,5 @@
 """Parts of a run: one process at a time, and no row of another run, setting or image in the table."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
@@ -30,9 +28,7 @@ pipeline.score(sys.argv[1], patch=48, scorer="bicubic", output=sys.argv[2], prog
 
 
 @pytest.mark.parametrize("options", [[], ["--resume"], ["--stride", "24"]])
-def test_a_second_run_ends_in_one_line_that_names_the_first(
-    options: list[str], photo_folder: Path, tmp_path: Path, srfast_command: Callable[..., Any]
-) -> None:
+def test_a_second_run_ends_in_one_line_that_names_the_first(options, photo_folder, tmp_path, srfast_command):
     output = tmp_path / "s.parquet"
     alone = score(photo_folder, output=tmp_path / "alone.parquet", **OPTIONS)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -51,11 +47,11 @@ def test_a_second_run_ends_in_one_line_that_names_the_first(
     assert not (tmp_path / "s.parquet.parts").exists()
 
 
-def test_two_runs_of_one_process(photo_folder: Path, tmp_path: Path) -> None:
+def test_two_runs_of_one_process(photo_folder, tmp_path):
     output = tmp_path / "s.parquet"
     seen = []
 
-    def progress(done: int, _total: int, _patches: int) -> None:
+    def progress(done, _total, _patches):
         if done == 1:
             with pytest.raises(RunError, match=f"process {os.getpid()} on"):
                 score(photo_folder, output=output, **OPTIONS)
@@ -78,9 +74,7 @@ def parts_of(output: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("rows", ["of other settings", "of another image"])
-def test_a_part_that_is_exchanged_before_the_merge_is_not_merged(
-    rows: str, photo_folder: Path, tmp_path: Path, stopped: Callable[..., None]
-) -> None:
+def test_a_part_that_is_exchanged_before_the_merge_is_not_merged(rows, photo_folder, tmp_path, stopped):
     output, other = tmp_path / "s.parquet", tmp_path / "o.parquet"
     names = []
     for _ in range(2):
@@ -92,7 +86,7 @@ def test_a_part_that_is_exchanged_before_the_merge_is_not_merged(
     [foreign] = parts_of(other)
     table = pq.read_table(part)
 
-    def exchange(done: int, total: int, _patches: int) -> None:
+    def exchange(done, total, _patches):
         if done == total and rows == "of other settings":
             part.write_bytes(foreign.read_bytes())
         elif done == total:
@@ -106,9 +100,7 @@ def test_a_part_that_is_exchanged_before_the_merge_is_not_merged(
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "rows", "empty"])
-def test_damaged_parts_are_scored_again(
-    damage: str, photo_folder: Path, tmp_path: Path, stopped: Callable[..., None]
-) -> None:
+def test_damaged_parts_are_scored_again(damage, photo_folder, tmp_path, stopped):
     output, alone = tmp_path / "s.parquet", tmp_path / "alone.parquet"
     score(photo_folder, output=alone, **OPTIONS)
     stopped(photo_folder, output)
@@ -131,7 +123,7 @@ def test_damaged_parts_are_scored_again(
     assert output.read_bytes() == alone.read_bytes()
 
 
-def test_a_joined_column_is_not_lost_by_resuming(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_joined_column_is_not_lost_by_resuming(photo_folder, tmp_path):
     output = tmp_path / "s.parquet"
     table = score(photo_folder, output=output, **OPTIONS)
     extra = table.table.append_column("quality", pa.array([1.0] * len(table)))

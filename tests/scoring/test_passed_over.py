@@ -1,12 +1,8 @@
 """What a run passes over is said: on stderr, in JSON, in the table and on the pages."""
 
-from __future__ import annotations
-
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +28,7 @@ def photos(photo_folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("output", ["s.parquet", "scores/"])
-def test_score_says_it(output: str, photos: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
+def test_score_says_it(output, photos, tmp_path, run):
     options = ("--patch", "48", "--scorer", "bicubic", "--json")
     code, out, err = run("score", photos, "-o", f"{tmp_path}/{output}", *options)
     assert (code, err) == (0, LINE)
@@ -49,7 +45,7 @@ def test_score_says_it(output: str, photos: Path, tmp_path: Path, run: Callable[
 
 
 @pytest.mark.parametrize(("command", "page"), [("prune", "report.html"), ("audit", "audit.html")])
-def test_prune_and_audit_say_it(command: str, page: str, photos: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
+def test_prune_and_audit_say_it(command, page, photos, tmp_path, run):
     options = ("--patch", "48", "--scorer", "bicubic", "--json", "--skip-bad")
     code, out, err = run(command, photos, "-o", tmp_path / "out", *options)
     assert (code, err) == (0, LINE)
@@ -57,7 +53,7 @@ def test_prune_and_audit_say_it(command: str, page: str, photos: Path, tmp_path:
     assert "Passed over: 3 files" in (tmp_path / "out" / page).read_text()
 
 
-def test_damaged_counts_are_refused(photos: Path) -> None:
+def test_damaged_counts_are_refused(photos):
     table = srfast.score(photos, patch=48, scorer="bicubic")
     for odd in ({".exr": "1"}, [1], {".exr": 1.5}):
         table.meta["passed_over"] = odd
@@ -65,7 +61,7 @@ def test_damaged_counts_are_refused(photos: Path) -> None:
             srfast.write_report(table, None, "r.html")
 
 
-def test_what_reading_leaves_out_is_said_once(tmp_path: Path, run: Callable[..., Any]) -> None:
+def test_what_reading_leaves_out_is_said_once(tmp_path, run):
     """Alpha was dropped and 16 bits were reduced without a word."""
     (photos := tmp_path / "photos").mkdir()
     rng = np.random.default_rng(0)
@@ -104,8 +100,8 @@ class Counting:
     dense = windows
 
 
-def test_the_patches_are_counted_where_they_overlap_a_lot(photo_folder: Path) -> None:
-    def estimated(**options: Any) -> Estimate | None:
+def test_the_patches_are_counted_where_they_overlap_a_lot(photo_folder):
+    def estimated(**options):
         return estimate(find_images(photo_folder), Counting(), ScoreSettings(patch=48, **options), 2)  # type: ignore[arg-type]
 
     files = estimated(stride=4)
@@ -113,9 +109,7 @@ def test_the_patches_are_counted_where_they_overlap_a_lot(photo_folder: Path) ->
     assert [estimated(), estimated(stride=24), estimated(stride=2, mode="dense")] == [None] * 3
 
 
-def test_it_is_said_before_scoring_starts(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_is_said_before_scoring_starts(photo_folder, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(pipeline, "estimate", lambda *_: Estimate(1_014_000, 1260.0, 13.2))
     with caplog.at_level(logging.WARNING, "srfast"):
         srfast.score(photo_folder, patch=48, scorer="bicubic")
@@ -143,9 +137,7 @@ def mixed(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("more", [0, 20])
-def test_all_of_them_are_named_at_once_or_counted(
-    more: int, mixed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_of_them_are_named_at_once_or_counted(more, mixed, tmp_path, monkeypatch):
     for i in range(more):
         (mixed / f"z{i:02d}.png").write_bytes(b"")
     monkeypatch.setattr(pipeline._Local, "outcomes", lambda *_: pytest.fail("something was scored"))
@@ -159,7 +151,7 @@ def test_all_of_them_are_named_at_once_or_counted(
     assert not (tmp_path / "s.parquet").exists()
 
 
-def test_the_command_names_its_option_and_goes_on_by_it(mixed: Path, tmp_path: Path, run: Callable[..., Any]) -> None:
+def test_the_command_names_its_option_and_goes_on_by_it(mixed, tmp_path, run):
     words = ("score", mixed, "--patch", "32", "--scorer", "bicubic", "-o", tmp_path / "s.parquet")
     code, _, err = run(*words)
     assert (code, err.count("\n")) == (2, 1)

@@ -1,7 +1,5 @@
 """The pipeline from files to a table: against a plain loop, shards, bad files, full disks, much data."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os
@@ -52,7 +50,7 @@ def plain_loop(folder: Path, scorer: Path, scale: int, patch: int, stride: int, 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_against_a_plain_loop(mode: str, scale: int, photo_folder: Path, srcnn_weights: Weights) -> None:
+def test_against_a_plain_loop(mode, scale, photo_folder, srcnn_weights):
     want = plain_loop(photo_folder, srcnn_weights(scale), scale, 48, 36, mode)
     how = {"scale": scale, "patch": 48, "stride": 36, "mode": mode, "scorer": srcnn_weights(scale)}
     for backend in ("native", "torch"):
@@ -66,7 +64,7 @@ def test_against_a_plain_loop(mode: str, scale: int, photo_folder: Path, srcnn_w
             np.testing.assert_allclose(table.column(name), values, rtol=1e-4, atol=1e-4, err_msg=f"{name}, {backend}")
 
 
-def test_metadata(photo_folder: Path, srcnn_weights: Weights) -> None:
+def test_metadata(photo_folder, srcnn_weights):
     scorer = srcnn_weights(2)
     table = srfast.score(photo_folder, patch=48, scorer=scorer)
     stat = (photo_folder / "astronaut.png").stat()
@@ -88,12 +86,12 @@ def test_metadata(photo_folder: Path, srcnn_weights: Weights) -> None:
     }  # fmt: skip
 
 
-def test_bicubic_needs_no_network(photo_folder: Path) -> None:
+def test_bicubic_needs_no_network(photo_folder):
     table = srfast.score(photo_folder, patch=48, scorer="bicubic")
     np.testing.assert_array_equal(table.column("loss"), table.column("bicubic"))
 
 
-def test_small_images_are_reported(photo_folder: Path) -> None:
+def test_small_images_are_reported(photo_folder):
     Image.new("RGB", (3, 3)).save(photo_folder / "dot.png")
     Image.new("RGB", (49, 47)).save(photo_folder / "just too small.png")
     Image.new("RGB", (49, 48)).save(photo_folder / "just right.png")
@@ -105,7 +103,7 @@ def test_small_images_are_reported(photo_folder: Path) -> None:
     assert table.column("image").tolist().count("just right.png") == 1
 
 
-def test_bad_files_stop_the_run_or_are_listed(photo_folder: Path, tmp_path: Path) -> None:
+def test_bad_files_stop_the_run_or_are_listed(photo_folder, tmp_path):
     good = srfast.score(photo_folder, patch=48, scorer="bicubic")
     (photo_folder / "bad one.png").write_bytes(b"")
     (photo_folder / "text.jpg").write_text("not a picture")
@@ -121,7 +119,7 @@ def test_bad_files_stop_the_run_or_are_listed(photo_folder: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_workers_do_not_change_a_byte(mode: str, photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
+def test_workers_do_not_change_a_byte(mode, photo_folder, srcnn_weights, tmp_path):
     options = {"patch": 48, "stride": 24, "mode": mode, "scorer": srcnn_weights(2), "output": tmp_path / "s.parquet"}
     written = set()
     for threads in (1, 2, 4, None):
@@ -130,7 +128,7 @@ def test_workers_do_not_change_a_byte(mode: str, photo_folder: Path, srcnn_weigh
     assert len(written) == 1
 
 
-def test_shards_joined_are_the_undivided_run(photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
+def test_shards_joined_are_the_undivided_run(photo_folder, srcnn_weights, tmp_path):
     options = {"patch": 48, "stride": 24, "scorer": srcnn_weights(2)}
     Image.new("RGB", (5, 5)).save(photo_folder / "dot.png")
     (photo_folder / "bad.png").write_bytes(b"")
@@ -148,7 +146,7 @@ def test_shards_joined_are_the_undivided_run(photo_folder: Path, srcnn_weights: 
         assert got.table.equals(want.table)
 
 
-def test_a_shard_without_patches_is_an_empty_table(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_shard_without_patches_is_an_empty_table(photo_folder, tmp_path):
     """Another shard may have some: whether there is nothing to score shows only when they are joined."""
     Image.new("RGB", (5, 5)).save(photo_folder / "aaa.png")
     paths = [tmp_path / f"{i}.parquet" for i in range(9)]
@@ -162,7 +160,7 @@ def test_a_shard_without_patches_is_an_empty_table(photo_folder: Path, tmp_path:
 
 
 @pytest.mark.parametrize(("name", "words"), [("dot.png", "1 smaller .*dot.png is 3 x 3"), ("bad.png", "1 unreadable")])
-def test_nothing_to_score_is_an_error_that_says_why(name: str, words: str, tmp_path: Path) -> None:
+def test_nothing_to_score_is_an_error_that_says_why(name, words, tmp_path):
     Image.new("RGB", (3, 3)).save(tmp_path / "dot.png")
     if name == "bad.png":
         (tmp_path / "dot.png").rename(tmp_path / name).write_bytes(b"")
@@ -171,22 +169,20 @@ def test_nothing_to_score_is_an_error_that_says_why(name: str, words: str, tmp_p
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
 
-def test_progress_is_told_of_every_image(photo_folder: Path) -> None:
+def test_progress_is_told_of_every_image(photo_folder):
     calls: list[tuple[int, int, int]] = []
     table = srfast.score(photo_folder, patch=48, scorer="bicubic", progress=lambda *a: calls.append(a))
     assert [c[0] for c in calls] == [0, 1, 2, 3, 4]
     assert calls[-1] == (4, 4, len(table))
 
 
-def test_a_full_disk_keeps_what_was_finished(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_keeps_what_was_finished(photo_folder, tmp_path, monkeypatch):
     options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
     want = srfast.score(photo_folder, patch=48, scorer="bicubic")
     flush = Parts.flush
     monkeypatch.setattr("srfast.scoring.parts.ROWS", 1)
 
-    def full(self: Parts) -> None:
+    def full(self):
         if self._next == 2:
             raise RunError("the disk is full")
         flush(self)
@@ -211,7 +207,7 @@ main(sys.argv[1:])
 
 
 @pytest.mark.parametrize("limit", ["disk", "quota"])
-def test_a_disk_that_is_really_full(limit: str, photo_folder: Path, tmp_path: Path) -> None:
+def test_a_disk_that_is_really_full(limit, photo_folder, tmp_path):
     """A file system of 64 KiB; and RLIMIT_FSIZE, which is what a quota looks like without privileges."""
     (folder := tmp_path / "disk").mkdir()
     if limit == "disk":
@@ -241,7 +237,7 @@ print(len(table), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path, photographs):
     peaks = []
     for n in (12, 120):
         folder = tmp_path / str(n)

@@ -1,7 +1,5 @@
 """Tables that take the place of older ones: at every moment one of the two is there, and nothing else is lost."""
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil
@@ -40,14 +38,12 @@ def _a_part_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "ROWS", 1)
 
 
-def test_an_older_folder_is_back_when_the_newer_cannot_take_its_name(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_older_folder_is_back_when_the_newer_cannot_take_its_name(few, tmp_path, monkeypatch):
     output = tmp_path / "scores"
     old = score(few, output=f"{output}/", **OLD)
     rename = os.rename
 
-    def failing(src: Any, dst: Any) -> None:
+    def failing(src, dst):
         if Path(src) == tmp_path / "scores.parts":
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         rename(src, dst)
@@ -62,7 +58,7 @@ def test_an_older_folder_is_back_when_the_newer_cannot_take_its_name(
 
 
 @pytest.mark.parametrize("name", ["s.parquet", "scores/"])
-def test_a_table_is_replaced_in_one_step(name: str, few: Path, tmp_path: Path, ending: Any) -> None:
+def test_a_table_is_replaced_in_one_step(name, few, tmp_path, ending):
     """At each end, what is read is the old table or the new one; ``--resume`` gives the new one."""
     output = f"{tmp_path / 'out'}/{name}"
     Path(output).parent.mkdir()
@@ -95,9 +91,7 @@ def test_a_table_is_replaced_in_one_step(name: str, few: Path, tmp_path: Path, e
 
 
 @pytest.mark.parametrize("name", ["s.parquet", "scores/"])
-def test_an_interrupted_run_over_an_older_table_is_resumed(
-    name: str, few: Path, tmp_path: Path, interrupted: Callable[..., None]
-) -> None:
+def test_an_interrupted_run_over_an_older_table_is_resumed(name, few, tmp_path, interrupted):
     output = f"{tmp_path}/{name}"
     score(few, output=output, **OLD)
     interrupted(score, few, output=output, after=1, **OPTIONS)
@@ -112,14 +106,12 @@ def test_an_interrupted_run_over_an_older_table_is_resumed(
     assert table.table.equals(score(few, **OPTIONS).table)
 
 
-def test_a_run_that_begins_before_the_ones_end_is_told_at_once(
-    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_begins_before_the_ones_end_is_told_at_once(few, tmp_path, monkeypatch):
     """Between the rename of the parts and their run's end: it did all of its work, and then left its parts."""
     output = f"{tmp_path / 'scores'}/"
     flush, told, done = run_folder.flush_folder, [], []
 
-    def then_second(folder: Path) -> None:
+    def then_second(folder):
         flush(folder)
         with pytest.raises(RunError, match="is writing it") as error:
             score(few, output=output, progress=lambda *_: done.append(1), **OPTIONS)
@@ -155,7 +147,7 @@ FOREIGN: dict[str, Callable[[Path, Path], Any]] = {
 
 
 @pytest.mark.parametrize("where", ["a folder of the user's", "parts of a run", "a table that is a folder"])
-def test_what_no_run_wrote_stays(where: str, few: Path, tmp_path: Path, interrupted: Callable[..., None]) -> None:
+def test_what_no_run_wrote_stays(where, few, tmp_path, interrupted):
     output: Any = tmp_path / "s.parquet"
     folder = tmp_path / "s.parquet.parts"
     if where == "parts of a run":
@@ -179,11 +171,11 @@ def test_what_no_run_wrote_stays(where: str, few: Path, tmp_path: Path, interrup
     assert score(few, output=output, resume=True, **OPTIONS).table.equals(score(few, **OPTIONS).table)
 
 
-def test_what_comes_into_a_table_while_it_is_replaced_stays(few: Path, tmp_path: Path) -> None:
+def test_what_comes_into_a_table_while_it_is_replaced_stays(few, tmp_path):
     output = f"{tmp_path / 'scores'}/"
     score(few, output=output, **OLD)
 
-    def arrive(done: int, total: int, _patches: int) -> None:
+    def arrive(done, total, _patches):
         if done == total:
             (tmp_path / "scores" / "part-00000009.parquet").write_bytes(PHOTO)
 
@@ -194,10 +186,10 @@ def test_what_comes_into_a_table_while_it_is_replaced_stays(few: Path, tmp_path:
 
 @pytest.mark.parametrize("what", ["notes.txt", "part-mine.parquet", "part-00000009.parquet", "a folder"])
 @pytest.mark.parametrize("name", ["s.parquet", "scores/"])
-def test_what_comes_into_the_parts_while_they_grow_stays(name: str, what: str, few: Path, tmp_path: Path) -> None:
+def test_what_comes_into_the_parts_while_they_grow_stays(name, what, few, tmp_path):
     output, parts = f"{tmp_path}/{name}", tmp_path / f"{Path(name).name}.parts"
 
-    def arrive(done: int, _total: int, _patches: int) -> None:
+    def arrive(done, _total, _patches):
         if done == 1 and what == "a folder":
             (parts / what).mkdir()
         elif done == 1:
@@ -216,7 +208,7 @@ def test_what_comes_into_the_parts_while_they_grow_stays(name: str, what: str, f
     assert sorted(os.listdir(tmp_path)) == sorted([Path(name).name, few.name, what])
 
 
-def test_a_table_with_the_name_of_parts_is_not_taken_for_them(few: Path, tmp_path: Path) -> None:
+def test_a_table_with_the_name_of_parts_is_not_taken_for_them(few, tmp_path):
     """A run into ``s.parquet`` would have removed it."""
     with pytest.raises(InputError, match=r"s\.parquet\.parts: a name that ends in \.parts is that of unfinished work"):
         score(few, output=f"{tmp_path}/s.parquet.parts/", **OPTIONS)
@@ -225,7 +217,7 @@ def test_a_table_with_the_name_of_parts_is_not_taken_for_them(few: Path, tmp_pat
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
 @pytest.mark.parametrize("name", ["s.parquet", "scores/"])
-def test_permissions_stay(name: str, few: Path, tmp_path: Path) -> None:
+def test_permissions_stay(name, few, tmp_path):
     output = f"{tmp_path}/{name}"
     score(few, output=output, **OPTIONS)
     os.chmod(output, 0o700 if name.endswith("/") else 0o600)
@@ -234,7 +226,7 @@ def test_permissions_stay(name: str, few: Path, tmp_path: Path) -> None:
     assert os.stat(output).st_mode == mode
 
 
-def test_a_table_of_which_a_part_is_missing_is_refused(few: Path, tmp_path: Path) -> None:
+def test_a_table_of_which_a_part_is_missing_is_refused(few, tmp_path):
     table = score(few, output=f"{tmp_path}/scores/", **OPTIONS)
     first, last = sorted((tmp_path / "scores").glob("part-*"))
     first.rename(tmp_path / "kept")

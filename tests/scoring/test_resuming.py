@@ -1,7 +1,5 @@
 """A run that was interrupted, killed or finished is continued, to the same bytes."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal
@@ -10,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -23,9 +20,7 @@ Weights = Callable[[int], Path]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_resume_after_an_interrupt_gives_the_same_bytes(
-    n: int, photo_folder: Path, tmp_path: Path, interrupted: Callable[..., None]
-) -> None:
+def test_resume_after_an_interrupt_gives_the_same_bytes(n, photo_folder, tmp_path, interrupted):
     options = {"patch": 48, "stride": 24, "scorer": "bicubic"}
     undisturbed, resumed = tmp_path / "u.parquet", tmp_path / "r.parquet"
     srfast.score(photo_folder, output=undisturbed, **options)
@@ -51,7 +46,7 @@ srfast.score(sys.argv[1], patch=48, scorer="bicubic", progress=progress)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_what_a_killed_run_without_an_output_leaves_goes_with_the_next_one(photo_folder: Path, tmp_path: Path) -> None:
+def test_what_a_killed_run_without_an_output_leaves_goes_with_the_next_one(photo_folder, tmp_path):
     folder = tmp_path / "temporary"
     folder.mkdir()
     for way, code in (("killed", -signal.SIGKILL), ("whole", 0)):
@@ -108,7 +103,7 @@ def run_and_kill(moment: str, source: Path, output: Path, scorer: Path) -> None:
     assert said == "now", said
 
 
-def test_resume_after_kill_9_gives_the_same_bytes(photo_folder: Path, srcnn_weights: Weights, tmp_path: Path) -> None:
+def test_resume_after_kill_9_gives_the_same_bytes(photo_folder, srcnn_weights, tmp_path):
     """Killed at five moments in a row, and continued each time from what the last one left."""
     options = {"patch": 24, "stride": 12, "scorer": srcnn_weights(2)}
     undisturbed, output = tmp_path / "u.parquet", tmp_path / "r.parquet"
@@ -124,7 +119,7 @@ def test_resume_after_kill_9_gives_the_same_bytes(photo_folder: Path, srcnn_weig
     assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "r.parquet", "u.parquet"]
 
 
-def test_changed_new_and_removed_images(photo_folder: Path, tmp_path: Path) -> None:
+def test_changed_new_and_removed_images(photo_folder, tmp_path):
     options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
     srfast.score(photo_folder, **options)
     with Image.open(photo_folder / "sub" / "rocket.png") as image:
@@ -141,7 +136,7 @@ def test_changed_new_and_removed_images(photo_folder: Path, tmp_path: Path) -> N
     assert resumed.meta == fresh.meta
 
 
-def test_neither_a_finished_run_nor_a_touched_image_is_scored_again(photo_folder: Path, tmp_path: Path) -> None:
+def test_neither_a_finished_run_nor_a_touched_image_is_scored_again(photo_folder, tmp_path):
     """The contents of a touched image are the same; the table notes its new time."""
     output = tmp_path / "s.parquet"
     options = {"patch": 48, "scorer": "bicubic", "output": output}
@@ -156,7 +151,7 @@ def test_neither_a_finished_run_nor_a_touched_image_is_scored_again(photo_folder
     assert table.meta["images"]["astronaut.png"]["mtime_ns"] == 1
 
 
-def test_skipped_files_are_tried_again(photo_folder: Path, tmp_path: Path) -> None:
+def test_skipped_files_are_tried_again(photo_folder, tmp_path):
     options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet", "skip_bad": True}
     shutil.copy(photo_folder / "chelsea.jpg", tmp_path / "whole.jpg")
     (photo_folder / "late.jpg").write_bytes(b"")
@@ -178,9 +173,8 @@ def test_skipped_files_are_tried_again(photo_folder: Path, tmp_path: Path) -> No
 )  # fmt: skip
 @pytest.mark.parametrize("finished", [True, False])
 def test_resuming_with_other_settings_names_the_setting(
-    finished: bool, name: str, options: dict[str, Any], photo_folder: Path, srcnn_weights: Weights, tmp_path: Path,
-    interrupted: Callable[..., None],
-) -> None:  # fmt: skip
+    finished, name, options, photo_folder, srcnn_weights, tmp_path, interrupted
+):
     base = {"patch": 48, "stride": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
     if finished:
         srfast.score(photo_folder, **base)
@@ -197,7 +191,7 @@ def test_resuming_with_other_settings_names_the_setting(
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")} == before
 
 
-def test_what_is_no_whole_table_cannot_be_resumed(photo_folder: Path, tmp_path: Path) -> None:
+def test_what_is_no_whole_table_cannot_be_resumed(photo_folder, tmp_path):
     output = tmp_path / "s.parquet"
     table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
     rows = [ScoreTable(t, table.meta) for t in (table.table.slice(3), table.table.sort_by("loss"))]
@@ -214,9 +208,7 @@ def test_what_is_no_whole_table_cannot_be_resumed(photo_folder: Path, tmp_path: 
         srfast.score(photo_folder, resume=True)
 
 
-def test_an_output_that_is_a_link_and_has_no_suffix(
-    photo_folder: Path, tmp_path: Path, interrupted: Callable[..., None]
-) -> None:
+def test_an_output_that_is_a_link_and_has_no_suffix(photo_folder, tmp_path, interrupted):
     (elsewhere := tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to(elsewhere / "table")
     options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "link"}
@@ -227,24 +219,22 @@ def test_an_output_that_is_a_link_and_has_no_suffix(
     assert [p.name for p in elsewhere.iterdir()] == ["table"]
 
 
-def test_slow_scorers_lose_seconds_not_hours(
-    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slow_scorers_lose_seconds_not_hours(photo_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("srfast.scoring.parts.SECONDS", 0.0)
     seen = []
 
-    def progress(done: int, total: int, patches: int) -> None:
+    def progress(done, total, patches):
         seen.append(len(list(tmp_path.glob("s.parquet.parts/part-*"))))
 
     srfast.score(photo_folder, patch=48, scorer="bicubic", output=tmp_path / "s.parquet", progress=progress)
     assert seen == [0, 1, 2, 3, 4]
 
 
-def test_a_signal_while_scoring_loses_nothing_finished(photo_folder: Path, tmp_path: Path) -> None:
+def test_a_signal_while_scoring_loses_nothing_finished(photo_folder, tmp_path):
     options = {"patch": 48, "scorer": "bicubic", "output": tmp_path / "s.parquet"}
     calls = []
 
-    def progress(done: int, total: int, patches: int) -> None:
+    def progress(done, total, patches):
         calls.append(done)
         if done == 2 and len(calls) == 3:
             os.kill(os.getpid(), signal.SIGINT)

@@ -1,9 +1,5 @@
 """Score tables and core-sets as a user meets them in Python."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pyarrow.compute as pc
 import pytest
@@ -25,7 +21,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> srfast.ScoreTable:
     return srfast.score(folder, patch=48, scorer="bicubic")
 
 
-def test_one_line_says_what_it_is(table: srfast.ScoreTable) -> None:
+def test_one_line_says_what_it_is(table):
     for rows, kind in ((table, "ScoreTable"), (srfast.select(table), "CoreSet")):
         text = repr(rows)
         assert text.startswith(f"{kind}({len(rows)} patches of 2 images, x2, 48 px, stride 48, patch, bicubic; loss ")
@@ -35,7 +31,7 @@ def test_one_line_says_what_it_is(table: srfast.ScoreTable) -> None:
     assert repr(empty).startswith("ScoreTable(0 patches of 0 images")
 
 
-def test_columns_and_rows(table: srfast.ScoreTable) -> None:
+def test_columns_and_rows(table):
     loss = table["loss"]
     np.testing.assert_array_equal(loss, table.column("loss"))
     np.testing.assert_array_equal(loss, table.table["loss"].to_numpy())
@@ -51,7 +47,7 @@ def test_columns_and_rows(table: srfast.ScoreTable) -> None:
     assert table[:2].meta == table.meta
 
 
-def test_slices_of_joined_pieces(table: srfast.ScoreTable) -> None:
+def test_slices_of_joined_pieces(table):
     """A column in several chunks with offsets, as concatenated and sliced Arrow tables have."""
     import pyarrow as pa
 
@@ -61,10 +57,10 @@ def test_slices_of_joined_pieces(table: srfast.ScoreTable) -> None:
     np.testing.assert_array_equal(pieces["x"], np.concatenate([table["x"][3:7], table["x"][1:3]]))
 
 
-def test_no_caller_changes_the_scores_through_a_column(table: srfast.ScoreTable, tmp_path: Path) -> None:
+def test_no_caller_changes_the_scores_through_a_column(table, tmp_path):
     """Parquet files are read into writable memory: a method that worked in place changed the losses of the core-set."""
 
-    def standardised(rows: srfast.ScoreTable) -> np.ndarray:
+    def standardised(rows):
         loss = rows["loss"]
         loss -= loss.mean()
         return loss
@@ -80,7 +76,7 @@ def test_no_caller_changes_the_scores_through_a_column(table: srfast.ScoreTable,
     np.testing.assert_array_equal(read["loss"], table["loss"])
 
 
-def test_what_is_wrong_is_named(table: srfast.ScoreTable) -> None:
+def test_what_is_wrong_is_named(table):
     with pytest.raises(InputError, match=r"column: expected one of image, x, .*, got 'los'"):
         table["los"]
     with pytest.raises(InputError, match="rows: expected 12 booleans or row numbers, got bool"):
@@ -93,7 +89,7 @@ def test_what_is_wrong_is_named(table: srfast.ScoreTable) -> None:
         table[1.5]  # type: ignore[call-overload]
 
 
-def test_other_libraries(table: srfast.ScoreTable) -> None:
+def test_other_libraries(table):
     pandas = pytest.importorskip("pandas")
     frame = table.to_pandas()
     assert isinstance(frame, pandas.DataFrame)
@@ -104,7 +100,7 @@ def test_other_libraries(table: srfast.ScoreTable) -> None:
     assert other["image"].to_list() == table["image"].tolist()
 
 
-def test_rows_as_dicts(table: srfast.ScoreTable) -> None:
+def test_rows_as_dicts(table):
     first = table[0]
     assert (first["image"], first["x"], first["y"], first["size"]) == ("a <b>.png", 0, 0, 48)
     assert first["loss"] == table["loss"][0]
@@ -118,7 +114,7 @@ def test_rows_as_dicts(table: srfast.ScoreTable) -> None:
         table[True]
 
 
-def test_a_frame_of_pandas_is_selected_from(table: srfast.ScoreTable) -> None:
+def test_a_frame_of_pandas_is_selected_from(table):
     pytest.importorskip("pandas")
     middle = float(np.median(table["loss"]))
     expected = srfast.select(table, where=f"loss > {middle!r}")
@@ -144,14 +140,14 @@ def test_a_frame_of_pandas_is_selected_from(table: srfast.ScoreTable) -> None:
         srfast.CorePatches({})  # type: ignore[arg-type]
 
 
-def test_frames_and_iterators_are_tables_too(table: srfast.ScoreTable) -> None:
+def test_frames_and_iterators_are_tables_too(table):
     pytest.importorskip("pandas")
     assert srfast.stats(table.to_pandas()) == srfast.stats(iter([table])) == srfast.stats(table) == summary(table)
     assert srfast.select(iter([table])).table.equals(srfast.select(table).table)
     assert table[:0].summary()["loss"] is None
 
 
-def test_a_frame_of_polars_gets_its_metadata_back(table: srfast.ScoreTable) -> None:
+def test_a_frame_of_polars_gets_its_metadata_back(table):
     polars = pytest.importorskip("polars")
     middle = float(np.median(table["loss"]))
     frame = table.to_polars().filter(polars.col("loss") > middle)
@@ -163,7 +159,7 @@ def test_a_frame_of_polars_gets_its_metadata_back(table: srfast.ScoreTable) -> N
         table.with_rows([])
 
 
-def test_joining_frames_and_files(table: srfast.ScoreTable, tmp_path: Path) -> None:
+def test_joining_frames_and_files(table, tmp_path):
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
     columns = {"image": ["b.png", "a <b>.png"], "taste": [0.5, 0.25]}
     for frame in (pandas.DataFrame(columns), polars.DataFrame(columns)):
@@ -179,14 +175,14 @@ def test_joining_frames_and_files(table: srfast.ScoreTable, tmp_path: Path) -> N
     assert srfast.select(joined, where="quality = 0.5", keep=1.0)["image"].tolist() == ["b.png"] * 6
 
 
-def test_dedup(table: srfast.ScoreTable) -> None:
+def test_dedup(table):
     pytest.importorskip("faiss")
     marked = srfast.dedup(table, against=table.meta["root"])
     assert marked.columns[-3:] == ["duplicate", "group", "leak"]
     assert len(srfast.select(marked, where="leak is not null", keep=1.0)) == len(marked)
 
 
-def test_export_onnx(tmp_path: Path) -> None:
+def test_export_onnx(tmp_path):
     pytest.importorskip("onnx")
     assert srfast.export_onnx(tmp_path / "scorer.onnx", scale=3) == tmp_path / "scorer.onnx"
     with pytest.raises(srfast.InputError, match="scale"):

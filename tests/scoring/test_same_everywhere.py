@@ -1,7 +1,5 @@
 """What scores is the same in every place, or said: workers of a cluster, sources that hide the installed package."""
 
-from __future__ import annotations
-
 import logging
 import os
 import subprocess
@@ -24,7 +22,7 @@ from srfast.scoring.settings import ScoreArguments
 from srfast.scoring.table import concatenate
 
 
-def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
+def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path):
     """In a folder with srfast's sources the workers took onnx, the driver native: another table, exit code 0."""
     settings = ScoreArguments(scorer="bicubic", device="cpu")
     here = cluster._engine(settings, 1)
@@ -40,9 +38,7 @@ def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path: Path) -> None:
             cluster._Actor(settings, 1, str(tmp_path), replace(here, machine="there", **change))
 
 
-def test_auto_says_when_it_is_not_the_compiled_engine(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_auto_says_when_it_is_not_the_compiled_engine(monkeypatch, caplog):
     choice.say_once.cache_clear()
     monkeypatch.delenv("SRFAST_BACKEND", raising=False)
     monkeypatch.setattr(native, "available", lambda: False)
@@ -52,7 +48,7 @@ def test_auto_says_when_it_is_not_the_compiled_engine(
     assert f"{backend} scores, slower than it could: native: the compiled module is missing" in caplog.text
 
 
-def test_sources_that_hide_the_installed_package(tmp_path: Path) -> None:
+def test_sources_that_hide_the_installed_package(tmp_path):
     """Run from the checkout, Python takes the sources there; reinstalling does not help."""
     installed = Path(srfast.__file__).parent
     sources = tmp_path / "srfast"
@@ -70,7 +66,7 @@ def test_sources_that_hide_the_installed_package(tmp_path: Path) -> None:
     assert native.shadowed() is None
 
 
-def test_a_checkout_on_the_path_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_on_the_path_hides_nothing(tmp_path, monkeypatch):
     """Its stub of the compiled module is none."""
     (tmp_path / "srfast").mkdir()
     (tmp_path / "srfast" / "_C.pyi").touch()
@@ -78,7 +74,7 @@ def test_a_checkout_on_the_path_hides_nothing(tmp_path: Path, monkeypatch: pytes
     assert native.shadowed() is None
 
 
-def test_shards_of_two_backends_are_not_put_together(photo_folder: Path) -> None:
+def test_shards_of_two_backends_are_not_put_together(photo_folder):
     one, two = (
         score(photo_folder, patch=48, scorer="bicubic", shard=(i, 2), backend=backend)
         for i, backend in enumerate(("native", "torch"))
@@ -141,9 +137,7 @@ NO_IMAGE = (13000, 13000, "cudaErrorNoKernelImageForDevice")
         *((capability, (13000, 13000, ""), None, "triton", []) for capability in ((8, 0), (9, 0), (12, 0))),
     ],
 )
-def test_kernels_that_cannot_run_are_not_launched(
-    card, capability, probed, triton, backend, words: list[str], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_kernels_that_cannot_run_are_not_launched(card, capability, probed, triton, backend, words, caplog):
     """They failed at the first launch, in the middle of a run. ``auto`` says once what scores instead."""
     card(capability, probed, triton)
     network = load_network("srcnn", 2)

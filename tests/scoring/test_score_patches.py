@@ -1,12 +1,9 @@
 """score_patches on every instruction set against the reference in float64."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +54,7 @@ def net(srcnn_weights: Callable[[int], Path]) -> Callable[[int], Network]:
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("size", [12, 48, 96, 120, 192])
-def test_real_patches(size: int, scale: int, isa: str, net: Any, real_patches: Any) -> None:
+def test_real_patches(size, scale, isa, net, real_patches):
     patches = real_patches(max(2, min(12, 40_000 // size**2)), size)
     got = srfast.score_patches(patches, scale, scorer=net(scale), backend="native", isa=isa)
     want = oracle(patches, net(scale))
@@ -67,7 +64,7 @@ def test_real_patches(size: int, scale: int, isa: str, net: Any, real_patches: A
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_patches_of_512(isa: str, net: Any, photographs: dict[str, np.ndarray]) -> None:
+def test_patches_of_512(isa, net, photographs):
     patches = photographs["astronaut"][None]
     got = srfast.score_patches(patches, 2, scorer=net(2), backend="native", isa=isa)
     assert_scores(got, oracle(patches, net(2)))
@@ -76,7 +73,7 @@ def test_patches_of_512(isa: str, net: Any, photographs: dict[str, np.ndarray]) 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("lr", [(1, 1), (1, 2), (2, 1), (1, 40), (40, 1), (3, 5), (7, 13), (5, 31), (9, 4)])
-def test_odd_and_oblong_patches(lr: tuple[int, int], scale: int, isa: str, net: Any) -> None:
+def test_odd_and_oblong_patches(lr, scale, isa, net):
     h, w = lr[0] * scale, lr[1] * scale
     rng = np.random.default_rng(h * 100 + w)
     for boundary in BOUNDARIES:
@@ -87,7 +84,7 @@ def test_odd_and_oblong_patches(lr: tuple[int, int], scale: int, isa: str, net: 
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("scale", SCALES)
-def test_one_channel_is_y_itself(scale: int, isa: str, net: Any, real_patches: Any) -> None:
+def test_one_channel_is_y_itself(scale, isa, net, real_patches):
     rgb = real_patches(4, 48)
     y = reference.luma(torch.from_numpy(rgb)).numpy()[..., None]
     options = {"scorer": net(scale), "backend": "native", "isa": isa}
@@ -99,7 +96,7 @@ def test_one_channel_is_y_itself(scale: int, isa: str, net: Any, real_patches: A
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("scale", SCALES)
-def test_extreme_patches(scale: int, isa: str, net: Any) -> None:
+def test_extreme_patches(scale, isa, net):
     rng = np.random.default_rng(1)
     binary = [np.repeat(rng.integers(0, 2, (48, 48, 1)) * 255, 3, 2).astype(np.uint8) for _ in range(2)]
     rows, columns, checks = (np.zeros((48, 48, 3), np.uint8) for _ in range(3))
@@ -111,7 +108,7 @@ def test_extreme_patches(scale: int, isa: str, net: Any) -> None:
 
 @pytest.mark.parametrize("backend", [*ISAS, "torch"])
 @pytest.mark.parametrize("scale", SCALES)
-def test_every_flat_patch(scale: int, backend: str, net: Any) -> None:
+def test_every_flat_patch(scale, backend, net):
     """All 256 values of Y; white at x3 has a loss of 0.287, where 1e-4 relative is one ulp of the reconstruction."""
     patches = np.repeat(np.arange(256, dtype=np.uint8), 24 * 24).reshape(256, 24, 24, 1)
     named = {"backend": "torch"} if backend == "torch" else {"backend": "native", "isa": backend}
@@ -122,7 +119,7 @@ def test_every_flat_patch(scale: int, backend: str, net: Any) -> None:
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_bicubic_and_sobel_columns(boundary: str, scale: int, isa: str, photographs: dict[str, np.ndarray]) -> None:
+def test_bicubic_and_sobel_columns(boundary, scale, isa, photographs):
     image = photographs["coffee"][:132, :180]
     xs, ys = np.array([0, 12, 60, 132], np.int32), np.array([0, 84], np.int32)
     engine = NativeEngine(Network("bicubic", "bicubic", "", scale), boundary, isa=isa)
@@ -137,7 +134,7 @@ def test_bicubic_and_sobel_columns(boundary: str, scale: int, isa: str, photogra
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("scale", SCALES)
-def test_dense_maps(scale: int, isa: str, net: Any, photographs: dict[str, np.ndarray]) -> None:
+def test_dense_maps(scale, isa, net, photographs):
     image = photographs["chelsea"][30:163, 40:211]  # 133 x 171: cropped to a multiple of the scale
     h, w = 133 // scale * scale, 171 // scale * scale
     size = 12 * scale
@@ -156,7 +153,7 @@ def test_dense_maps(scale: int, isa: str, net: Any, photographs: dict[str, np.nd
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("shape", [(301, 171), (60, 1703)])
-def test_dense_threads_and_tiles_do_not_change_a_bit(shape: tuple[int, int], isa: str, net: Any) -> None:
+def test_dense_threads_and_tiles_do_not_change_a_bit(shape, isa, net):
     """Images are cut into bands of rows for several threads, and into stripes of columns when they are wide."""
     h, w = shape
     image = np.random.default_rng(h).integers(0, 256, (h, w, 3), dtype=np.uint8)
@@ -174,7 +171,7 @@ def test_dense_threads_and_tiles_do_not_change_a_bit(shape: tuple[int, int], isa
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_threads_and_batches_do_not_change_a_bit(isa: str, net: Any, real_patches: Any) -> None:
+def test_threads_and_batches_do_not_change_a_bit(isa, net, real_patches):
     patches = real_patches(7, 48)
     options = {"scorer": net(2), "backend": "native", "isa": isa}
     want = srfast.score_patches(patches, 2, **options)
@@ -186,7 +183,7 @@ def test_threads_and_batches_do_not_change_a_bit(isa: str, net: Any, real_patche
 
 
 @pytest.mark.parametrize("backend", ["native", "torch", "onnx"])
-def test_backends_agree(backend: str, net: Any, srcnn_weights: Any, real_patches: Any) -> None:
+def test_backends_agree(backend, net, srcnn_weights, real_patches):
     if backend == "onnx":
         pytest.importorskip("onnxruntime", reason="needs the onnx extra")
         pytest.importorskip("onnx", reason="needs the onnx extra")
@@ -198,7 +195,7 @@ def test_backends_agree(backend: str, net: Any, srcnn_weights: Any, real_patches
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_an_empty_batch(channels: int, backend: str, net: Any) -> None:
+def test_an_empty_batch(channels, backend, net):
     empty = np.zeros((0, 48, 48, channels), np.uint8)
     for patches in (empty, torch.from_numpy(empty)):
         got = srfast.score_patches(patches, 2, scorer=net(2), backend=backend)
@@ -208,11 +205,11 @@ def test_an_empty_batch(channels: int, backend: str, net: Any) -> None:
 
 
 @pytest.mark.parametrize("backend", ["native", "torch"])
-def test_views_read_only_arrays_and_tensors(backend: str, net: Any, real_patches: Any) -> None:
+def test_views_read_only_arrays_and_tensors(backend, net, real_patches):
     patches = real_patches(4, 60)
     before = patches.copy()
 
-    def run(x: Any) -> np.ndarray:
+    def run(x):
         return np.asarray(srfast.score_patches(x, 2, scorer=net(2), backend=backend))
 
     for view in (
@@ -258,13 +255,13 @@ def test_views_read_only_arrays_and_tensors(backend: str, net: Any, real_patches
         (PATCH, {"backend": "triton", "device": "cpu"}, RunError, "triton"),
     ],
 )  # fmt: skip
-def test_wrong_arguments_are_named(patches: Any, options: dict[str, Any], error: type, words: str) -> None:
+def test_wrong_arguments_are_named(patches, options, error, words):
     options = {"scorer": "bicubic", "device": "cpu", **options}
     with pytest.raises(error, match=words):
         srfast.score_patches(patches, **options)
 
 
-def test_networks_of_other_scales_are_refused_and_bicubic_has_none(net: Any, real_patches: Any) -> None:
+def test_networks_of_other_scales_are_refused_and_bicubic_has_none(net, real_patches):
     with pytest.raises(InputError, match="scale 3"):
         srfast.score_patches(np.zeros((1, 6, 6, 3), np.uint8), 3, scorer=net(2))
     got = srfast.score_patches(patches := real_patches(4, 48), 2, scorer="bicubic")
@@ -272,7 +269,7 @@ def test_networks_of_other_scales_are_refused_and_bicubic_has_none(net: Any, rea
     np.testing.assert_allclose(got, want, rtol=1e-5)
 
 
-def test_opcheck(net: Any, real_patches: Any) -> None:
+def test_opcheck(net, real_patches):
     from srfast.ops.native import SRCNN_SHAPES
 
     patches = torch.from_numpy(real_patches(2, 24))
@@ -283,7 +280,7 @@ def test_opcheck(net: Any, real_patches: Any) -> None:
 
 
 @pytest.mark.parametrize("dynamic", [None, True])
-def test_it_may_be_called_in_a_compiled_function(dynamic: bool | None) -> None:
+def test_it_may_be_called_in_a_compiled_function(dynamic):
     """The process ended there: what the compiled module was given pointers to had been freed."""
     patches = torch.randint(0, 256, (3, 12, 12, 3), dtype=torch.uint8)
     loss = torch.compile(lambda p: srfast.score_patches(p, 2) + 1, backend="eager", dynamic=dynamic)

@@ -1,7 +1,5 @@
 """The images of a table as they are now: one rule, in one message, for everything that opens them."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -68,18 +66,14 @@ def _with(table: ScoreTable, column: str, value: int) -> ScoreTable:
 @pytest.mark.parametrize(
     ("column", "value"), [("x", -2), ("y", -96), ("size", 0), ("x", 62), ("size", 98), ("y", 2**31 - 8)]
 )
-def test_patches_outside_their_image_are_refused(
-    reader: str, column: str, value: int, scored: ScoreTable, tmp_path: Path
-) -> None:
+def test_patches_outside_their_image_are_refused(reader, column, value, scored, tmp_path):
     bad = _with(scored, column, value)
     with pytest.raises(InputError, match=r"expected at (least|most) |lies outside the image|expected patches of 48"):
         READERS[reader](bad, tmp_path, None)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_report_refuses_negative_places_and_leaves_out_those_beyond_the_image(
-    scored: ScoreTable, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_report_refuses_negative_places_and_leaves_out_those_beyond_the_image(scored, tmp_path, caplog):
     for column, value in (("x", -2), ("y", -96), ("size", 0), ("y", 2**31 - 8)):
         with pytest.raises(InputError, match=f"column '{column}': expected at (least|most) "):
             srfast.write_report(_with(scored, column, value), None, tmp_path / "report.html")
@@ -89,7 +83,7 @@ def test_a_report_refuses_negative_places_and_leaves_out_those_beyond_the_image(
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_changed_images_are_refused_and_moved_ones_are_not(reader: str, scored: ScoreTable, tmp_path: Path) -> None:
+def test_changed_images_are_refused_and_moved_ones_are_not(reader, scored, tmp_path):
     moved = tmp_path / "moved"
     shutil.copytree(scored.meta["root"], moved)
     here = ScoreTable(scored.table, {**scored.meta, "root": str(moved)})
@@ -124,7 +118,7 @@ HOSTILE: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_damaged_metadata_are_one_line(what: str, scored: ScoreTable, tmp_path: Path) -> None:
+def test_damaged_metadata_are_one_line(what, scored, tmp_path):
     path = tmp_path / "scores.parquet"
     meta = json.dumps({**scored.meta, **HOSTILE[what]}).encode()
     pq.write_table(scored.table.replace_schema_metadata({KEY: meta}), path)
@@ -133,7 +127,7 @@ def test_damaged_metadata_are_one_line(what: str, scored: ScoreTable, tmp_path: 
             read(path)
 
 
-def test_metadata_that_say_less_are_no_damage(scored: ScoreTable, tmp_path: Path) -> None:
+def test_metadata_that_say_less_are_no_damage(scored, tmp_path):
     path = tmp_path / "scores.parquet"
     for images in ({}, {"coffee.png": {}}, {"coffee.png": {"rows": 4}}, None):
         meta = {**scored.meta, "images": images or {}, "shard": [0, 0]}
@@ -142,9 +136,7 @@ def test_metadata_that_say_less_are_no_damage(scored: ScoreTable, tmp_path: Path
 
 
 @pytest.mark.parametrize("rows", [10**30, 1 << 40, 1 << 31, 5, 0, None])
-def test_a_table_that_does_not_say_which_rows_are_whose_is_not_resumed(
-    rows: int | None, scored: ScoreTable, tmp_path: Path
-) -> None:
+def test_a_table_that_does_not_say_which_rows_are_whose_is_not_resumed(rows, scored, tmp_path):
     path = tmp_path / "scores.parquet"
     images = {n: {k: v for k, v in s.items() if k != "rows"} for n, s in scored.meta["images"].items()}
     images["coffee.png"] |= {"rows": rows} if rows is not None else {}
@@ -156,7 +148,7 @@ def test_a_table_that_does_not_say_which_rows_are_whose_is_not_resumed(
     assert path.read_bytes() == before
 
 
-def test_two_columns_of_one_name_and_names_that_are_no_text_are_refused(scored: ScoreTable, tmp_path: Path) -> None:
+def test_two_columns_of_one_name_and_names_that_are_no_text_are_refused(scored, tmp_path):
     table = scored.table.append_column("loss", scored.table["loss"])
     meta = {KEY: json.dumps(scored.meta).encode()}
     pq.write_table(table.replace_schema_metadata(meta), tmp_path / "scores.parquet")

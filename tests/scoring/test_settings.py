@@ -1,13 +1,9 @@
 """One list of settings: score's signature, the command line, the metadata and --resume are made from it."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,20 +15,20 @@ from srfast.scoring.settings import ScoreSettings
 FIELDS = {f.name: f.default for f in dataclasses.fields(ScoreSettings)}
 
 
-def test_score_takes_the_settings_with_the_same_defaults() -> None:
+def test_score_takes_the_settings_with_the_same_defaults():
     parameters = inspect.signature(srfast.score).parameters
     own = {n: p.default for n, p in parameters.items() if n in FIELDS}
     assert own == FIELDS
     assert list(own) == list(FIELDS)
 
 
-def test_the_command_line_offers_each() -> None:
+def test_the_command_line_offers_each():
     from srfast.cli.score import command
 
     assert {p.name for p in command.params} >= {*FIELDS, "images", "output", "resume", "engine", "address"}
 
 
-def test_stride_is_the_patch_unless_given() -> None:
+def test_stride_is_the_patch_unless_given():
     assert ScoreSettings(patch=48).step == 48
     assert ScoreSettings(patch=48, stride=6).step == 6
 
@@ -63,25 +59,25 @@ def test_stride_is_the_patch_unless_given() -> None:
         ({"shard": (0, 0)}, "shard: expected i/n with 0 <= i <= n and n >= 1, got (0, 0)"),
     ],
 )
-def test_what_is_out_of_range_is_named(options: dict[str, Any], message: str) -> None:
+def test_what_is_out_of_range_is_named(options, message):
     with pytest.raises(InputError) as error:
         ScoreSettings(**options)
     assert str(error.value) == message
 
 
-def test_whole_numbers_of_numpy_are_taken() -> None:
+def test_whole_numbers_of_numpy_are_taken():
     settings = ScoreSettings(scale=np.int64(3), patch=np.int32(48))  # type: ignore[arg-type]
     assert (type(settings.scale), type(settings.patch)) == (int, int)
 
 
-def test_fast_is_refused_where_there_is_none_and_recorded_as_what_ran(photo_folder: Path) -> None:
+def test_fast_is_refused_where_there_is_none_and_recorded_as_what_ran(photo_folder):
     with pytest.raises(InputError, match="precision: fast needs the backend native or triton, but torch scores"):
         srfast.score(photo_folder, patch=48, backend="torch", precision="fast")
     table = srfast.score(photo_folder, patch=48, backend="native", precision="fast")
     assert table.meta["precision"] == ("fast" if srfast.build_info()["fast"] else "fp32")
 
 
-def test_scoring_and_selecting_on_the_cpu_import_neither_torch_nor_pandas(photo_folder: Path, tmp_path: Path) -> None:
+def test_scoring_and_selecting_on_the_cpu_import_neither_torch_nor_pandas(photo_folder, tmp_path):
     """pyarrow imports pandas (0.2 s), where it is installed, in functions that take Python values."""
     code = (
         "import sys\n"

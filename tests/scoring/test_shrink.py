@@ -1,9 +1,6 @@
 """``score --shrink``: the patches of smaller copies of each image, made in memory."""
 
-from __future__ import annotations
-
 import os
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -43,7 +40,7 @@ def table(photos: Path) -> ScoreTable:
     return srfast.score(photos, shrink="1/2,1,1/3,3/4", **OPTIONS)
 
 
-def test_rows_are_those_of_files_made_small_offline(photos: Path, table: ScoreTable, tmp_path: Path) -> None:
+def test_rows_are_those_of_files_made_small_offline(photos, table, tmp_path):
     assert table.meta["shrink"] == SIZES
     assert table.columns == ["image", "x", "y", "size", "shrink", "loss", "bicubic", "sobel"]
     rows = []
@@ -61,7 +58,7 @@ def test_rows_are_those_of_files_made_small_offline(photos: Path, table: ScoreTa
     assert [{n: row[n] for n in names} for row in rows] == list(table)
 
 
-def test_small_sizes_are_listed(table: ScoreTable) -> None:
+def test_small_sizes_are_listed(table):
     assert table.meta["small"] == [
         {"image": "b.jpg", "shrink": "1/2", "height": 36, "width": 102},
         {"image": "b.jpg", "shrink": "1/3", "height": 24, "width": 68},
@@ -71,7 +68,7 @@ def test_small_sizes_are_listed(table: ScoreTable) -> None:
 @pytest.mark.parametrize(
     "options", [{"threads": 3}, {"backend": "torch"}, {"mode": "dense", "backend": "torch"}, {"blockiness": True}]
 )
-def test_threads_engines_and_modes(options: dict[str, Any], photos: Path, table: ScoreTable) -> None:
+def test_threads_engines_and_modes(options, photos, table):
     expected = table
     if options.get("mode"):
         expected = srfast.score(photos, shrink=SIZES, **OPTIONS, mode="dense")
@@ -84,7 +81,7 @@ def test_threads_engines_and_modes(options: dict[str, Any], photos: Path, table:
         assert scored.table.equals(expected.table)
 
 
-def test_each_image_is_decoded_once(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_image_is_decoded_once(photos, monkeypatch):
     seen = []
     real = images.decoded
     monkeypatch.setattr(images, "decoded", lambda data, path: seen.append(len(data)) or real(data, path))
@@ -92,7 +89,7 @@ def test_each_image_is_decoded_once(photos: Path, monkeypatch: pytest.MonkeyPatc
     assert len(seen) == 3
 
 
-def test_what_is_small_is_listed_in_one_order(photos: Path, tmp_path: Path, interrupted: Callable[..., None]) -> None:
+def test_what_is_small_is_listed_in_one_order(photos, tmp_path, interrupted):
     """A run that goes on reads the sizes from its parts, whose JSON sorts them."""
     options = {**OPTIONS, "patch": 60, "shrink": SIZES}
     (tmp_path / "photos").mkdir()
@@ -106,7 +103,7 @@ def test_what_is_small_is_listed_in_one_order(photos: Path, tmp_path: Path, inte
     assert out[0].read_bytes() == out[1].read_bytes()
 
 
-def test_resume_shards_and_folders(photos: Path, table: ScoreTable, tmp_path: Path) -> None:
+def test_resume_shards_and_folders(photos, table, tmp_path):
     """The same bytes whether a run was begun anew, went on, or was put together."""
     out = tmp_path / "s.parquet"
     srfast.score(photos, shrink=SIZES, output=out, **OPTIONS)
@@ -132,7 +129,7 @@ def test_resume_shards_and_folders(photos: Path, table: ScoreTable, tmp_path: Pa
         concatenate([shards[0], srfast.score(photos, shard=(1, 2), **OPTIONS)])
 
 
-def test_full_size_alone_changes_nothing(photos: Path) -> None:
+def test_full_size_alone_changes_nothing(photos):
     assert "shrink" not in srfast.score(photos, shrink=1, **OPTIONS).columns
     half = srfast.score(photos, shrink=0.5, **OPTIONS)
     assert set(half["shrink"]) == {0.5}
@@ -140,7 +137,7 @@ def test_full_size_alone_changes_nothing(photos: Path) -> None:
         srfast.score(photos / "b.jpg", shrink="1/8", **OPTIONS)
 
 
-def test_what_does_not_go_together(photos: Path, table: ScoreTable) -> None:
+def test_what_does_not_go_together(photos, table):
     with pytest.raises(InputError, match="shrink: expected 1 with `lr_images`"):
         srfast.score(photos, shrink="1/2", lr_images=photos)
     with pytest.raises(InputError, match="shrink: expected 1 with `loader` dali"):
@@ -175,15 +172,13 @@ FLAT = measures([np.nan], [np.nan])
         ([None, None, None, None], (), 0),
     ],
 )
-def test_an_image_is_scored_at_every_size_at_which_it_is_not_soft(
-    at: list[dict[str, np.ndarray] | None], sizes: tuple[str, ...], tried: int
-) -> None:
+def test_an_image_is_scored_at_every_size_at_which_it_is_not_soft(at, sizes, tried):
     chosen = choose(lambda size: at[RULE_SIZES.index(size)])
     assert chosen.sizes == sizes
     assert tuple(chosen.tried) == RULE_SIZES[:tried]
 
 
-def test_the_table_records_what_was_tried(photographs: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_the_table_records_what_was_tried(photographs, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     sharp = srfast.imresize(photographs["astronaut"], 1 / 2)
@@ -211,6 +206,6 @@ def test_the_table_records_what_was_tried(photographs: dict[str, np.ndarray], tm
         srfast.score(folder, shrink=",".join(RULE_SIZES), output=tmp_path / "scores.parquet", resume=True, **settings)
 
 
-def test_auto_takes_the_columns_of_defects(tmp_path: Path) -> None:
+def test_auto_takes_the_columns_of_defects(tmp_path):
     with pytest.raises(InputError, match=r"shrink: auto chooses .* needs `defects`"):
         srfast.score(tmp_path, shrink="auto")

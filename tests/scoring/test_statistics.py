@@ -1,7 +1,5 @@
 """Figures of a table against NumPy, SciPy and plain sums."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -18,7 +16,7 @@ LOSS = np.random.default_rng(0).lognormal(3, 1, 101).astype(np.float32)
 IMAGES = ["a.png"] * 40 + ["b.png"] * 1 + ["c.png"] * 60
 
 
-def test_summary(make_table: MakeTable) -> None:
+def test_summary(make_table):
     quality = [None if i % 10 == 0 else float(i) for i in range(101)]
     table = make_table(LOSS.tolist(), IMAGES, quality=quality)
     got = summary(table)
@@ -39,19 +37,19 @@ def test_summary(make_table: MakeTable) -> None:
     assert "x" not in got["columns"]
 
 
-def test_a_core_set_has_figures_too(make_table: MakeTable) -> None:
+def test_a_core_set_has_figures_too(make_table):
     assert summary(select(make_table(LOSS.tolist(), IMAGES), keep=0.5))["patches"] == 51
     with pytest.raises(InputError, match="empty table"):
         summary(make_table([]))
 
 
 @pytest.mark.parametrize("odd", [float("inf"), float("nan")])
-def test_a_loss_that_is_not_finite_is_refused(make_table: MakeTable, odd: float) -> None:
+def test_a_loss_that_is_not_finite_is_refused(make_table, odd):
     with pytest.raises(InputError, match=r"^scores: column 'loss': expected finite values$"):
         summary(make_table([1.0, odd]))
 
 
-def test_a_column_that_says_nothing_does_not_agree_with_the_order_of_the_rows() -> None:
+def test_a_column_that_says_nothing_does_not_agree_with_the_order_of_the_rows():
     """A core-set's rows are the hardest first: of a constant column the first half of them counted as the higher."""
     loss = np.arange(10_000.0)[::-1]
     for values in (np.zeros(10_000), np.where(np.arange(10_000) % 100, 0.0, 1.0)):
@@ -61,7 +59,7 @@ def test_a_column_that_says_nothing_does_not_agree_with_the_order_of_the_rows() 
 
 
 @pytest.mark.parametrize("ties", [1000, 5])
-def test_spearman_is_scipys(ties: int) -> None:
+def test_spearman_is_scipys(ties):
     stats = pytest.importorskip("scipy.stats")
     draw = np.random.default_rng(1)
     a, b = draw.integers(0, ties, 200).astype(float), draw.integers(0, ties, 200).astype(float)

@@ -1,7 +1,5 @@
 """Score tables: what is refused on reading, what is written, and what must never be replaced."""
 
-from __future__ import annotations
-
 import itertools
 import json
 from pathlib import Path
@@ -45,7 +43,7 @@ def write(path: Path, table: pa.Table, meta: object = META) -> Path:
     return path
 
 
-def test_what_is_written_comes_back(tmp_path: Path) -> None:
+def test_what_is_written_comes_back(tmp_path):
     meta = {**META, "root": "/photos/ä ö"}
     table = ScoreTable(make_rows(), meta)
     table.write(tmp_path / "scores.parquet")
@@ -66,7 +64,7 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_bytes_do_not_depend_on_how_the_rows_came(tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_how_the_rows_came(tmp_path):
     n = ROW_GROUP + 1000
     rows = make_rows(n)
     cuts = {"whole": [n], "pieces": [1, 5, 0, 70_000, ROW_GROUP - 70_000, n - ROW_GROUP - 6]}
@@ -78,12 +76,12 @@ def test_bytes_do_not_depend_on_how_the_rows_came(tmp_path: Path) -> None:
     assert pq.ParquetFile(tmp_path / "whole").num_row_groups == 2
 
 
-def test_many_small_tables_are_not_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_tables_are_not_held_at_once(tmp_path, monkeypatch):
     """Those of images with a patch or two took kilobytes each, up to a row group of them."""
     most = [0]
     together = pa.concat_tables
 
-    def counted(tables: list[pa.Table], **options: Any) -> pa.Table:
+    def counted(tables, **options):
         most[0] = max(most[0], len(tables))
         return together(tables, **options)
 
@@ -99,7 +97,7 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
 @pytest.mark.parametrize("meta", [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe", b'"a"', DEEP, b'{"x": %b}' % DEEP])
-def test_metadata_that_is_not_ours_is_refused(meta: bytes, tmp_path: Path) -> None:
+def test_metadata_that_is_not_ours_is_refused(meta, tmp_path):
     path = write(tmp_path / "s.parquet", make_rows(), meta)
     for read in (ScoreTable.read, srfast.select, srfast.CorePatches):
         with pytest.raises(InputError, match=r"s\.parquet: expected a table written by srfast") as caught:
@@ -107,7 +105,7 @@ def test_metadata_that_is_not_ours_is_refused(meta: bytes, tmp_path: Path) -> No
         assert "\n" not in str(caught.value)
 
 
-def test_foreign_files_are_refused(tmp_path: Path) -> None:
+def test_foreign_files_are_refused(tmp_path):
     pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "foreign.parquet")
     (tmp_path / "text.parquet").write_text("image,x,y\n")
     (tmp_path / "empty.parquet").write_bytes(b"")
@@ -145,7 +143,7 @@ REFUSED: dict[str, tuple[pa.Table, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_what_is_no_score_table_is_refused(what: str, tmp_path: Path) -> None:
+def test_what_is_no_score_table_is_refused(what, tmp_path):
     rows, meta, words = REFUSED[what]
     with pytest.raises(InputError, match=rf"s\.parquet: .*{words}"):
         ScoreTable.read(write(tmp_path / "s.parquet", rows, {**META, **meta}))
@@ -158,7 +156,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_paths_outside_the_root_are_refused(name: str, tmp_path: Path) -> None:
+def test_paths_outside_the_root_are_refused(name, tmp_path):
     rows = make_rows(image=["0.png", name, *["1.png"] * 4])
     with pytest.raises(InputError, match="expected a path inside the root") as caught:
         ScoreTable.read(write(tmp_path / "s.parquet", rows))
@@ -171,13 +169,13 @@ def test_paths_outside_the_root_are_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["a b.png", "café/ü.png", "<img src=x>.png", "a..b.png", ".../x.png", "deep/er/x.png", "12:30.png"]
 )
-def test_odd_names_inside_the_root_are_fine(name: str, tmp_path: Path) -> None:
+def test_odd_names_inside_the_root_are_fine(name, tmp_path):
     rows = make_rows(image=[name] * 6)
     assert set(ScoreTable.read(write(tmp_path / "s.parquet", rows)).column("image")) == {name}
 
 
 @pytest.mark.slow
-def test_metadata_of_a_million_images(tmp_path: Path) -> None:
+def test_metadata_of_a_million_images(tmp_path):
     """pyarrow's own limit on a parquet footer is 100 MB."""
     meta = {**META, "note": "x" * 80_000_000}
     ScoreTable(make_rows(), meta).write(tmp_path / "s.parquet")
@@ -185,7 +183,7 @@ def test_metadata_of_a_million_images(tmp_path: Path) -> None:
     check_output(tmp_path / "s.parquet", "score table")
 
 
-def test_only_our_own_files_are_replaced(tmp_path: Path) -> None:
+def test_only_our_own_files_are_replaced(tmp_path):
     coreset = select(ScoreTable(make_rows(), META))
     foreign = tmp_path / "foreign.parquet"
     pq.write_table(pa.table({"a": [1]}), foreign)
@@ -206,8 +204,8 @@ def test_only_our_own_files_are_replaced(tmp_path: Path) -> None:
     assert srfast.CoreSet.read(ours).table.equals(coreset.table)
 
 
-def test_rows_that_stop_half_way_leave_no_table(tmp_path: Path) -> None:
-    def rows() -> Any:
+def test_rows_that_stop_half_way_leave_no_table(tmp_path):
+    def rows():
         yield make_rows()
         raise OSError("the source broke")
 
