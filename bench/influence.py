@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import srfast
-from srfast.coreset import curvature, influence
+from srfast.coreset import influence
 from srfast.runtime.threads import cores
 from srfast.scoring.network import load_network
 from srfast.scoring.scored import ScoredImages
@@ -35,10 +35,10 @@ def ratio(pool: str, stride: str = "6", rounds: str = "3") -> None:
         return srfast.score(pool, stride=int(stride), mode="dense")
 
     table = score()
-    how, images, network = curvature.TableSettings.of(table), ScoredImages.of(table.meta), load_network("srcnn", 2)
+    images, network = ScoredImages.of(table.meta), load_network("srcnn", 2)
 
     def both() -> np.ndarray:
-        sides = [influence._column(table, images, network, how, cores(), None) for _ in range(2)]
+        sides = [influence._column(table, images, network, cores(), None) for _ in range(2)]
         return ((sides[0] - sides[1]) / 2e-3).astype(np.float32)
 
     ratios = []

@@ -19,14 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srfast.data.shrink import WHOLE, read_shrunk, sizes_of
+from srfast.data.shrink import read_shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.errors import RunError
 from srfast.ops.functional import imresize, upsample
 from srfast.ops.reference import luma, srcnn
 from srfast.scoring.rows import coded
 from srfast.scoring.scored import ScoredImages, check_inside
-from srfast.scoring.settings import Boundary, Scale
+from srfast.scoring.settings import Scale
 from srfast.scoring.table import ScoreTable
 
 DAMPINGS = tuple(10.0 ** (e / 2) for e in range(-8, 3))
@@ -190,32 +190,14 @@ _SAMPLE = 128
 """Number of crops that determine this step."""
 
 
-@dataclass(frozen=True)
-class TableSettings:
-    """The settings by which the table was scored."""
-
-    scale: Scale
-    patch: int
-    stride: int
-    dense: bool
-    boundary: Boundary
-    shrink: tuple[str, ...]
-
-    @classmethod
-    def of(cls, table: ScoreTable) -> TableSettings:
-        meta = table.meta
-        shrink = tuple(meta.get("shrink", WHOLE))
-        return cls(meta["scale"], meta["patch"], meta["stride"], meta["mode"] == "dense", meta["boundary"], shrink)
-
-
 def plane_of(rgb: np.ndarray) -> Tensor:
     return luma(torch.from_numpy(rgb))
 
 
-def enlarged(y: Tensor, how: TableSettings) -> Tensor:
+def enlarged(y: Tensor, scale: Scale) -> Tensor:
     """d(y) up-sampled again, in [0, 1], of whole images [N, H, W] uint8 whose sides are multiples of the scale."""
-    lr = torch.stack([imresize(plane, 1 / how.scale, boundary=how.boundary) for plane in y])
-    return upsample(lr[:, None].float(), how.scale, boundary=how.boundary)[:, 0] / 255
+    lr = torch.stack([imresize(plane, 1 / scale) for plane in y])
+    return upsample(lr[:, None].float(), scale)[:, 0] / 255
 
 
 class Crops:
@@ -225,13 +207,12 @@ class Crops:
         self,
         table: ScoreTable,
         pool: ScoredImages,
-        how: TableSettings,
         weights: Mapping[str, Tensor],
         number: int,
         seed: int,
         threads: int,
     ) -> None:
-        self.how, self.reach, self.threads, self.pool = how, context(weights), threads, pool
+        self.meta, self.reach, self.threads, self.pool = table.meta, context(weights), threads, pool
         draw = np.random.default_rng(seed)
         self.names, of_image = coded(table.table.column("image"))
         self.sizes, of_size = sizes_of(table.table, table.meta)
@@ -267,9 +248,9 @@ class Crops:
 
     def _of_image(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         image, size_of_image = divmod(int(self.code[rows[0]]), len(self.sizes))
-        path = self.pool.check(self.names[image])
+        path, scale = self.pool.check(self.names[image]), self.meta["scale"]
         y = plane_of(read_shrunk(path, float(self.sizes[size_of_image])))
-        height, width = (s - s % self.how.scale for s in y.shape)
+        height, width = (s - s % scale for s in y.shape)
         y = y[:height, :width]
         at = self.at[rows]
         check_inside(path, at[:, 0], at[:, 1], at[:, 2], width, height)
@@ -279,12 +260,12 @@ class Crops:
 
         side, whole = self.side, self.side + 2 * self.reach
         up, hr = torch.empty(len(rows), whole, whole), torch.empty(len(rows), side, side)
-        whole_plane = padded(enlarged(y[None], self.how)[0]) if self.how.dense else None
+        whole_plane = padded(enlarged(y[None], scale)[0]) if self.meta["mode"] == "dense" else None
         for i, (x0, y0, size, left, top) in enumerate(at.tolist()):
             if whole_plane is not None:
                 up[i] = whole_plane[top : top + whole, left : left + whole]
             else:
-                patch = padded(enlarged(y[None, y0 : y0 + size, x0 : x0 + size], self.how)[0])
+                patch = padded(enlarged(y[None, y0 : y0 + size, x0 : x0 + size], scale)[0])
                 up[i] = patch[top - y0 : top - y0 + whole, left - x0 : left - x0 + whole]
             hr[i] = y[top : top + side, left : left + side]
         return up, hr

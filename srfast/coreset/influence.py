@@ -19,7 +19,6 @@ from torch import Tensor
 
 from srfast.coreset.curvature import (
     Crops,
-    TableSettings,
     context,
     direction,
     enlarged,
@@ -32,6 +31,7 @@ from srfast.coreset.curvature import (
 from srfast.coreset.joining import located
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
+from srfast.data.shrink import WHOLE
 from srfast.errors import InputError, RunError
 from srfast.runtime.threads import cores
 from srfast.scoring.network import Network, Scorer, load_network
@@ -105,19 +105,18 @@ def influence(
     whole(10, 8000).check("probes", probes)
     if damping is not None and not (isinstance(damping, (int, float)) and 0 < damping < math.inf):
         raise InputError(f"damping: expected a number above 0, got {damping!r}")
-    how = TableSettings.of(table)
-    network = load_network(scorer, how.scale)
+    network = load_network(scorer, table.meta["scale"])
     weights = network.weights
     if network.kind != "srcnn" or weights is None:
         raise InputError(f"scorer: expected an SRCNN 9-1-5, got {network.name}")
-    if ((sizes := table.column("size")) != how.patch).any():
-        wrong = sizes[sizes != how.patch][0]
-        raise InputError(f"scores: expected patches of {how.patch} pixels, as its metadata say, got one of {wrong}")
+    patch = table.meta["patch"]
+    if len(wrong := np.setdiff1d(table.column("size"), [patch])):
+        raise InputError(f"scores: expected patches of {patch} pixels, as its metadata say, got one of {wrong[0]}")
     images = ScoredImages.of(table.meta, root)
     files = find_images(target)
     threads = threads or cores()
-    gradient, pixels = _gradient([f.path for f in files], weights, how)
-    crops = Crops(table, images, how, weights, probes, seed, threads)
+    gradient, pixels = _gradient([f.path for f in files], weights, table.meta)
+    crops = Crops(table, images, weights, probes, seed, threads)
     draw = torch.Generator().manual_seed(seed)
     rows, done = torch.empty(probes, flattened(weights).numel()), 0
     for up in crops.pieces():
@@ -129,7 +128,7 @@ def influence(
     step = _step(*crops.sample(), weights, unflattened(descent.vector, weights))
     around = flattened(weights)
     moved = [_moved(network, unflattened(around + by * descent.vector, weights)) for by in (step, -step)]
-    sides = [_column(table, images, network, how, threads, progress) for network in moved]
+    sides = [_column(table, images, network, threads, progress) for network in moved]
     column = ((sides[0] - sides[1]) / (2 * step)).astype(np.float32)
     about = {
         "target": [str(f.path) for f in files],
@@ -144,13 +143,14 @@ def influence(
     return ScoreTable(table.table.append_column(COLUMN, pa.array(column)), {**table.meta, COLUMN: about})
 
 
-def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: TableSettings) -> tuple[Tensor, int]:
+def _gradient(paths: list[Path], weights: Mapping[str, Tensor], meta: Mapping[str, Any]) -> tuple[Tensor, int]:
     """The gradient of the target's mean loss [W], and the number of pixels of that mean.
 
     Dense mode: of every pixel of the images. Patch mode: of the patches on the table's grid, each degraded by itself.
     """
     free = {k: w.clone().requires_grad_() for k, w in weights.items()}
     reach, pixels = context(weights), 0
+    scale, patch = meta["scale"], meta["patch"]
 
     def add(up: Tensor, y: Tensor, inner: slice) -> None:
         nonlocal pixels
@@ -160,24 +160,24 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], how: TableSettin
 
     for path in paths:
         y = plane_of(read_rgb(path))
-        height, width = (s - s % how.scale for s in y.shape)
+        height, width = (s - s % scale for s in y.shape)
         y = y[:height, :width]
-        if how.dense and height and width:
-            up = enlarged(y[None], how)
+        if meta["mode"] == "dense" and height and width:
+            up = enlarged(y[None], scale)
             lines = max(1, _PIECE // width)
             for top in range(0, height, lines):
                 first, last = max(0, top - reach), min(height, top + lines + reach)
                 inner = slice(top - first, min(height, top + lines) - first)
                 add(up[:, first:last], y[None, first:last].float(), inner)
-        elif not how.dense:
-            grid = Grid.over(height, width, how.scale, how.patch, how.stride)
-            patches = [y[b : b + how.patch, a : a + how.patch] for b in grid.ys for a in grid.xs]
-            several = max(1, _PIECE // how.patch**2)
+        elif meta["mode"] == "patch":
+            grid = Grid.over(height, width, scale, patch, meta["stride"])
+            patches = [y[b : b + patch, a : a + patch] for b in grid.ys for a in grid.xs]
+            several = max(1, _PIECE // patch**2)
             for i in range(0, len(patches), several):
                 piece = torch.stack(patches[i : i + several])
-                add(enlarged(piece, how), piece.float(), slice(None))
+                add(enlarged(piece, scale), piece.float(), slice(None))
     if not pixels:
-        raise InputError(f"target: expected images of at least {how.patch} pixels a side, got only smaller ones")
+        raise InputError(f"target: expected images of at least {patch} pixels a side, got only smaller ones")
     total = flattened({k: w.grad if w.grad is not None else torch.zeros_like(w) for k, w in free.items()})
     return total / pixels, pixels
 
@@ -210,15 +210,13 @@ def _moved(network: Network, weights: Mapping[str, Tensor]) -> Network:
 
 
 def _column(
-    table: ScoreTable, images: ScoredImages, network: Network, how: TableSettings, threads: int, progress: Any
+    table: ScoreTable, images: ScoredImages, network: Network, threads: int, progress: Any
 ) -> np.ndarray:  # fmt: skip
     """The losses of the table's rows under a network [N], float64."""
     names = table.table.column("image").unique().to_pylist()
-    scored = score(
-        images.check_all(names), scale=how.scale, patch=how.patch, stride=how.stride,
-        mode="dense" if how.dense else "patch", scorer=network, boundary=how.boundary, shrink=how.shrink,
-        threads=threads, progress=progress,
-    )  # fmt: skip
+    how: dict[str, Any] = {k: table.meta[k] for k in ("scale", "patch", "stride", "mode")}
+    how["shrink"] = tuple(table.meta.get("shrink", WHOLE))
+    scored = score(images.check_all(names), scorer=network, threads=threads, progress=progress, **how)
     root = Path(scored.meta["root"])
     rows = located(scored, table, lambda name: os.path.relpath(root / name, images.root))
     if (rows < 0).any():

@@ -18,7 +18,7 @@ from srfast.data.images import read_hashed
 from srfast.data.shrink import shrunk
 from srfast.errors import InputError, RunError
 from srfast.ops.color import WEIGHTS, rounded_y
-from srfast.ops.native import BOUNDARIES, available, imresize
+from srfast.ops.functional import imresize
 from srfast.scoring.network import Network, load_network
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ class Reconstruction:
     """The degradation and the network of a score table."""
 
     scale: int
-    boundary: str
     dense: bool
     network: Network
     upscaler: Upscaler | None = None
@@ -57,9 +56,8 @@ class Reconstruction:
     @classmethod
     def of(cls, meta: Mapping[str, Any], scorer: Path | None = None) -> Reconstruction | None:
         """The reconstruction by a table's metadata, with ``scorer`` the file of its network if that is not a shipped
-        one. None if it cannot be repeated: LR images were given, the network's file is not given, or the compiled
-        module is missing. Raises InputError if ``scorer`` is another network, and RunError if the file needs an extra
-        that is not installed."""
+        one. None if it cannot be repeated: LR images were given, or the network's file is not given. Raises InputError
+        if ``scorer`` is another network, and RunError if the file needs an extra that is not installed."""
         known = meta.get("scorer")
         named = known if isinstance(known, dict) else {}
         if scorer is None and named.get("name") not in ("srcnn", "bicubic"):
@@ -77,14 +75,14 @@ class Reconstruction:
                     f"scorer: expected {named.get('name')}, the network of the score table, got another file, {scorer}"
                 )
             return None
-        if not available() or meta.get("lr") or meta.get("boundary") not in BOUNDARIES:
+        if meta.get("lr"):
             return None
         upscaler = None
         if network.kind in ("module", "onnx"):
             from srfast.scoring.backends.upscaling import make_upscaler
 
-            upscaler = make_upscaler(network, "cpu", OVERLAP, str(meta["boundary"]))
-        return cls(scale, str(meta["boundary"]), meta.get("mode") == "dense", network, upscaler)
+            upscaler = make_upscaler(network, "cpu", OVERLAP, "symmetric")
+        return cls(scale, meta.get("mode") == "dense", network, upscaler)
 
     def panels(self, image: np.ndarray, x: int, y: int, size: int) -> Panels:
         """The panels of one patch of an RGB image [H, W, 3] uint8; in dense mode the patch's surroundings are used."""
@@ -97,15 +95,15 @@ class Reconstruction:
         seen = image[top : min(height, y + size + around), left : min(width, x + size + around)]
         x, y = x - left, y - top
         inside = np.s_[y : y + size, x : x + size]
-        lr = self._resized(seen, 1 / s)
+        lr = imresize(seen, 1 / s)
         plane = rounded_y(seen)
-        sr, colours = self._reconstructed(lr, self._resized(plane[..., None], 1 / s))
+        sr, colours = self._reconstructed(lr, imresize(plane[..., None], 1 / s))
         difference = (sr - plane)[inside]
         if colours is not None:
             colour = colours[inside]
         else:
             # The network reconstructs Y; the colours are those of bicubic up-sampling, as everywhere in this field.
-            colour = self._resized(lr.astype(np.float32), s)[inside]
+            colour = imresize(lr.astype(np.float32), s)[inside]
             colour = colour + ((sr[inside] - 16) - colour @ WEIGHTS)[..., None] * np.float32(255 / 219)
         return Panels(
             lr[y // s : (y + size) // s, x // s : (x + size) // s],
@@ -118,14 +116,9 @@ class Reconstruction:
         """Y float32 [H, W], and colours [H, W, 3] if the network makes them, from LR uint8 [h, w, 3] and its Y."""
         if self.upscaler is not None:
             return self.upscaler.upscale(lr_y if self.upscaler.network.color == "y" else lr)
-        up = self._resized(lr_y.astype(np.float32), self.scale)[..., 0]
+        up = imresize(lr_y.astype(np.float32), self.scale)[..., 0]
         arrays = self.network.arrays
         return (up if arrays is None else 255 * srcnn(up / np.float32(255), arrays)), None
-
-    def _resized(self, image: np.ndarray, scale: float) -> np.ndarray:
-        """``srfast.imresize`` of [H, W, C] uint8 or float32, with sides that are multiples of the scale,
-        without torch."""
-        return imresize(image, scale, BOUNDARIES[self.boundary])
 
 
 def srcnn(plane: np.ndarray, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

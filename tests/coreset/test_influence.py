@@ -16,7 +16,7 @@ from torch import Tensor
 
 import srfast
 from srfast.coreset import curvature, influence
-from srfast.coreset.curvature import Crops, TableSettings
+from srfast.coreset.curvature import Crops
 from srfast.coreset.methods.nearest import similarity
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
@@ -139,10 +139,9 @@ def test_shrunk_images_are_as_images_of_that_size(images: tuple[Path, Path], tmp
     mixed = both[np.random.default_rng(0).permutation(len(both))[: len(both) - 3]]
     scored = srfast.influence(mixed, images[1], probes=40, damping=0.1, threads=1)
     assert np.isfinite(scored.column("influence")).all()
-    how = TableSettings.of(both)
-    losses = influence._column(mixed, ScoredImages.of(mixed.meta), load_network("srcnn", 2), how, 1, None)
+    losses = influence._column(mixed, ScoredImages.of(mixed.meta), load_network("srcnn", 2), 1, None)
     np.testing.assert_allclose(losses, mixed.column("loss"), rtol=1e-6)
-    crops = Crops(mixed, ScoredImages.of(mixed.meta), how, load_network("srcnn", 2).weights, 40, 0, 1)
+    crops = Crops(mixed, ScoredImages.of(mixed.meta), load_network("srcnn", 2).weights, 40, 0, 1)
     assert {divmod(int(c), 2)[1] for c in crops.code} == {0, 1}
     for (_, y), code in zip(crops._read(np.arange(40)), sorted(set(crops.code)), strict=True):
         image, size = divmod(int(code), 2)

@@ -178,8 +178,8 @@ def test_what_the_page_counts_is_of_all_sizes(table, tmp_path, visit):
 
 def test_a_core_set_of_other_scores_is_refused_by_the_setting(photo_folder, tmp_path):
     table = srfast.score(photo_folder, patch=48, scorer="bicubic")
-    other = srfast.score(photo_folder, patch=48, scorer="bicubic", boundary="replicate")
-    with pytest.raises(InputError, match="core-set: boundary differs: the score table has 'symmetric'"):
+    other = srfast.score(photo_folder, patch=48, scorer="bicubic", stride=24)
+    with pytest.raises(InputError, match="core-set: stride differs: the score table has"):
         srfast.write_report(table, srfast.select(other), tmp_path / "r.html")
     with pytest.raises(InputError, match="core-set: expected a core-set, got a score table"):
         srfast.write_report(table, table, tmp_path / "r.html")  # type: ignore[arg-type]
