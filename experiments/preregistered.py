@@ -2,10 +2,7 @@
 
 It runs what ``srfast study`` runs, and keeps in the folder when each claim was named: before its trainings, or when
 some of them could have been looked at. ``claims.json`` has the record, ``about.json`` what the results say of it.
-
-``--known DIR`` (repeatable) takes finished cells of the same settings and data from other results. ``--until-decided``
-runs seed after seed, and of each only the cells that an undecided claim about a test set compares; O'Brien and
-Fleming's bounds pay for the looks. The file's ``seeds`` are then the largest number.
+``--known DIR`` (repeatable) takes finished cells of the same settings and data from other results.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ import json
 import os
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +26,8 @@ from srfast.runtime.locks import Lock, Taken
 from srfast.scoring.metadata import read_meta
 from srfast.study import pool, results
 from srfast.study.cell import CellOutcome, cell_folder
-from srfast.study.claims import judged
-from srfast.study.description import Cell, Study, cells, pick, serves
-from srfast.study.folder import ABOUT, collect, gather
+from srfast.study.description import Cell, Study, cells, pick
+from srfast.study.folder import ABOUT, gather
 from srfast.study.publication import publish
 from srfast.study.results import CELLS, RESULTS, Results, finished_cells, place_of
 from srfast.study.runner import Progress, Run
@@ -52,7 +48,6 @@ def run(
     jobs: int | None = 1,
     only: str | None = None,
     known: Sequence[str | os.PathLike[str]] = (),
-    until_decided: bool = False,
     progress: Progress | None = None,
 ) -> Results:
     """As ``srfast.run_study``, with a record of the claims.
@@ -60,48 +55,19 @@ def run(
     Args:
         known: Folders with results of other runs, or published ones. A cell that has finished there, with the same
             settings and data, is taken from there instead of run; it has no weights.
-        until_decided: Whether to run seed after seed until every claim about a test set is decided: significant, or
-            shown to be as good.
     """
     whole = Run(study, output, images, test)
     chosen = pick(whole.every, only, None)
     sources = [PreviousRun(Results.read(k)) for k in known]
-    if until_decided:
-        _check_claims(whole)
     whole.begin()
-    record = Record.read(whole.folder)
-    record.check_seeds(whole.study, whole.folder, until_decided)
-    taken = [(k, {c.name for c in whole.every if k.matches(whole.study, c, whole.data.test)}) for k in sources]
-    record.add(whole, taken)
+    record_claims(whole, sources)
     gather(whole.study, whole.folder)
     if sources:
-        _take_over(whole, sources, whole.left(chosen), whole.scored(whole.left(chosen), jobs or 1))
-    for some in _rounds(whole, chosen) if until_decided else [chosen]:
-        whole.run(some, jobs, progress)
-    Record.read(whole.folder).tell(whole)
+        left = whole.left(chosen)
+        _take_over(whole, sources, left, whole.scored(left, jobs or 1))
+    whole.run(chosen, jobs, progress)
+    tell(whole, _entries(whole.folder) or [])
     return gather(whole.study, whole.folder)
-
-
-def _check_claims(whole: Run) -> None:
-    primary = [c for c in whole.study.claims if not c.stratum]
-    if not primary:
-        raise InputError(f"until_decided: expected [[claim]] without a stratum in {whole.study.name}, got none")
-    for claim in primary:
-        if claim.dataset and claim.dataset not in whole.data.test:
-            names = ", ".join(whole.data.test)
-            raise InputError(f"until_decided: expected [[claim]] about one of {names}, got {claim.dataset!r}")
-
-
-def _rounds(whole: Run, chosen: Sequence[Cell]) -> Iterator[list[Cell]]:
-    """The cells of one seed after another that claims need which earlier seeds have not decided."""
-    for seed in whole.study.seeds:
-        results = collect(whole.study, whole.folder)
-        decided = [j.claim for j in judged(results) if not j.stratum and j.decided]
-        undecided = [c for c in results.meta["study"]["claims"] if not c["stratum"] and c not in decided]
-        names = {c.name for claim in undecided for c in whole.every if serves(whole.study, c, claim)}
-        if not names:
-            return
-        yield [c for c in chosen if c.seed == seed and c.name in names]
 
 
 @dataclass
@@ -115,85 +81,66 @@ class Registration:
     """Number of seeds that had been trained on both sides when it was taken out of the file; 0: it was not."""
 
 
-@dataclass
-class Record:
-    """The record of a study's folder."""
+def _entries(folder: Path) -> list[Registration] | None:
+    """The record of a study's folder; None if it has none."""
+    path = folder / RECORD
+    return [Registration(**e) for e in results.read_json(path)["entries"]] if path.exists() else None
 
-    entries: list[Registration]
-    seeds: list[int]
-    """Seeds of a run in rounds; empty: it is none."""
-    is_new: bool = False
 
-    @classmethod
-    def read(cls, folder: Path) -> Record:
-        if not (folder / RECORD).exists():
-            return cls([], [], True)
-        known = results.read_json(folder / RECORD)
-        return cls([Registration(**e) for e in known["entries"]], known["seeds"])
+def record_claims(whole: Run, known: Iterable[PreviousRun]) -> None:
+    """Records the claims that are new, or taken out of the file, and what could have been known of them by then.
 
-    def check_seeds(self, study: Study, folder: Path, rounds: bool) -> None:
-        """Refuses other seeds than those of the rounds that the folder was run in."""
-        if self.seeds and self.seeds != list(study.seeds):
-            raise InputError(
-                f"training.seeds: expected {self.seeds}, those of the rounds that {folder} was run in, got "
-                f"{list(study.seeds)}; run the study into another folder"
-            )
-        self.seeds = list(study.seeds) if rounds else self.seeds
+    Known results that have cells of this study count too, unless they name the claim, and named it in time.
+    """
+    folder, study = whole.folder, whole.study
+    others = [(k.in_time(), {c.name for c in whole.every if k.matches(study, c, whole.data.test)}) for k in known]
+    with Lock.wait((folder / RECORD).with_suffix(".lock"), folder / RECORD):
+        plain, entries = results.as_plain(study), _entries(folder)
+        claims = [_resolved(claim, plain) for claim in plain["claims"]]
+        finished = finished_cells(whole.every, folder)
+        then = [(whole.every, finished)]
+        if (folder / RESULTS).exists():
+            old = cells(results.from_plain(read_meta(folder / RESULTS)["study"]))
+            then.append((old, finished_cells(old, folder)))
+        elif entries is None:
+            finished = set()  # cells that were brought together from other machines tell nothing of their claims
+        for entry in entries or ():
+            seen = 0 if entry.claim in claims else max(_trained(study, entry.claim, *those) for those in then)
+            entry.gone = max(entry.gone, seen) if entry.claim not in claims else 0
+        entries = [e for e in entries or () if e.gone or e.claim in claims]
+        for claim in claims:
+            if claim not in [e.claim for e in entries]:
+                seen_too = finished.union(*(names for early, names in others if claim not in early))
+                entries.append(Registration(claim, _trained(study, claim, whole.every, seen_too)))
+        _write(folder / RECORD, {"entries": [asdict(e) for e in entries]})
+        tell(whole, entries)
 
-    def add(self, whole: Run, known: Iterable[tuple[PreviousRun, set[str]]]) -> None:
-        """Records the claims that are new, or taken out of the file, and what could have been known of them by then.
 
-        Results that cells may be taken from (with the names of these cells) count too, unless they name the claim, and
-        named it in time.
-        """
-        folder, study = whole.folder, whole.study
-        with Lock.wait((folder / RECORD).with_suffix(".lock"), folder / RECORD):
-            plain = results.as_plain(study)
-            claims = [_resolved(claim, plain) for claim in plain["claims"]]
-            others = [(source.in_time(len(self.seeds)), names) for source, names in known]
-            finished = finished_cells(whole.every, folder)
-            then = [(whole.every, finished)]
-            if (folder / RESULTS).exists():
-                old = cells(results.from_plain(read_meta(folder / RESULTS)["study"]))
-                then.append((old, finished_cells(old, folder)))
-            elif self.is_new:
-                finished = set()  # cells that were brought together from other machines tell nothing of their claims
-            for entry in self.entries:
-                seen = 0 if entry.claim in claims else max(_trained(study, entry.claim, *those) for those in then)
-                entry.gone = max(entry.gone, seen) if entry.claim not in claims else 0
-            self.entries = [e for e in self.entries if e.gone or e.claim in claims]
-            for claim in claims:
-                if claim not in [e.claim for e in self.entries]:
-                    seen_too = finished.union(*(names for early, names in others if claim not in early))
-                    self.entries.append(Registration(claim, _trained(study, claim, whole.every, seen_too)))
-            self._write(folder / RECORD, {"entries": [asdict(e) for e in self.entries], "seeds": self.seeds})
-            self.tell(whole)
+def tell(whole: Run, entries: Sequence[Registration]) -> None:
+    """Writes what the results say of their claims."""
+    late = [e for e in entries if e.after and not e.gone]
+    gone = sum(e.gone > 0 for e in entries)
+    named = {c.name for c in whole.every}
+    others = sum(p.parent.name not in named for p in (whole.folder / CELLS).glob(f"*/{RESULTS}"))
+    sides = "{arm} {keep:g} against {against} {against_keep:g}"
+    remarks = [
+        f"The claim {sides.format(**e.claim)}{e.claim['stratum'] and ' on ' + e.claim['stratum'] + ' tiles'} was "
+        f"named after {_count(e.after, 'seed')}."
+        for e in late
+    ]
+    if whole.study.claims:
+        remarks.append(f"{'The other claims' if late else 'All claims'} were pre-registered.")
+    if gone:
+        remarks.append(f"{_count(gone, 'claim')} more had been named and taken out after trainings of both sides.")
+    if others:
+        remarks.append(f"The folder holds {_count(others, 'training')} that the file does not name, in no table.")
+    about = {"remarks": remarks, "late": [e.claim for e in late], "withdrawn_claims": gone}
+    _write(whole.folder / ABOUT, about)
 
-    def tell(self, whole: Run) -> None:
-        """Writes what the results say of their claims."""
-        late = [e for e in self.entries if e.after and not e.gone]
-        gone = sum(e.gone > 0 for e in self.entries)
-        named = {c.name for c in whole.every}
-        others = sum(p.parent.name not in named for p in (whole.folder / CELLS).glob(f"*/{RESULTS}"))
-        sides = "{arm} {keep:g} against {against} {against_keep:g}"
-        remarks = [
-            f"The claim {sides.format(**e.claim)}{e.claim['stratum'] and ' on ' + e.claim['stratum'] + ' tiles'} was "
-            f"named after {_count(e.after, 'seed')}."
-            for e in late
-        ]
-        if whole.study.claims:
-            remarks.append(f"{'The other claims' if late else 'All claims'} were pre-registered.")
-        if gone:
-            remarks.append(f"{_count(gone, 'claim')} more had been named and taken out after trainings of both sides.")
-        if others:
-            remarks.append(f"The folder holds {_count(others, 'training')} that the file does not name, in no table.")
-        about = {"remarks": remarks, "late": [e.claim for e in late], "withdrawn_claims": gone}
-        self._write(whole.folder / ABOUT, {**about, **({"rounds": len(self.seeds)} if self.seeds else {})})
 
-    @staticmethod
-    def _write(path: Path, known: dict[str, Any]) -> None:
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+def _write(path: Path, known: dict[str, Any]) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
 
 
 def _count(n: int, what: str) -> str:
@@ -201,9 +148,17 @@ def _count(n: int, what: str) -> str:
 
 
 def _trained(study: Study, claim: Mapping[str, Any], every: Iterable[Cell], finished: set[str]) -> int:
-    """The number of seeds with which both sides of a claim have been trained."""
-    sides = Counter(c.seed for c in every if c.name in finished and serves(study, c, claim))
-    return sum(count > 1 for count in sides.values())
+    """The number of seeds with which both sides of a claim have been trained; the claim as ``_resolved`` gives it."""
+    sides = ((claim["arm"], claim["keep"]), (claim["against"], claim["against_keep"]))
+    wanted = (1, 0, claim["scale"], claim["model"], claim["updates"])
+    trained = Counter(
+        c.seed
+        for c in every
+        if c.name in finished
+        and (c.pool, c.scorer, c.scale, c.model, c.updates) == wanted
+        and (c.arm.name, c.keep) in sides
+    )
+    return sum(count > 1 for count in trained.values())
 
 
 def _resolved(claim: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,10 +184,9 @@ class PreviousRun:
         self._scoring = {(s["scorer"], s.get("scale", 2)): s for s in results.meta["scoring"]}
         self._rows, self._strata, self._log = (_by_cell(t) for t in (results.table, results.strata, results.log))
 
-    def in_time(self, rounds: int) -> list[dict[str, Any]]:
-        """The pre-registered claims. Of a run whose number of seeds followed from its results,
-        or that took claims out, none were, unless the new run pays for the same looks."""
-        if self._meta.get("rounds", 0) not in (0, rounds) or self._meta.get("withdrawn_claims"):
+    def in_time(self) -> list[dict[str, Any]]:
+        """The pre-registered claims; of a run that took claims out, none were."""
+        if self._meta.get("withdrawn_claims"):
             return []
         plain = self._meta["study"]
         claims = [_resolved(claim, plain) for claim in plain.get("claims", ())]
@@ -315,7 +269,6 @@ def main() -> None:
     parser.add_argument("--jobs", type=int)
     parser.add_argument("--only")
     parser.add_argument("--known", action="append", default=[])
-    parser.add_argument("--until-decided", action="store_true")
     a = vars(parser.parse_args())
     a["test"] = dict(pair.split("=", 1) for pair in a["test"])
 

@@ -141,8 +141,7 @@ def family(claims: list[tuple[str, Judged]]) -> str:
     for words, j in claims:
         p = "" if math.isnan(j.p) else f"{j.p:.2g}"
         lines.append([words, on(j), simultaneous(j), str(j.result.seeds), p, j.verdict])
-    p = "p (adjusted)" if any(j.part for _, j in claims) else "p (Holm)"
-    return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", p, "verdict"], lines)
+    return markdown(["claim", "on", "difference (dB), simultaneous", "seeds", "p (Holm)", "verdict"], lines)
 
 
 def on(j: Judged) -> str:

@@ -191,38 +191,6 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def sequential_bound(alpha: float) -> float:
-    """C of O'Brien and Fleming's bounds (1979): |z| >= C / sqrt(t) at the fraction t of all information decides.
-
-    It is computed for the continuous case, a Brownian motion that leaves (-C, C) before t = 1 with probability alpha,
-    so that it holds however often one looks; with ten looks the discrete bound is 7 % lower.
-    """
-    low, high = 0.5, 10.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _leaves(middle) > alpha else (low, middle)
-    return high
-
-
-def _leaves(bound: float) -> float:
-    """The probability that a Brownian motion leaves (-bound, bound) before t = 1, by its reflections."""
-    if bound < 0.1:
-        return 1.0
-    reflected = special.ndtr(-bound * np.arange(1, 160, 2))
-    return min(1.0, 4 * float(reflected[::2].sum() - reflected[1::2].sum()))
-
-
-def sequential_level(alpha: float, part: float) -> float:
-    """The two-sided p-value that decides at a fraction of all information, by ``sequential_bound``."""
-    return 2 * float(special.ndtr(-sequential_bound(alpha) / math.sqrt(part)))
-
-
-def sequential_p(p: float, part: float) -> float:
-    """The p-value that pays for all looks, from the two-sided one of the look at a fraction of all information: the
-    level alpha whose ``sequential_level`` is p."""
-    return _leaves(-float(special.ndtri(p / 2)) * math.sqrt(part))
-
-
 def pooled_sigma(samples: list[np.ndarray]) -> float:
     """The standard deviation between seeds, pooled over several groups [seeds]; NaN if no group has two."""
     squares = [((s - s.mean()) ** 2).sum() for s in samples if len(s) > 1]

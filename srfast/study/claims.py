@@ -11,23 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.evaluation.inference import (
-    LEVEL,
-    Comparison,
-    Interval,
-    compare,
-    holm,
-    judge,
-    sequential_level,
-    sequential_p,
-)
+from srfast.evaluation.inference import LEVEL, Comparison, Interval, compare, holm, judge
 from srfast.study.groups import Group, groups, main_dataset, paired
 from srfast.study.results import Results
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with its result, corrected for all claims of its family and for all looks at them."""
+    """A claim with its result, corrected for all claims of its family."""
 
     claim: Mapping[str, Any]
     """The claim as in the study's file."""
@@ -37,12 +28,9 @@ class Judged:
     family: int
     """Number of claims that are judged together, whether they were run or not."""
     p: float
-    """p-value of "there is no difference": Holm's, or in rounds that of the bounds, times the number of claims. NaN
-    with fewer than two seeds."""
+    """Holm's p-value of "there is no difference"; NaN with fewer than two seeds."""
     p_equivalent: float
-    """p-value of equivalence, times the number of claims, and in rounds that of the bounds."""
-    part: float = 0.0
-    """Fraction of the largest number of seeds of a run in rounds; 0: the family is judged once."""
+    """p-value of equivalence, times the number of claims."""
 
     @property
     def stratum(self) -> str:
@@ -51,11 +39,8 @@ class Judged:
 
     @property
     def interval(self) -> Interval:
-        """Simultaneous interval: all intervals of a family contain the true values with 95 % (Bonferroni), in rounds
-        at all looks (repeated intervals)."""
-        alpha = (1 - LEVEL) / self.family
-        level = sequential_level(alpha, self.part) if self.part else alpha
-        return self.result.effect if self.result.seeds < 2 else self.result.at(1 - level)
+        """Simultaneous interval: all intervals of a family contain the true values with 95 % (Bonferroni)."""
+        return self.result.effect if self.result.seeds < 2 else self.result.at(1 - (1 - LEVEL) / self.family)
 
     @property
     def verdict(self) -> str:
@@ -66,18 +51,10 @@ class Judged:
         sure = Interval(r.effect.mean, r.effect.mean, r.effect.mean) if self.p < 1 - LEVEL else Interval(0, -1, 1)
         return r.judged(sure, self.p_equivalent)
 
-    @property
-    def decided(self) -> bool:
-        """Whether the claim is significant, or shown to be as good."""
-        return self.p < 1 - LEVEL or self.p_equivalent < 1 - LEVEL
-
 
 def judged(results: Results) -> list[Judged]:
-    """All claims of a study that has results: first those about test sets, then those about strata.
-
-    Each kind is a family. Results of a run in rounds were looked at after every seed: there, O'Brien and Fleming's
-    bounds judge the claims about test sets.
-    """
+    """All claims of a study that has results: first those about test sets, then those about strata. Each kind is a
+    family."""
     study = results.meta["study"]
     every = [g for g in groups(results) if g.key.pool == 1]
     if not every:
@@ -100,27 +77,20 @@ def judged(results: Results) -> list[Judged]:
             else:
                 result = compare(*paired(arm, control, dataset))
         families[bool(claim["stratum"])].append((claim, dataset, result))
-    return [*judge_family(families[0], results.meta.get("rounds", 0)), *judge_family(families[1])]
+    return [*judge_family(families[0]), *judge_family(families[1])]
 
 
 Found = tuple[Mapping[str, Any], str, Comparison]
 NOT_RUN = Comparison(Interval(math.nan, math.nan, math.nan), 0, math.nan, math.nan, math.nan)
 
 
-def judge_family(family: Sequence[Found], most: int = 0) -> list[Judged]:
+def judge_family(family: Sequence[Found]) -> list[Judged]:
     """The claims of one family: each claim, its test set and its result, where one without a p-value counts as not
-    significant. ``most`` is the largest number of seeds of a run in rounds; 0: the family is judged once."""
-    count = len(family)
+    significant."""
     judgements = []
-    for (claim, dataset, c), p in zip(family, holm([1.0 if math.isnan(c.p) else c.p for *_, c in family]), strict=True):
-        part = min(1.0, c.seeds / most) if most else 0.0
-        equivalent = min(1.0, count * c.p_equivalent)
-        if c.seeds < 2:
-            p = equivalent = math.nan
-        elif part:
-            p = min(1.0, count * sequential_p(c.p, part))
-            equivalent = min(1.0, count * sequential_p(2 * c.p_equivalent, part))
-        judgements.append(Judged(claim, dataset, c, count, p, equivalent, part))
+    for found, p in zip(family, holm([1.0 if math.isnan(c.p) else c.p for *_, c in family]), strict=True):
+        both = (p, min(1.0, len(family) * found[2].p_equivalent)) if found[2].seeds > 1 else (math.nan, math.nan)
+        judgements.append(Judged(*found, len(family), *both))
     return judgements
 
 

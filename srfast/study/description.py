@@ -267,14 +267,6 @@ def cells(study: Study) -> list[Cell]:
     return list(by_name.values())
 
 
-def serves(study: Study, cell: Cell, claim: Mapping[str, Any]) -> bool:
-    """Whether a claim compares this cell."""
-    sides = ((claim["arm"], claim["keep"]), (claim["against"], claim["against_keep"]))
-    same = cell.pool == 1 and cell.scorer == 0 and cell.scale == (claim["scale"] or study.scales[0])
-    same &= cell.model == (claim["model"] or study.models[0])
-    return same and (cell.arm.name, cell.keep) in sides and cell.updates == (claim["updates"] or study.updates)
-
-
 def pick(all_cells: Sequence[Cell], only: str | None, shard: tuple[int, int] | None) -> list[Cell]:
     """The cells of one shard whose name matches a pattern (* and ?; a plain word matches anywhere in the name)."""
     chosen = list(all_cells)

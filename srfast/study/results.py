@@ -54,8 +54,7 @@ class Results:
 
     ``meta`` is JSON: ``study`` (the whole description), ``cells`` (settings of every finished cell by name),
     ``scoring`` (patches and seconds of each scorer), and of a study that was run by rules of its own ``remarks``
-    (sentences about it) and ``rounds`` (the largest number of seeds, where claims were judged after each). What is
-    computed of results is cached by their identity.
+    (sentences about it). What is computed of results is cached by their identity.
     """
 
     table: pa.Table

@@ -43,16 +43,11 @@ def tables(results: Results) -> list[Table]:
 
 
 def _claims(results: Results) -> Table:
-    study, rounds = results.meta["study"], results.meta.get("rounds", 0)
-    header = ["Claim", "On", "Difference (dB)", "Seeds", f"p ({'adjusted' if rounds else 'Holm'})", "Verdict"]
-    rows: list[list[TableEntry]] = []
-    judgements = judged(results)
+    study, rows, judgements = results.meta["study"], [], judged(results)
     scaled = len(study.get("scales", ())) > 1
     for j in judgements:
         arm, control = (f"{j.claim[name]} {100 * j.claim[keep]:g} %" for name, keep in SIDES)
-        model = (j.claim["model"] or study["models"][0]) + (
-            f" x{j.claim.get('scale', study['scales'][0])}" if scaled else ""
-        )
+        model = (j.claim["model"] or study["models"][0]) + (f" x{j.claim['scale']}" if scaled else "")
         rows.append(
             [
                 f"{arm} against {control} ({model}, {j.claim['updates'] or study['updates']:,} updates)",
@@ -63,15 +58,12 @@ def _claims(results: Results) -> Table:
                 j.verdict,
             ]
         )
-    bounds = (
-        f"The study was run in rounds of at most {rounds} seeds: about test sets, p, verdicts and intervals are those "
-        "of O'Brien and Fleming's bounds, which pay for a look after every seed. About strata, the"
-    )
     title = (
         "Claims of the study's file. Those about test sets are one family, those about strata another, whether "
-        f"they were run or not. {bounds if rounds else 'The'} verdicts follow Holm's p over the family, the intervals "
+        "they were run or not. The verdicts follow Holm's p over the family, the intervals "
         "hold all of a family at once (95 %, Bonferroni)."
     )
+    header = ["Claim", "On", "Difference (dB)", "Seeds", "p (Holm)", "Verdict"]
     return Table("claims", title, header, rows, blocks=[bool(j.stratum) for j in judgements])
 
 

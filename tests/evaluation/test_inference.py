@@ -18,8 +18,6 @@ from srfast.evaluation.inference import (
     pooled_sigma,
     power,
     seeds_needed,
-    sequential_bound,
-    sequential_level,
 )
 from srfast.study.groups import groups
 from srfast.study.results import Results
@@ -159,19 +157,3 @@ def test_simultaneous_intervals_hold_all_of_a_family():
         family = [judge(draw(rng, 4, 50, 0.0, (0.04, 0.06, 0.08))).at(1 - 0.05 / 6) for _ in range(6)]
         missed += any(not i.low <= 0 <= i.high for i in family)
     assert missed / 400 < 0.05 + 3 * 0.011
-
-
-def test_looking_after_every_seed_tells_a_null_apart_no_more_often():
-    """10,000 nulls, looked at after each of 2 to 12 seeds: "better" at most 2.5 % of the time, "worse" as often."""
-    assert sequential_bound(0.05) == pytest.approx(2.2414, abs=1e-4)  # P(max |W| > c) of a Brownian motion
-    rng = np.random.default_rng(0)
-    d = rng.standard_normal((10_000, 12))
-    better, worse, undecided = 0, 0, np.ones(10_000, bool)
-    for n in range(2, 13):
-        tested = stats.ttest_1samp(d[:, :n], 0, axis=1)
-        decided = undecided & (tested.pvalue <= sequential_level(0.05, n / 12))
-        better += int((decided & (tested.statistic > 0)).sum())
-        worse += int((decided & (tested.statistic < 0)).sum())
-        undecided &= ~decided
-    assert 0.005 < better / 10_000 <= 0.025
-    assert 0.005 < worse / 10_000 <= 0.025

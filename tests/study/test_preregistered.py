@@ -1,4 +1,4 @@
-"""``python -m experiments.preregistered``: claims after trainings, rounds until claims are decided, known results."""
+"""``python -m experiments.preregistered``: claims after trainings, known results."""
 
 import importlib
 import re
@@ -13,10 +13,8 @@ from PIL import Image
 
 from srfast.errors import InputError
 from srfast.study import cell as cell_module
-from srfast.study import claims
-from srfast.study.claims import Judged
 from srfast.study.file import read_study
-from srfast.study.folder import gather, results_of, status
+from srfast.study.folder import results_of, status
 from srfast.study.publication import publish
 from srfast.study.results import Results
 
@@ -92,15 +90,6 @@ def test_claims_that_are_in_time(write_study, tmp_path):
     pages += [publish(run_study(study, tmp_path / "gathered"), None)]
     pages += [publish(run_study(study, tmp_path / "other", known=[tmp_path / "images"]), None)]
     assert not [page for page in pages if "named after" in page]
-
-
-def test_results_of_rounds_tell_nothing_in_time(write_study, tmp_path):
-    """Their number of seeds follows from looks at them, for which only rounds of as many seeds pay."""
-    study = write_study(updates=4, seeds=2, arms=ARM + CLAIM)
-    run_study(study, tmp_path / "rounds", until_decided=True)
-    for out, rounds, late in (("once", False, 1), ("again", True, 0)):
-        results = run_study(study, tmp_path / out, known=[tmp_path / "rounds"], until_decided=rounds)
-        assert publish(results, None).count("named after 2 seeds") == late
 
 
 def test_a_claim_is_the_same_however_it_is_written(write_study, tmp_path):
@@ -182,49 +171,11 @@ def test_known_cells_of_other_settings_data_or_losses_are_run(write_study, tmp_p
     assert len(ran) == 4
 
 
-@pytest.mark.parametrize(
-    ("arms", "how", "message"),
-    [
-        (ARM, {"known": ["photos"]}, r"results\.parquet"),
-        (ARM, {"until_decided": True}, r"until_decided: expected \[\[claim\]\] without a stratum"),
-        (
-            ARM + CLAIM + 'dataset = "photos"\n',
-            {"until_decided": True, "images": ["photos"]},
-            "until_decided: .*'photos'",
-        ),
-    ],
-)
-def test_refusals(arms, how, message, write_study, tmp_path, monkeypatch):
+def test_known_results_that_are_none(write_study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=message):
-        run_study(write_study(arms=arms), "out", **how)
+    with pytest.raises(InputError, match=r"results\.parquet"):
+        run_study(write_study(arms=ARM), "out", known=["photos"])
     assert not Path("out").exists()
-
-
-def test_only_undecided_claims_go_on(write_study, tmp_path, monkeypatch):
-    """Decided after two of four seeds: the third is not run, nor any cell that no claim compares."""
-    study = write_study(updates=4, seeds=4, more=CLAIM)
-    trained: list[tuple[int, float]] = []
-
-    def decided(self: Judged) -> bool:
-        trained.append((self.result.seeds, self.part))
-        return self.result.seeds >= 2
-
-    monkeypatch.setattr(claims.Judged, "decided", property(decided))
-    out = tmp_path / "out"
-    results = run_study(study, out, until_decided=True)
-    names = {f"fsrcnn-des-k{k}-u4-s{s}" for k in (50, 100) for s in (0, 1)}
-    assert set(results.meta["cells"]) == names
-    assert trained == [(1, 0.25), (2, 0.5)]
-    printed = publish(results, None)
-    assert "in rounds of at most 4 seeds" in printed
-    assert publish(Results.read(out), None) == printed
-    assert publish(gather(read_study(study), out), None) == printed
-    assert publish(results_of(out), None) == printed
-    # As many seeds, but others, too: a look at the first would choose them.
-    for seeds in (5, [0, 1, 2, 4]):
-        with pytest.raises(InputError, match=r"training.seeds: expected \[0, 1, 2, 3\]"):
-            run_study(write_study(updates=4, seeds=seeds, more=CLAIM), out, until_decided=seeds != 5)
 
 
 def test_trainings_that_the_file_names_no_more(write_study, tmp_path):

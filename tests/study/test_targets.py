@@ -1,4 +1,4 @@
-"""``study``: rounds until claims are decided, how far it is, SIGTERM, columns from elsewhere, targets, strata."""
+"""``study``: how far it is, SIGTERM, columns from elsewhere, targets, strata."""
 
 import json
 import re
@@ -14,56 +14,13 @@ import srfast
 from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.evaluation.evaluator import TILE, evaluate, evaluate_tiles
-from srfast.evaluation.inference import judge, sequential_level
 from srfast.evaluation.settings import EvaluateSettings
 from srfast.scoring.table import ScoreTable
-from srfast.study.claims import NOT_RUN, Judged, judge_family
 from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.pool import select_cell
 from srfast.study.runner import run_study
 from srfast.training import checkpoint, loop
-
-NULL = {"stratum": ""}
-
-
-@pytest.mark.parametrize(("count", "seeds"), [(1, 8), (4, 4)])
-def test_nulls_are_called_better_at_most_as_often_as_promised(count, seeds):
-    """10,000 claims that are nulls, one or four a study, with a look after each seed: at most 2.5 % of the studies
-    print "better" for any of them.
-
-    Seven looks print it in 1.9 %, four standard errors of 10,000 trials below the limit, which needs no tolerance.
-    """
-    rng = np.random.default_rng(0)
-    studies = 10_000 // count
-    better = 0
-    for _ in range(studies):
-        d = 0.04 * rng.standard_normal((count, seeds, 1)) + 0.01 * rng.standard_normal((count, seeds, 6))
-        done: dict[int, Judged] = {}
-        for n in range(2, seeds + 1):
-            # A claim that is decided is not run further.
-            results = [done[i].result if i in done else judge(x[:n]) for i, x in enumerate(d)]
-            judgements = judge_family([(NULL, "", r) for r in results], seeds)
-            done |= {i: j for i, j in enumerate(judgements) if j.decided}
-            if len(done) == count:
-                break
-        better += any(j.verdict.startswith("better") for j in judgements)
-    assert 0.01 < better / studies <= 0.025
-
-
-def test_in_rounds_verdict_interval_and_p_are_those_of_the_bounds():
-    """At the edge of what a look after 3 of 6 seeds tells, of two claims, and one that was not run."""
-    rng = np.random.default_rng(1)
-    d = rng.standard_normal((3, 5))
-    d -= d.mean()
-    level = sequential_level(0.05 / 2, 0.5)
-    for beyond in (1.001, 0.999):
-        half = judge(d).at(1 - level).high * beyond
-        j = judge_family([(NULL, "", judge(d + half)), (NULL, "", NOT_RUN)], 6)[0]
-        assert (j.family, j.part) == (2, 0.5)
-        assert j.decided == (j.p < 0.05) == (j.interval.low > 0) == (j.verdict == "better") == (beyond > 1)
-        assert j.p == pytest.approx(0.05, rel=0.02)
-        assert judge_family([(NULL, "", judge(d + half)), (NULL, "", NOT_RUN)])[0].verdict == "better"
 
 
 def test_status_on_one_screen(write_study, tmp_path, run):
