@@ -1,6 +1,5 @@
 """What a file can do to the reader: foreign programs, pipes, sparse files, bombs, noise on stderr, memory."""
 
-import contextlib
 import io
 import os
 import resource
@@ -151,34 +150,6 @@ def test_a_large_image_takes_eight_bytes_a_pixel(mode, tmp_path):
     assert int(done.stdout) < side * side * 8 + (64 << 20)
 
 
-def test_strips_are_the_image(monkeypatch, photographs, tmp_path):
-    """A large image is converted strip by strip; no kind of pixel shows where strips meet."""
-    from srfast.data import images
-
-    photo = Image.fromarray(photographs["chelsea"][:101, :83])
-    variants: dict[str, tuple[Image.Image, dict[str, Any]]] = {
-        "rgb.png": (photo, {}),
-        "gray.png": (photo.convert("L"), {}),
-        "alpha.png": (photo.convert("RGBA"), {}),
-        "grayalpha.png": (photo.convert("LA"), {}),
-        "palette.png": (photo.quantize(64), {}),
-        "clear.png": (photo.quantize(64), {"transparency": 3}),
-        "bits.png": (photo.convert("1"), {}),
-        "sixteen.png": (photo.convert("I;16"), {}),
-        "cmyk.tif": (photo.convert("CMYK"), {}),
-        "lab.tif": (photo.convert("YCbCr"), {}),
-        "a.gif": (photo, {}),
-        "a.webp": (photo, {"lossless": True}),
-        "a.bmp": (photo, {}),
-    }
-    for name, (image, options) in variants.items():
-        image.save(tmp_path / name, **options)
-        whole = read_image(tmp_path / name)
-        with monkeypatch.context() as patch:
-            patch.setattr(images, "_STRIP", 1000)
-            assert np.array_equal(read_image(tmp_path / name), whole), name
-
-
 def test_what_a_tiff_says_is_not_on_stderr(tmp_path, srfast_command):
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -327,24 +298,6 @@ def test_every_worker_is_at_work(count):
     seen = list(ordered_map(task, range(2 * count), count))
     assert [item for item, _ in seen] == list(range(2 * count))
     assert sorted(place for _, place in seen) == sorted([*range(count)] * 2)
-
-
-def test_a_decoder_gives_back_what_it_took():
-    """While the image is scored, only its pixels count; a gray one counts as what it becomes."""
-    held: list[int] = []
-
-    def task(failing):
-        share = workers._current.share
-        claim(5)
-        with pytest.raises(InputError) if failing else contextlib.nullcontext(), workers.decoding() as keep:
-            claim(70)
-            if failing:
-                raise InputError("bad")
-            keep(30)
-        held.append((share.bytes, share.account.used))
-
-    list(ordered_map(task, [False, True], 1, budget=100))
-    assert held == [(35, 35), (5, 5)]
 
 
 def test_reading_gives_back_what_it_took(photo_folder):

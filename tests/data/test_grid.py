@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from srfast.data.grid import Grid, check_grid, starts
+from srfast.data.grid import Grid, starts
 from srfast.data.shrink import parsed
 from srfast.errors import InputError
 from srfast.scoring.settings import ScoreSettings
@@ -38,21 +38,6 @@ def test_grid_is_width_and_height():
     assert grid.ys.tolist() == [0]
     assert len(grid) == 3
     assert not Grid.over(95, 200, 2, 96, 96)
-
-
-@pytest.mark.parametrize(
-    ("scale", "patch", "stride", "words"),
-    [
-        (0, 96, 96, "scale"), (5, 95, 95, "scale"), (True, 96, 96, "scale"), (2.5, 96, 96, "scale"),
-        (2, 95, 96, "patch"), (4, 98, 96, "patch"), (3, 96, 97, "stride"), (2, 0, 96, "patch"), (2, -96, 96, "patch"),
-        (2, 96, 0, "stride"), (2, 96.0, 96, "patch"), (2, 96, "96", "stride"), (2, True, 96, "patch"),
-        (2, 96, None, "stride"),
-    ],
-)  # fmt: skip
-def test_wrong_grids_are_named(scale, patch, stride, words):
-    check_grid(np.int64(2), np.int32(96), np.int16(48))
-    with pytest.raises(InputError, match=f"^{words}: expected"):
-        check_grid(scale, patch, stride)
 
 
 # Fractions of an image's size, as they are written.

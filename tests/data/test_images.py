@@ -99,7 +99,10 @@ def _profile() -> bytes:
 
 
 @pytest.mark.parametrize("name", SAVED)
-def test_what_opencv_reads(name, photo, tmp_path):
+@pytest.mark.parametrize("strip", [1 << 30, 1000])
+def test_what_opencv_reads(name, strip, photo, tmp_path, monkeypatch):
+    """A large image is converted strip by strip; no kind of pixel shows where strips meet."""
+    monkeypatch.setattr(images, "_STRIP", strip)
     path = tmp_path / name
     SAVED[name](Image.fromarray(photo), path)
     got = read_rgb(path)

@@ -1,13 +1,12 @@
 """The Triton SRCNN in the interpreter, in fp32 and fp16 (the interpreter's bf16 is wrong), against the definition."""
 
-import numpy as np
 import pytest
 import torch
 from srfast.kernels import srcnn
 from srfast.kernels.configs import Config
 
 from srfast.ops import reference
-from srfast.scoring.backends.fold import fold, pack
+from srfast.scoring.backends.fold import pack
 
 photographs = pytest.importorskip("skimage.data", reason="needs the demo extra")
 
@@ -92,44 +91,6 @@ def test_groups_of_images_are_scored_as_one(weights, monkeypatch):
     assert torch.equal(again[0], sr)
     assert torch.equal(again[1], loss)
     assert (sr - expected(lr, weights, 2)).abs().max() <= PIXEL[torch.float32]
-
-
-def test_columns_at_a_border_are_written_as_neighbours(weights, monkeypatch):
-    """Sectors of 32 bytes that the warps' stores touch, counted in the stores themselves: 2.9 times the bytes of images
-    as small as these. Written where they lie in the image, pixels of a border column stand a row apart: 6.4 times."""
-    from triton.runtime.interpreter import InterpreterBuilder
-
-    lr, _ = problem((8, 24, 24), 2)
-    store, touched, written = InterpreterBuilder.create_masked_store, 0, 0
-
-    def counting(self, pointers, value, mask, *rest):
-        nonlocal touched, written
-        for lanes, here in zip(pointers.data.reshape(-1, 32), mask.data.reshape(-1, 32), strict=True):
-            touched += len(np.unique(lanes[here] // 32))
-            written += int(here.sum())
-        return store(self, pointers, value, mask, *rest)
-
-    monkeypatch.setattr(InterpreterBuilder, "create_masked_store", counting)
-    packed = pack(weights, 2, "symmetric", torch.float16, "cpu")
-    products = srcnn.launch_features(lr.half(), packed, FEATURES)
-    assert written == products.numel()
-    assert touched * 32 <= 3 * written * 2
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_fold_of_a_window_is_conv1_of_the_up_sampled_image(weights, scale):
-    """The middle class on an image that is larger than the window, one HR pixel at a time."""
-    side = srcnn.WINDOW[scale]
-    conv1 = weights["conv1.weight"][:, 0].double()
-    [lr] = torch.rand(1, 2 * side, 2 * side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    up = reference.resample(lr, scale)
-    folded = fold(conv1, scale, "symmetric", side, side)[side // 2, side // 2]
-    window = lr[side // 2 : side // 2 + side, 3 : 3 + side].flatten()
-    for phase in range(scale * scale):
-        y, x = 2 * (side // 2) * scale + phase // scale, (3 + side // 2) * scale + phase % scale
-        direct = (conv1 * up[y - 4 : y + 5, x - 4 : x + 5]).sum((1, 2))
-        torch.testing.assert_close(window @ folded[phase, : side * side], direct, rtol=1e-12, atol=1e-12)
-        assert not folded[phase, side * side :].any()
 
 
 def test_no_patches(weights):

@@ -1,12 +1,10 @@
-"""The compiled module: its stub, what it says of itself, and its absence."""
+"""The compiled module: what it says of itself, its absence, and threads that share it."""
 
-import ast
 import re
 import subprocess
 import sys
 import sysconfig
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,41 +18,6 @@ from srfast.ops import native
 from srfast.ops.defects import defects, jpeg_trace
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import load_network
-
-CUDA_ONLY = {"probe_cuda", "degrade_tiles", "degrade_cuda", "mse_scratch", "per_sample_mse_cuda"}
-
-
-def stub() -> dict[str, ast.FunctionDef | ast.ClassDef | ast.AnnAssign]:
-    text = Path(native.__file__).parents[1].joinpath("_C.pyi").read_text()
-    body = [n for n in ast.parse(text).body if not isinstance(n, ast.Expr)]
-    return {n.target.id if isinstance(n, ast.AnnAssign) else n.name: n for n in body}
-
-
-def arguments(node: ast.FunctionDef) -> list[str]:
-    return [a.arg for a in node.args.args if a.arg != "self"]
-
-
-def compiled(function: object) -> list[str]:
-    """Names of the arguments in the signature that pybind11 writes into the docstring."""
-    signature = (function.__doc__ or "").splitlines()[0]
-    return [n for n in re.findall(r"[(,] ?(\w+): ", signature) if n != "self"]
-
-
-def test_the_stub_names_what_the_module_has():
-    module = native.compiled()
-    cuda = bool(module.cuda_architectures)
-    names = {n for n in dir(module) if not n.startswith("__")}
-    assert names == set(stub()) - (set() if cuda else CUDA_ONLY)
-    for name, node in stub().items():
-        if name in CUDA_ONLY and not cuda:
-            continue
-        if isinstance(node, ast.FunctionDef):
-            assert compiled(getattr(module, name)) == arguments(node), name
-        elif isinstance(node, ast.ClassDef):
-            [init] = [n for n in node.body if isinstance(n, ast.FunctionDef)]
-            assert compiled(getattr(module, name).__init__) == arguments(init)
-        else:
-            assert isinstance(getattr(module, name), str)
 
 
 def test_build_info():
@@ -129,30 +92,3 @@ def test_two_threads_share_one_scorer_from_its_first_use_on():
                 np.testing.assert_array_equal(one, other)
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
         assert not sys._is_gil_enabled()
-
-
-def test_the_gil_is_released_while_scoring():
-    """With the switch interval out of reach, the other thread runs only where this one lets go of the GIL."""
-    engine = NativeEngine(load_network("bicubic", 2), isa="baseline")
-    patches = np.zeros((60, 192, 192, 1), np.uint8)
-    stop, turns = threading.Event(), 0
-
-    def count():
-        nonlocal turns
-        while not stop.is_set():
-            turns += 1
-            time.sleep(0)
-
-    thread = threading.Thread(target=count)
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(60)
-    try:
-        thread.start()
-        before = turns
-        engine.batch(patches)
-        during = turns - before
-    finally:
-        stop.set()
-        sys.setswitchinterval(interval)
-        thread.join()
-    assert during > 0

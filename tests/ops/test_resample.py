@@ -1,6 +1,5 @@
 """downsample and upsample against the float64 reference."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -37,34 +36,6 @@ def test_threads_and_layout_do_not_change_a_bit(function, threads):
     assert torch.equal(function(x, 3), want)
     assert torch.equal(function(x.contiguous(memory_format=torch.channels_last), 3), want)
     assert torch.equal(function(x.transpose(2, 3).contiguous().transpose(2, 3), 3), want)
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("up", [False, True])
-def test_values_of_any_size_are_summed_tap_by_tap(scale, up):
-    """Values 60 binary digits apart, where float64 sums depend on their order: the order is that of the taps."""
-    generator = np.random.default_rng(0)
-    x = np.ldexp(generator.normal(size=(21, 45)), generator.integers(-30, 30, (21, 45))).astype(np.float32)
-    function = srfast.upsample if up else srfast.downsample
-    got = function(torch.from_numpy(x)[None, None], scale)[0, 0].numpy()
-    np.testing.assert_array_equal(got, tap_by_tap(tap_by_tap(x, scale, up).T, scale, up, last=True).T)
-
-
-def tap_by_tap(x: np.ndarray, scale: int, up: bool, last: bool = False) -> np.ndarray:
-    """One pass of float64 over the rows with the integer weights of Keys' filter; the ``last`` divides and rounds."""
-    h = len(x)
-    shared = 8 if scale == 3 else 1
-    unit = 16 * scale**3 * (1 if up else scale) // shared
-    out = np.zeros((h * scale if up else -(-h // scale), x.shape[1]))
-    for i in range(len(out)):
-        first, reach = (i // scale - 2, 5) if up else (scale * i - 3 * scale // 2, 2 * (3 * scale // 2) + scale)
-        for j in range(first, first + reach):
-            # In half HR pixels: the distance of the centres, of which cubic() takes a 2 scale-th.
-            q = abs(2 * scale * j + scale - (2 * i + 1)) if up else abs(2 * j + 1 - scale * (2 * i + 1))
-            weight = round(float(reference.cubic(torch.tensor(q / (2 * scale), dtype=torch.float64))) * 16 * scale**3)
-            k = j % (2 * h)
-            out[i] += weight // shared * x[min(k, 2 * h - 1 - k)].astype(np.float64)
-    return (out * (1.0 / (float(unit) * unit))).astype(np.float32) if last else out
 
 
 @pytest.mark.parametrize("function", [srfast.downsample, srfast.upsample])

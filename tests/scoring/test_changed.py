@@ -1,11 +1,9 @@
 """Scores are never older than their images: what a resumed run scores again, of HR and LR files and odd clocks."""
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -83,21 +81,6 @@ def test_what_changed_is_scored_again(side, change, finished, photo_folder, lr_f
     assert table.meta == fresh.meta
 
 
-@pytest.mark.parametrize("side", ["hr", "lr"])
-def test_times_in_the_future(side, photo_folder, lr_folder, tmp_path):
-    """Files that a clock ahead wrote: known when they stay, scored again when they change."""
-    output = tmp_path / "s.parquet"
-    options: dict[str, Any] = {"lr_images": lr_folder} if side == "lr" else {}
-    path = (lr_folder if side == "lr" else photo_folder) / "astronaut.png"
-    os.utime(path, ns=(time.time_ns() + YEARS,) * 2)
-    before = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, **options)
-    assert resumed(photo_folder, output, **options)[1] == 0
-    other_pixels(path)  # now: before the time that the file had
-    table, scored = resumed(photo_folder, output, **options)
-    assert scored == 1
-    assert not np.array_equal(table["loss"], before["loss"])
-
-
 def test_an_lr_image_of_another_suffix(photo_folder, lr_folder, tmp_path):
     """It takes the place of the one that was scored, and beside it is refused."""
     output = tmp_path / "s.parquet"
@@ -108,15 +91,6 @@ def test_an_lr_image_of_another_suffix(photo_folder, lr_folder, tmp_path):
         srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder, resume=True)
     (lr_folder / "chelsea.png").unlink()
     assert resumed(photo_folder, output, lr_images=lr_folder)[1] == 1
-
-
-def test_tables_from_before_lr_images_were_recorded(photo_folder, lr_folder, tmp_path):
-    output = tmp_path / "s.parquet"
-    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder)
-    for image in table.meta["images"].values():
-        del image["lr"]
-    table.write(output)
-    assert resumed(photo_folder, output, lr_images=lr_folder)[1] == 4
 
 
 def test_an_export_of_lr_images_that_changed_is_refused(photo_folder, lr_folder, tmp_path):

@@ -1,7 +1,6 @@
 """The engine of ``--device cuda`` on the CPU, where its kernels fall back to torch: same windows, same columns."""
 
 import threading
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -66,22 +65,6 @@ def test_bands_with_a_halo_are_the_whole_image(monkeypatch, scale, boundary, pho
         np.testing.assert_allclose(getattr(in_bands, column), getattr(whole, column), rtol=1e-6, err_msg=column)
 
 
-def test_a_halo_of_one_row_less_would_show(monkeypatch, photographs):
-    """x2 needs 7 LR rows: with 6 the maps differ by more than another order of summation."""
-    image = photographs["chelsea"][:200, :64]
-    scorer = GpuScorer(load_network("srcnn", 2).weights, backend="native", device="cpu")
-    plain = scorer.maps(torch.from_numpy(image))
-    monkeypatch.setattr(maps, "BAND_PIXELS", 64 * 40)
-
-    def worst(halo):
-        monkeypatch.setattr(maps, "HALO", halo)
-        cut = maps.bands(*image.shape[:2], 2)
-        banded = torch.cat([scorer.maps(torch.from_numpy(image[b.first : b.last]))[:, b.own] for b in cut], 1)
-        return float((banded - plain).abs().max())
-
-    assert worst(7) < 0.01 < worst(5)
-
-
 def test_large_patches_are_scored_in_bands(monkeypatch, real_patches):
     patches = torch.from_numpy(real_patches(2, 120, 80))
     weights = load_network("srcnn", 2).weights
@@ -113,23 +96,6 @@ def test_images_that_share_an_upload_score_as_alone(dense, most, monkeypatch, ph
         assert len(one.loss) == len(grid)
         for column in COLUMNS:
             np.testing.assert_allclose(getattr(one, column), getattr(own, column), rtol=1e-6, err_msg=column)
-
-
-def test_a_band_sends_nothing_to_the_device(monkeypatch):
-    """Every ``to`` of a host tensor waits for what is queued; each band sent four of them a map."""
-    plain = torch.rand(2, 60, 50, dtype=torch.float64)
-    xs, ys = np.array([0, 3, 20]), np.array([0, 7, 8, 30])
-    sums = maps.WindowSums(Grid(xs, ys, 20), torch.device("cpu"), 2)
-    cells = maps.WindowSums(Grid(xs, ys, 20), torch.device("cpu"), 2)
-    edges = cells.edges.tolist()
-    monkeypatch.setattr(torch, "from_numpy", lambda array: pytest.fail("a band made a tensor of the host"))
-    for band in maps.bands(60, 50, 2, 50 * 14):
-        part = plain[:, band.begin : band.end]
-        sums.add(part, band)
-        cells.add_cells(torch.stack([part[..., a:b].sum(-1) for a, b in pairwise(edges)], -1), band)
-    expected = [plain[:, y : y + 20, x : x + 20].mean((1, 2)) for y in ys for x in xs]
-    for found in (sums, cells):
-        torch.testing.assert_close(found.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)
 
 
 def test_another_thread_copies_the_pieces(monkeypatch):

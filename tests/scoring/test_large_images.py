@@ -1,10 +1,8 @@
-"""Large images: all workers score each of them, and no core is idle between two."""
+"""Large images: no core is idle between two, and images that share a call of an engine."""
 
-import os
 import shutil
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +10,13 @@ import numpy as np
 import pytest
 
 from srfast.data.grid import Grid
-from srfast.ops import native
 from srfast.scoring import per_image, pipeline
 from srfast.scoring import per_image as job
 from srfast.scoring.backends.gpu import GpuEngine
 from srfast.scoring.backends.protocol import Scores
-from srfast.scoring.defect_columns import measure
 from srfast.scoring.settings import ScoreArguments
 
 ROOT = Path(__file__).resolve().parents[2]
-TASKS = Path("/proc/self/task")
 
 
 class Together:
@@ -61,32 +56,6 @@ def test_places(tmp_path):
     subprocess.run(["g++", "-std=c++20", "-I", ROOT / "csrc", source, "-o", program, "-pthread"], check=True)
     run = subprocess.run([program], capture_output=True, text=True)
     assert (run.stdout, run.returncode) == ("", 0)
-
-
-@pytest.mark.skipif(
-    not (native.available() and TASKS.is_dir()), reason="counts the tasks of Linux, of the compiled ops"
-)
-def test_defects_take_the_threads_of_the_pool():
-    """Of 8 callers, who each ask for 8 threads, 8 are at work together, and 8 wait at most; each one's own were 64."""
-    image = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)
-    starts = np.arange(0, 1560, 16, dtype=np.int32)
-    grid = Grid(starts, starts, 32)
-    want = measure(image, None, grid, threads=1)
-    measured: list[dict[str, np.ndarray]] = []
-    callers = [
-        threading.Thread(target=lambda: measured.append(measure(image, None, grid, threads=8))) for _ in range(8)
-    ]
-    before = most = len(os.listdir(TASKS))
-    for caller in callers:
-        caller.start()
-    while any(caller.is_alive() for caller in callers):
-        most = max(most, len(os.listdir(TASKS)))
-        time.sleep(0.001)
-    assert most - before <= 24  # a thread that has ended stays listed for a moment: under load 18 were seen
-    for one in measured:
-        for name, values in want.items():
-            np.testing.assert_array_equal(one[name], values)
-    assert len(measured) == 8
 
 
 # Images that share a call of an engine: the same table as one by one.

@@ -207,21 +207,6 @@ def test_onnx_command_writes_scorer_and_network(tmp_path, expected, run):
     np.testing.assert_allclose(sr, reference.srcnn(up.double(), weights(3)).numpy(), atol=5e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "words"),
-    [
-        ("s.onnx", ("--scale", "5"), "scale: expected 2, 3 or 4, got 5"),
-        ("s.onnx", ("--patch", "97"), "patch: expected"),
-        ("none/s.onnx", (), "none/s.onnx"),
-    ],
-)
-def test_onnx_command_refuses(name, options, words, tmp_path, run):
-    code, _, err = run("onnx", "-o", tmp_path / name, *options)
-    assert code == 2
-    assert words in err
-    assert not list(tmp_path.iterdir())
-
-
 def test_the_documented_example_needs_only_onnxruntime_and_numpy(tmp_path, photographs):
     text = (ROOT / "docs" / "onnx.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

@@ -1,6 +1,5 @@
 """The CPU sources on machines that are not x86: they compile; AArch64 is emulated and gives the reference's scores."""
 
-import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -103,27 +102,3 @@ def test_aarch64_scores_as_the_reference(scale, boundary, aarch64, srcnn_weights
         if patches.shape[1] == patches.shape[2]:
             np.testing.assert_allclose(dense[0], patch[0], rtol=1e-6)
         assert np.isfinite(patch).all()
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(AARCH64 not in COMPILERS, reason="no cross compiler (Debian: g++-aarch64-linux-gnu)")
-def test_tiles_of_aarch64_stay_in_registers(tmp_path, flags_of):
-    """No innermost loop of a network layer reads or writes a vector on the stack; the widest has 6 x 4 sums."""
-    _aarch64(CPU / "score_baseline.cpp", flags_of, "-S", "-o", str(tmp_path / "engine.s"))
-    lines = (tmp_path / "engine.s").read_text().splitlines()
-    labels: dict[str, int] = {}
-    spills = []
-    for i, line in enumerate(lines):
-        if label := re.match(r"(\.L\w+):", line):
-            labels[label[1]] = i
-        jump = re.search(r"\s(?:b\.?\w+|cbn?z\s+\w+,|tbn?z\s+\w+, \S+,)\s+(\.L\w+)$", line)
-        if not jump or jump[1] not in labels:
-            continue
-        body = lines[labels[jump[1]] + 1 : i]
-        if any(re.match(r"\.L\w+:", x) for x in body):
-            continue
-        sums = sum("fmla" in x for x in body)
-        if sums >= 16:
-            spills.append(sums)
-            assert not [x for x in body if re.search(r"\s[qvds]\d+,.*\[(sp|x29)", x)]
-    assert 24 in spills, spills

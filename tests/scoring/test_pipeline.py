@@ -86,11 +86,6 @@ def test_metadata(photo_folder, srcnn_weights):
     }  # fmt: skip
 
 
-def test_bicubic_needs_no_network(photo_folder):
-    table = srfast.score(photo_folder, patch=48, scorer="bicubic")
-    np.testing.assert_array_equal(table.column("loss"), table.column("bicubic"))
-
-
 def test_small_images_are_reported(photo_folder):
     Image.new("RGB", (3, 3)).save(photo_folder / "dot.png")
     Image.new("RGB", (49, 47)).save(photo_folder / "just too small.png")
@@ -101,21 +96,6 @@ def test_small_images_are_reported(photo_folder):
         {"image": "just too small.png", "height": 47, "width": 49},
     ]
     assert table.column("image").tolist().count("just right.png") == 1
-
-
-def test_bad_files_stop_the_run_or_are_listed(photo_folder, tmp_path):
-    good = srfast.score(photo_folder, patch=48, scorer="bicubic")
-    (photo_folder / "bad one.png").write_bytes(b"")
-    (photo_folder / "text.jpg").write_text("not a picture")
-    output = tmp_path / "s.parquet"
-    with pytest.raises(InputError, match=r"bad one\.png: the file is empty.*`skip_bad`"):
-        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output)
-    assert not output.exists()
-    table = srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, skip_bad=True)
-    assert table.table.equals(good.table)
-    assert [e["image"] for e in table.meta["skipped"]] == ["bad one.png", "text.jpg"]
-    assert all(e["image"] in e["reason"] for e in table.meta["skipped"])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "s.parquet"]
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])

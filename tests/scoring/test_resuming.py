@@ -1,10 +1,8 @@
-"""A run that was interrupted, killed or finished is continued, to the same bytes."""
+"""A run that was interrupted or finished is continued, to the same bytes."""
 
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,92 +29,6 @@ def test_resume_after_an_interrupt_gives_the_same_bytes(n, photo_folder, tmp_pat
     assert scored[0] == n, "what was finished is scored again"
     assert resumed.read_bytes() == undisturbed.read_bytes()
     assert not (tmp_path / "r.parquet.parts").exists()
-
-
-WITHOUT = """
-import os, signal, sys
-import srfast
-
-def progress(*_):
-    if sys.argv[2] == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-srfast.score(sys.argv[1], patch=48, scorer="bicubic", progress=progress)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_what_a_killed_run_without_an_output_leaves_goes_with_the_next_one(photo_folder, tmp_path):
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    for way, code in (("killed", -signal.SIGKILL), ("whole", 0)):
-        line = [sys.executable, "-c", WITHOUT, str(photo_folder), way]
-        assert subprocess.run(line, env={**os.environ, "TMPDIR": str(folder)}, check=False).returncode == code
-        assert bool(os.listdir(folder)) == (way == "killed")
-
-
-KILLED = """
-import sys, time
-import srfast.scoring.parts, srfast.scoring.pipeline
-srfast.scoring.parts.ROWS = 8
-moment, source, output, scorer = sys.argv[1:]
-done = 0
-if moment == "while a part is written":
-    write = srfast.scoring.parts.TableWriter.write_table
-    def slow(writer, table):
-        write(writer, table)
-        global done
-        done += 1
-        if done == 3:
-            print("now", flush=True)
-            time.sleep(60)
-    srfast.scoring.parts.TableWriter.write_table = slow
-elif moment == "while the table is written":
-    group = srfast.scoring.parts.write_parquet
-    def slow(path, tables, schema, meta, **options):
-        def rows():
-            for t in tables:
-                yield t
-            print("now", flush=True)
-            time.sleep(60)
-        group(path, rows(), schema, meta, **options)
-    srfast.scoring.parts.write_parquet = slow
-def progress(done, total, patches):
-    if moment == f"after {done}":
-        print("now", flush=True)
-        time.sleep(60)
-options = {"patch": 24, "stride": 12, "scorer": scorer, "output": output, "threads": 1, "resume": True}
-srfast.scoring.pipeline.score(source, progress=progress, **options)
-print("finished", flush=True)
-"""
-
-
-def run_and_kill(moment: str, source: Path, output: Path, scorer: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, moment, str(source), str(output), str(scorer)],
-        cwd=output.parent, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    with process.stdout:
-        said = process.stdout.readline().strip()
-        process.kill()
-        process.wait()
-    assert said == "now", said
-
-
-def test_resume_after_kill_9_gives_the_same_bytes(photo_folder, srcnn_weights, tmp_path):
-    """Killed at five moments in a row, and continued each time from what the last one left."""
-    options = {"patch": 24, "stride": 12, "scorer": srcnn_weights(2)}
-    undisturbed, output = tmp_path / "u.parquet", tmp_path / "r.parquet"
-    srfast.score(photo_folder, output=undisturbed, **options)
-    for moment in ("after 0", "after 1", "while a part is written", "after 3", "while the table is written"):
-        run_and_kill(moment, photo_folder, output, srcnn_weights(2))
-        assert not output.exists(), moment
-    parts = sorted((tmp_path / "r.parquet.parts").glob("part-*"))
-    assert parts
-    parts[0].write_bytes(parts[0].read_bytes()[:100])  # a disk that lost its cache may leave a part cut short
-    srfast.score(photo_folder, output=output, resume=True, **options)
-    assert output.read_bytes() == undisturbed.read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["photos", "r.parquet", "u.parquet"]
 
 
 def test_changed_new_and_removed_images(photo_folder, tmp_path):

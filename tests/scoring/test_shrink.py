@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.data import images
 from srfast.data.grid import Grid
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
@@ -79,14 +78,6 @@ def test_threads_engines_and_modes(options, photos, table):
     np.testing.assert_allclose(scored["loss"], expected["loss"], rtol=1e-4)
     if "threads" in options:
         assert scored.table.equals(expected.table)
-
-
-def test_each_image_is_decoded_once(photos, monkeypatch):
-    seen = []
-    real = images.decoded
-    monkeypatch.setattr(images, "decoded", lambda data, path: seen.append(len(data)) or real(data, path))
-    srfast.score(photos, shrink=SIZES, **OPTIONS)
-    assert len(seen) == 3
 
 
 def test_what_is_small_is_listed_in_one_order(photos, tmp_path, interrupted):

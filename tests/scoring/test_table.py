@@ -76,23 +76,6 @@ def test_bytes_do_not_depend_on_how_the_rows_came(tmp_path):
     assert pq.ParquetFile(tmp_path / "whole").num_row_groups == 2
 
 
-def test_many_small_tables_are_not_held_at_once(tmp_path, monkeypatch):
-    """Those of images with a patch or two took kilobytes each, up to a row group of them."""
-    most = [0]
-    together = pa.concat_tables
-
-    def counted(tables, **options):
-        most[0] = max(most[0], len(tables))
-        return together(tables, **options)
-
-    monkeypatch.setattr(pa, "concat_tables", counted)
-    rows = make_rows(3000)
-    write_parquet(tmp_path / "a.parquet", [rows.slice(i, 1) for i in range(3000)], SCHEMA, META)
-    assert most[0] <= 512
-    write_parquet(tmp_path / "b.parquet", [rows], SCHEMA, META)
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-
-
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 
