@@ -29,6 +29,7 @@ GAIN = 8
 """Grey levels of the error map for an error of one; errors of 32 and more are white."""
 OVERLAP = 32
 """LR pixels around a patch that a network from LR to SR gets in dense mode; for the table it got the whole image."""
+GONE = "the image is no longer there"
 _BLOCK = 40
 
 
@@ -222,7 +223,7 @@ def source(scores: ReportScores, code: int) -> tuple[np.ndarray | None, str]:
         if known.get("sha256", digest) != digest:
             return None, "the image has changed since scoring"
     except FileNotFoundError:
-        return None, "the image is no longer there"
+        return None, GONE
     except (OSError, InputError, RunError):
         return None, "the image cannot be read"
     touched = "sha256" not in known and now.st_mtime_ns != known.get("mtime_ns", now.st_mtime_ns)

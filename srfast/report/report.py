@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 from srfast.data.shrink import shrunk
 from srfast.report.content import Content, Fact, Listing, Part, Picture, Shot, Value, count, number, percent, psnr
 from srfast.report.explorer import columns, explorer, wanted
-from srfast.report.pictures import Cut, cut, encoded, patch, reduced, source
+from srfast.report.pictures import GONE, Cut, cut, encoded, patch, reduced, source
 from srfast.report.scores import DROPPED, KEPT, ReportScores
 from srfast.scoring.metadata import PASSED, encode_meta, missing_shards
 from srfast.scoring.metadata import reduced as lost_in_reading
+
+log = logging.getLogger(__name__)
 
 _LISTED = 200
 _SAID = {
@@ -250,10 +253,18 @@ def _examples(scores: ReportScores, decision: Mapping[str, Any], part: str) -> l
     return [(index[name], str(said)) for name, said in entries if isinstance(name, str) and name in index][:MANY]
 
 
+def _pixels(scores: ReportScores, image: int) -> np.ndarray | None:
+    """An image of the table; None if it cannot be shown. That it is gone is said with the page's other pictures."""
+    pixels, why = source(scores, image)
+    if pixels is None and why != GONE:
+        log.warning("pictures cannot be shown of %s: %s", scores.images[image], why)
+    return pixels
+
+
 def _left_out(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
     pictures = []
     for image, reason in _examples(scores, decision, "left_out"):
-        pixels = source(scores, image)[0]
+        pixels = _pixels(scores, image)
         if pixels is not None:
             pictures.append(Picture(reduced(pixels, 160), f"{scores.images[image]}: {reason}"))
     return pictures
@@ -266,7 +277,7 @@ def _sizes(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
         factor = float(scores.factor[rows].max())
         rows = rows[scores.factor[rows] == factor]
         row = int(rows[np.argmax(scores.loss[rows])])
-        pixels = source(scores, image)[0]
+        pixels = _pixels(scores, image)
         if pixels is None:
             continue
         side, x, y = int(scores.size[row]), int(scores.x[row]), int(scores.y[row])
@@ -291,7 +302,7 @@ def _border(scores: ReportScores) -> list[Picture]:
     pictures = []
     for caption, rows in (("hardest kept", kept[:2]), ("last kept", kept[-2:]), ("first not kept", after[:2])):
         for row in rows.tolist():
-            pixels = source(scores, int(scores.code[row]))[0]
+            pixels = _pixels(scores, int(scores.code[row]))
             if pixels is not None:
                 seen, _ = patch(shrunk(pixels, float(scores.factor[row])), scores, row, alone=True)
                 said = f"{caption}, loss {number(float(scores.loss[row]))}"

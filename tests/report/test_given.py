@@ -197,6 +197,13 @@ def test_missing_pictures_are_said(photo_folder, tmp_path, caplog):
         assert caplog.text == ""
 
 
+def test_an_image_that_fails_between_two_pictures_is_said(photo_folder, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("srfast.report.report.source", lambda *_: (None, "the image cannot be read"))
+    with caplog.at_level(logging.WARNING, "srfast"):
+        srfast.prune(photo_folder, tmp_path / "out", patch=48, scorer="bicubic")
+    assert "the image cannot be read" in caplog.text
+
+
 def test_missing_shards_are_named(photo_folder, caplog):
     shards = [srfast.score(photo_folder, patch=48, scorer="bicubic", shard=(i, 3)) for i in range(3)]
     with caplog.at_level(logging.WARNING, "srfast"):
