@@ -18,31 +18,29 @@ def _seed() -> None:
 
 
 @pytest.fixture
-def renamed() -> Callable[[nn.Module, dict[str, str]], dict[str, Tensor]]:
-    """The tensors of a network of ours in names of others, theirs -> ours; what the names leave out stays out."""
-    return _renamed
+def renamed() -> Callable[[nn.Module, Any], dict[str, Tensor]]:
+    """The tensors of a network of ours in names of others, given pairs of theirs and ours; what ours lacks counts for
+    nothing, and what the names leave out stays out."""
 
+    def rename(own: nn.Module, names: Any) -> dict[str, Tensor]:
+        state = own.state_dict()
+        pairs = [(f"{there}.{k}", f"{here}.{k}") for there, here in names for k in ("weight", "bias", "gamma")]
+        return {there: state[here].clone() for there, here in pairs if here in state}
 
-def _renamed(own: nn.Module, names: dict[str, str]) -> dict[str, Tensor]:
-    state, theirs = own.state_dict(), {}
-    for there, here in names.items():
-        for kind in ("weight", "bias", "gamma"):
-            if f"{here}.{kind}" in state:
-                theirs[f"{there}.{kind}"] = state[f"{here}.{kind}"].clone()
-    return theirs
+    return rename
 
 
 @pytest.fixture
 def noisy() -> Callable[[nn.Module], nn.Module]:
     """Weights that let every path show; fresh networks have gammas and last layers of zero."""
-    return _noisy
 
+    def shaken(model: nn.Module) -> nn.Module:
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(0.05 * torch.randn_like(p))
+        return model.eval()
 
-def _noisy(model: nn.Module) -> nn.Module:
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.05 * torch.randn_like(p))
-    return model.eval()
+    return shaken
 
 
 @pytest.fixture

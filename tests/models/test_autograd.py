@@ -41,16 +41,6 @@ def test_upsample_is_the_transposed_convolution(kernel, scale, shape, memory_for
     assert_same_pass(autograd.upsample(x, weight, bias, scale), transposed(x, weight, bias, scale), [x, weight, bias])
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 6, 7), (1, 5, 1, 1), (0, 2, 5, 5)])
-@pytest.mark.parametrize("here", [True, False])
-def test_to_plane_is_the_convolution(here, shape, monkeypatch):
-    x, weight, bias = leaf(*shape), leaf(1, shape[1], 5, 5), leaf(1)
-    expected = F.conv2d(F.pad(x, (2,) * 4, mode="replicate"), weight, bias)
-    if not here:
-        monkeypatch.setattr(autograd, "_eager_on_cpu", lambda _: False)
-    assert_same_pass(autograd.to_plane(x, weight, bias), expected, [x, weight, bias])
-
-
 def test_exported_networks_hold_pytorchs_operators():
     model = models.create("fsrcnn", 2).eval()
     graph = torch.export.export(model, (torch.rand(1, 1, 8, 8),))
@@ -59,14 +49,6 @@ def test_exported_networks_hold_pytorchs_operators():
     lr = torch.rand(1, 1, 8, 8)
     # float32, some hundred products a pixel.
     torch.testing.assert_close(graph.module()(lr), model(lr), rtol=0, atol=1e-5)
-
-
-def test_upsample_without_all_gradients():
-    x, weight, bias = leaf(2, 3, 5, 4), leaf(3, 1, 9, 9), leaf(1)
-    frozen = [x.detach(), weight.detach(), bias.detach()]
-    for i, wanted in enumerate((x, weight, bias)):
-        inputs = [wanted if j == i else t for j, t in enumerate(frozen)]
-        assert_same_pass(autograd.upsample(*inputs, 2), transposed(*inputs, 2), [wanted])
 
 
 @pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5, 4), (2, 1, 3), (0, 3, 2, 2)])

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from srfast import models
 from srfast.errors import InputError, RunError
-from srfast.models import foreign, layers
 from srfast.models.tiling import Descriptor
 from srfast.ops import reference
 
@@ -127,21 +126,6 @@ def test_context_is_as_wide_as_stated_and_no_wider(name, scale, tiny):
         assert max(-touched.min().item(), touched.max().item()) == r
 
 
-@pytest.mark.parametrize("scale", [2, 3])
-@pytest.mark.parametrize("name", ["swinir", "swinir_light"])
-def test_tiles_on_the_window_grid_equal_the_whole(name, scale, tiny):
-    model = tiny(name, scale).double().eval()
-    r, m = model.receptive, model.multiple
-    lr = images(name, 1, 3 * r + 7, 2 * r + 5).double()
-    core = (r + 3, r + 9)
-    start = (core[0] - r) // m * m
-    with torch.no_grad():
-        whole = model(lr)[:, :, scale * core[0] : scale * core[1]]
-        tile = model(lr[:, :, start : core[1] + r])[:, :, scale * (core[0] - start) : scale * (core[1] - start)]
-    # Masked attention weighs exp(-100) = 4e-44, nothing beside float64's rounding.
-    torch.testing.assert_close(tile, whole, rtol=0, atol=1e-10)
-
-
 @pytest.mark.parametrize("name", ["swinir", "swinir_light"])
 def test_windowed_context_is_reached_to_within_a_window(name, tiny):
     model = tiny(name).double().eval()
@@ -233,35 +217,10 @@ def test_foreign_is_the_network_itself_where_that_is_defined(tiny):
             torch.testing.assert_close(model(lr), model.net(lr.clone()), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [(5, 8), (9, 15), (13, 6)])
-def test_reflection_is_torchs(size):
-    x = torch.rand(2, 3, *size)
-    pads = (-size[0] % 8, -size[1] % 8)
-    expected = F.pad(x, (0, pads[1], 0, pads[0]), mode="reflect")
-    assert torch.equal(foreign.reflect_to_multiple(x, 8), expected)
-    small = torch.tensor([[[[0.0, 1, 2]]]])  # goes to and fro
-    assert foreign.reflect_to_multiple(small, 8)[0, 0, 0].tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
-    assert foreign.reflect_to_multiple(small, 8).shape == (1, 1, 8, 8)
-
-
 def test_names_are_taken_in_any_case():
     assert models.describe("EDSR-baseline").name == models.describe("Edsr_Baseline").name == "edsr_baseline"
     assert type(models.create("FSRCNN", 3)) is type(models.create("fsrcnn", 3))
     assert models.create("SRCNN", pretrained=True).conv1.weight.abs().max() > 0
-
-
-def test_mean_shifts(tiny):
-    """There and back; a trained one starts as the constant; RCAN's is frozen."""
-    centred, x = layers.Centred(255), torch.rand(1, 3, 4, 5)
-    assert centred(torch.tensor(layers.DIV2K_MEAN).view(1, 3, 1, 1)).abs().max() == 0
-    torch.testing.assert_close(centred.inverse(centred(x)), x, rtol=0, atol=1e-6)
-    assert not centred.state_dict()
-    for value_range in (1, 255):
-        fixed, trained = (layers.centring(value_range, t) for t in (False, True))
-        torch.testing.assert_close(trained(x), fixed(x), rtol=1e-6, atol=1e-4)
-        torch.testing.assert_close(trained.inverse(trained(x)), x, rtol=0, atol=1e-5)
-    frozen = {n for n, p in tiny("rcan").named_parameters() if not p.requires_grad}
-    assert frozen == {f"net.{part}_mean.{kind}" for part in ("sub", "add") for kind in ("weight", "bias")}
 
 
 def test_a_module_says_what_running_it_takes():

@@ -51,24 +51,19 @@ def fsrcnn_in_names(parts: list[tuple[str, Tensor]], deconv: Tensor, modules: li
 
 
 FSRCNN_NAMES = {
-    "yjn870": ([f"first_part.{i}" for i in (0, 1)] + [f"mid_part.{i}" for i in range(8)], "last_part"),
-    "Lornatang": (
-        [*(f"feature_extraction.{i}" for i in (0, 1)), "shrink.0", "shrink.1", *(f"map.{i}" for i in range(4)),
-         "expand.0", "expand.1"],
-        "deconv",
-    ),
-    "Caffe": (
-        ["conv1", "relu1", "conv2", "relu2", "conv22", "relu22", "conv23", "relu23", "conv24", "relu24"],
-        "conv3",
-    ),
-}  # fmt: skip
+    "yjn870": """first_part.0 first_part.1 mid_part.0 mid_part.1 mid_part.2 mid_part.3 mid_part.4 mid_part.5 mid_part.6
+        mid_part.7 last_part""",
+    "Lornatang": """feature_extraction.0 feature_extraction.1 shrink.0 shrink.1 map.0 map.1 map.2 map.3 expand.0
+        expand.1 deconv""",
+    "Caffe": "conv1 relu1 conv2 relu2 conv22 relu22 conv23 relu23 conv24 relu24 conv3",
+}
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("source", list(FSRCNN_NAMES))
 def test_fsrcnn_keeps_the_authors_alignment(source, scale, tmp_path, opens_as):
     parts, deconv = fsrcnn_state(scale, shared=source == "Caffe")
-    modules, last = FSRCNN_NAMES[source]
+    *modules, last = FSRCNN_NAMES[source].split()
     state = fsrcnn_in_names(parts, deconv, modules, last)
     if source == "Caffe":  # sees images transposed
         state = {k: v.transpose(2, 3) if v.ndim == 4 else v for k, v in state.items()}
@@ -85,14 +80,11 @@ def test_fsrcnn_keeps_the_authors_alignment(source, scale, tmp_path, opens_as):
     )
 
 
-def idn_names() -> dict[str, str]:
-    """IDN's layers: those of Caffe -> ours."""
-    names = {"conv1": "extract.0.0", "conv2": "extract.1.0"}
-    for b in (0, 1):
-        places = {i: f"{'above' if i < 4 else 'below'}.{(i - 1) % 3}.0" for i in range(1, 7)}
-        names |= {f"conv{b + 3}_{i}": f"blocks.{b}.{place}" for i, place in places.items()}
-        names[f"down{b + 1}"] = f"blocks.{b}.compress.0"
-    return names
+IDN_NAMES = """conv1=extract.0.0 conv2=extract.1.0 down1=blocks.0.compress.0 down2=blocks.1.compress.0
+    conv3_1=blocks.0.above.0.0 conv3_2=blocks.0.above.1.0 conv3_3=blocks.0.above.2.0
+    conv3_4=blocks.0.below.0.0 conv3_5=blocks.0.below.1.0 conv3_6=blocks.0.below.2.0
+    conv4_1=blocks.1.above.0.0 conv4_2=blocks.1.above.1.0 conv4_3=blocks.1.above.2.0
+    conv4_4=blocks.1.below.0.0 conv4_5=blocks.1.below.1.0 conv4_6=blocks.1.below.2.0"""
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -102,7 +94,7 @@ def test_idn_of_caffe_keeps_its_alignment(scale, tmp_path, noisy, renamed):
     kernel = torch.randn(16, 1, 17, 17) / 30
     path = tmp_path / f"IDN_x{scale}.caffemodel"
     upsample = {"upsample.weight": kernel, "upsample.bias": torch.full((1,), 0.1)}
-    path.write_bytes(caffemodel({**renamed(own, idn_names()), **upsample}))
+    path.write_bytes(caffemodel(renamed(own, [n.split("=") for n in IDN_NAMES.split()]) | upsample))
     network = load_model(path)
     assert (network.name, network.scale) == ("idn", scale)
     lr = torch.rand(1, 1, 12, 11)
@@ -227,7 +219,7 @@ def test_drrn_of_the_ports(names, file, units, opens_as):
 @pytest.mark.parametrize("names", [("conv1", "conv2", "conv3"), ("features.0", "map.0", "reconstruction")])
 def test_srcnn_of_every_size(names, kernels, tmp_path, noisy, renamed):
     own = noisy(models.create("srcnn", 3, kernels=kernels))
-    torch.save(renamed(own, dict(zip(names, ("conv1", "conv2", "conv3"), strict=True))), tmp_path / "net.pth")
+    torch.save(renamed(own, zip(names, ("conv1", "conv2", "conv3"), strict=True)), tmp_path / "net.pth")
     lr = torch.rand(1, 1, 9, 8)
     with torch.no_grad():
         assert torch.equal(load_model(tmp_path / "net.pth", 3).model(lr), own(lr))

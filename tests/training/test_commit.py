@@ -94,26 +94,6 @@ def test_a_row_that_was_cut_short_is_not_kept(rest, store, tmp_path):
     assert [line.split(",")[:3] for line in (out / "log.csv").read_text().splitlines()] == rows
 
 
-def test_a_disk_that_is_full_for_the_checkpoint(store, whole, tmp_path, monkeypatch):
-    """The weights of the last step are there, the checkpoint still is that of the step before."""
-    out = tmp_path / "run"
-    save, left = checkpoint.save, [1]
-
-    def full(path: Path, state: dict[str, Any]) -> None:
-        if not left:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        left.pop()
-        save(path, state)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "save", full)
-        with pytest.raises(OSError, match="No space"):
-            run(store, out)
-    assert torch.load(out / "last.pt", weights_only=True)["step"] == 2
-    run(store, out, resume=True)
-    assert (out / WEIGHTS).read_bytes() == whole
-
-
 def test_a_disk_that_is_full_for_tensorboard(store, whole, tmp_path, monkeypatch, caplog):
     pytest.importorskip("tensorboard")
     fallen: list[Any] = []

@@ -11,7 +11,6 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import srfast
-from srfast.coreset.pairs import read_pair
 from srfast.data.lowres import LowRes
 from srfast.errors import InputError
 from srfast.training.plan import fingerprint
@@ -62,19 +61,6 @@ def test_crops_of_a_batch_stay_aligned_however_they_are_turned(pairs, quantise, 
     assert turned == set(range(8))
 
 
-def test_against_a_plain_loop(pairs):
-    """Every image of the store is its files, in Y and in RGB."""
-    hr, lr = pairs
-    for color in ("y", "rgb"):
-        store, _ = open_store([hr], 3, color=color, patch=24, lr=LowRes.open(lr, "{}x3"))
-        for number, name in enumerate(SIZES):
-            file = (lr / name).with_name(Path(name).stem + "x3.png")
-            want = np.array(Image.open(file))
-            if color == "y":
-                want = srfast.reference.luma(torch.from_numpy(want)).numpy()[..., None]
-            assert np.array_equal(read_pair(store.sources[number], 3, color=color)[0].transpose(1, 2, 0), want)
-
-
 def test_a_core_set_takes_other_lr_images(pairs, tmp_path):
     hr, lr = pairs
     srfast.score(hr, scale=3, patch=24, scorer="bicubic").write(tmp_path / "s.parquet")
@@ -94,13 +80,6 @@ def test_the_order_of_batches_knows_the_lr_images(pairs):
     moved = lr.rename(lr.with_name("moved"))
     again, _ = open_store([hr], 3, color="rgb", patch=24, lr=LowRes.open(moved, "{}x3"))
     assert fingerprint(again) == before
-
-
-def test_small_images_need_no_lr(pairs):
-    hr, lr = pairs
-    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(hr / "tiny.png")
-    store, left_out = open_store([hr], 3, color="y", patch=24, lr=LowRes.open(lr, "{}x3"))
-    assert (left_out, len(store.sources)) == (1, 2)
 
 
 def test_what_does_not_fit_is_named(pairs):
@@ -156,15 +135,6 @@ def test_bad_words(pairs, tmp_path, srfast_command, options, line):
     assert line in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
-
-
-def test_scoring_knows_the_same_words(pairs, run):
-    hr, lr = pairs
-    line = ["score", hr, "--scale", "3", "--patch", "24", "-o", hr.parent / "s.parquet"]
-    assert run(*line, "--lr-images", lr, "--lr-template", "{}x3")[0] == 0
-    assert srfast.ScoreTable.read(hr.parent / "s.parquet").meta["lr"] == str(lr)
-    with pytest.raises(InputError, match="lr_template: needs `lr_images`"):
-        srfast.score(hr, scale=3, patch=24, lr_template="{}x3")
 
 
 def test_a_core_set_whose_images_have_moved(pairs, tmp_path):
