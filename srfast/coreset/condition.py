@@ -113,6 +113,13 @@ _TOKEN = re.compile(
 _COUNTS = ("patches", "passing", "kept", "dropped_hardest")
 
 
+def check_coreset(name: str | os.PathLike[str], meta: Mapping[str, Any]) -> None:
+    """Refuses a score table if a core-set is to be read, and as ``check_selection`` does."""
+    if "selection" not in meta:
+        raise InputError(f"{name}: expected a core-set, got a score table", hint="make one with `srfast select`")
+    check_selection(name, meta["selection"])
+
+
 def check_selection(name: str | os.PathLike[str], selection: Any) -> None:
     """Refuses a selection in metadata whose values are of other types than ``srfast.select`` writes. Raises InputError
     if a value is; the message names the file and the key."""

@@ -32,6 +32,12 @@ def running_count(groups: np.ndarray) -> np.ndarray:
     return count
 
 
+def by_value(code: np.ndarray) -> list[np.ndarray]:
+    """The positions of each value of an array [n], in order, the lowest value first."""
+    order = np.argsort(code, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if len(code) else []
+
+
 def exact_sum(values: np.ndarray) -> int:
     """The sum of finite float32 in units of 2^-149, the smallest float32: exact, whatever their order."""
     total = 0

@@ -17,11 +17,12 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +35,10 @@ from srfast.data.provenance import generator
 from srfast.data.shrink import side
 from srfast.degradation import rows as degradation
 from srfast.errors import InputError
+from srfast.scoring.table import check_columns
+
+if TYPE_CHECKING:
+    from srfast.coreset.settings import ManifestArguments
 
 VERSION = 1
 KIND = "manifest"
@@ -71,14 +76,10 @@ _PATCH = {
     "pixels_sha256": _SOURCE["pixels_sha256"],
 }
 SOURCE_SCHEMA, PATCH_SCHEMA = (pa.schema([(n, kind) for n, (kind, _) in c.items()]) for c in (_SOURCE, _PATCH))
-_NEEDED = {
-    SOURCES: ("source", "sha256", "bytes", "name"),
-    PATCHES: PATCH_SCHEMA.names,
-    DRAWS: ("image", "pixels", "shrink", "draw", "step", "operation"),
-}
-_LARGEST = {DOCUMENT: 1 << 26, SOURCES: 1 << 31, PATCHES: 1 << 33, DRAWS: 1 << 33}
-"""Bytes of each file."""
-_ROWS = {SOURCES: 5_000_000, PATCHES: 50_000_000, DRAWS: 50_000_000}
+_NEEDED = ("source", "sha256", "bytes", "name")
+"""Columns of images that have a value in every row, as all columns of patches."""
+_LARGEST = 1 << 26
+"""Bytes of a JSON file."""
 _FINEST = 1000
 _SIDE = 1 << 28
 
@@ -91,7 +92,7 @@ class ManifestRows:
     sources: pa.Table
     patches: pa.Table
 
-    @property
+    @cached_property
     def root(self) -> str:
         """The root hash."""
         digest = hashlib.sha256(f"srfast manifest {VERSION}\n{canonical(self.about)}\n".encode())
@@ -112,20 +113,18 @@ class ManifestRows:
             return None
         if not isinstance(meta, dict):
             raise InputError(f"{name}: expected an object under degradation")
-        columns = ("name", "pixels_sha256", "height", "width")
-        sources = list(zip(*(self.sources.column(c).to_pylist() for c in columns), strict=True))
-        sizes = sorted({*zip(self.column("source").tolist(), self.shrinks(), strict=True)}, key=lambda s: (s[0], -s[1]))
+        sources = self.sources.select(["name", "pixels_sha256", "height", "width"]).to_pylist()
         images = []
-        for number, factor in sizes:
-            image, pixels, *shape = sources[number]
+        sizes = {*zip(self.column("source").tolist(), self.shrinks(), strict=True)}
+        for number, factor in sorted(sizes, key=lambda s: (s[0], -s[1])):
+            image, pixels, *shape = sources[number].values()
             images.append((image, pixels, str(factor), *(side(n, float(factor)) for n in shape)))
         return degradation.redrawn(meta, name, images)
 
     def shrinks(self) -> list[Fraction]:
         """The size of the image of each patch."""
-        known: dict[tuple[int, int], Fraction] = {}
-        pairs = zip(self.column("shrink_numerator").tolist(), self.column("shrink_denominator").tolist(), strict=True)
-        return [known.get(pair) or known.setdefault(pair, Fraction(*pair)) for pair in pairs]
+        columns = (self.column(f"shrink_{part}").tolist() for part in ("numerator", "denominator"))
+        return list(map(lru_cache(Fraction), *columns))
 
 
 def canonical(value: Any) -> str:
@@ -152,12 +151,12 @@ def read_manifest(folder: str | os.PathLike[str]) -> ManifestRows:
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: expected a folder with {DOCUMENT}, {SOURCES} and {PATCHES}")
     document = Path(folder, DOCUMENT)
-    own = _document(document)
-    about, stated = own.get("about"), own.get("root_sha256")
-    if own.get("version") != VERSION or not isinstance(about, dict) or not is_hash(stated):
+    own = read_json(document, "a manifest of srfast").get(KEY)
+    about, stated = (own.get(key) for key in ("about", "root_sha256")) if isinstance(own, dict) else (None, None)
+    if not isinstance(about, dict) or not is_hash(stated) or own["version"] != VERSION:
         raise InputError(f"{document}: expected a manifest of srfast, version {VERSION}, got another document")
-    sources = _table(Path(folder, SOURCES), SOURCE_SCHEMA)
-    patches = _table(Path(folder, PATCHES), PATCH_SCHEMA)
+    sources = _table(Path(folder, SOURCES), SOURCE_SCHEMA, _NEEDED)
+    patches = _table(Path(folder, PATCHES), PATCH_SCHEMA, PATCH_SCHEMA.names)
     rows = ManifestRows(about, sources, patches)
     _check_sources(Path(folder, SOURCES), sources)
     _check_patches(Path(folder, PATCHES), rows)
@@ -174,71 +173,58 @@ def read_manifest(folder: str | os.PathLike[str]) -> ManifestRows:
     return rows
 
 
-def _document(path: Path) -> dict[str, Any]:
-    check_input(path, "the document of a manifest")
-    _check_size(path)
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """The object in a JSON file, which should be ``what``. Raises InputError if it is none, or too large."""
+    check_input(path, what)
+    if path.stat().st_size > _LARGEST:
+        raise InputError(f"{path}: refused, expected at most {_LARGEST >> 20} MiB")
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable JSON file ({' '.join(str(error).split())[:120]})") from None
-    own = document.get(KEY) if isinstance(document, dict) else None
-    if not isinstance(own, dict):
-        raise InputError(f"{path}: expected a manifest of srfast, got JSON without the key {KEY!r}")
-    return own
+    if not isinstance(document, dict):
+        raise InputError(f"{path}: expected {what}, got JSON without keys")
+    return document
 
 
-def _check_size(path: Path) -> None:
-    size = path.stat().st_size
-    if size > _LARGEST[path.name]:
-        raise InputError(f"{path}: refused, expected at most {_LARGEST[path.name] >> 20:,} MiB, got {size >> 20:,}")
-
-
-def _table(path: Path, schema: pa.Schema) -> pa.Table:
+def _table(path: Path, schema: pa.Schema, needed: Sequence[str] = ()) -> pa.Table:
     with opened(path) as file:
-        _check_size(path)
-        if file.metadata.num_rows > _ROWS[path.name]:
-            raise InputError(f"{path}: refused, expected at most {_ROWS[path.name]:,} rows")
-        types = {field.name: field.type for field in file.schema_arrow}
-        for field in schema:
-            if types.get(field.name) not in (field.type, *((pa.large_string(),) if field.type == pa.string() else ())):
-                raise InputError(f"{path}: column {field.name!r}: expected {field.type}, got {types.get(field.name)}")
-        table = file.read(columns=schema.names).select(schema.names).cast(schema).replace_schema_metadata(None)
-    for name in _NEEDED[path.name]:
-        if table.column(name).null_count:
-            raise InputError(f"{path}: column {name!r}: expected no missing values")
+        table = file.read(columns=schema.names).replace_schema_metadata(None)
+    kinds = {pa.large_string(): pa.string()}
+    table = table.cast(pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in table.schema]))
+    check_columns(path, table, pa.schema([field.with_nullable(field.name not in needed) for field in schema]))
     for name in schema.names:
         if name.endswith("sha256"):
             matches = pc.match_substring_regex(table.column(name), "^[0-9a-f]{64}$")
-            if not pc.all(matches, skip_nulls=True, min_count=0).as_py():
-                raise InputError(f"{path}: column {name!r}: expected SHA-256 in 64 lower-case hexadecimal digits")
-    return table
+            _refuse(path, name, "SHA-256 in 64 lower-case hexadecimal digits", pc.invert(matches).fill_null(False))
+    return table.select(schema.names).cast(schema)
+
+
+def _refuse(path: Path, name: str, expected: str, bad: Any) -> None:
+    """Raises InputError if a row [n] is bad."""
+    if len(rows := np.flatnonzero(bad)):
+        raise InputError(f"{path}: column {name!r}: expected {expected}, row {rows[0]} is another")
 
 
 def _check_sources(path: Path, sources: pa.Table) -> None:
-    if not sources.column("source").equals(pa.chunked_array([pa.array(range(sources.num_rows), pa.int32())])):
-        raise InputError(f"{path}: column 'source': expected 0, 1, 2, ...")
-    for name in ("width", "height", "bytes"):
-        low, high = (f(sources.column(name)).as_py() for f in (pc.min, pc.max))
-        if low is not None and (low < 1 or high > (_SIDE if name != "bytes" else 1 << 62)):
-            raise InputError(f"{path}: column {name!r}: expected sizes of an image, got {low if low < 1 else high}")
-    kept = sources.filter(pc.is_null(sources.column("rejected")))
+    _refuse(path, "source", "0, 1, 2, ...", sources["source"].to_numpy() != np.arange(len(sources)))
+    kept = pc.is_null(sources["rejected"])
+    for name, most in (("width", _SIDE), ("height", _SIDE), ("bytes", 1 << 62)):
+        values = sources[name].to_numpy()
+        _refuse(path, name, "sizes of an image", (values < 1) | (values > most))
     for name in ("pixels_sha256", "width", "height"):
-        if kept.column(name).null_count:
-            raise InputError(f"{path}: column {name!r}: expected no missing values in images that were not rejected")
+        _refuse(path, name, "values of images that were not rejected", pc.and_(kept, pc.is_null(sources[name])))
 
 
 def _check_patches(path: Path, rows: ManifestRows) -> None:
-    def refuse(name: str, expected: str, bad: np.ndarray) -> None:
-        if bad.any():
-            raise InputError(f"{path}: column {name!r}: expected {expected}, row {int(np.argmax(bad))} is another")
-
     if not rows.patches.num_rows:
         raise InputError(f"{path}: expected at least one patch, got an empty table")
+    refuse = partial(_refuse, path)
     over, under = rows.column("shrink_numerator"), rows.column("shrink_denominator")
     refuse("shrink_denominator", f"1 to {_FINEST}", (under < 1) | (under > _FINEST))
     refuse("shrink_numerator", "1 to the denominator", (over < 1) | (over > under))
     source, rank = rows.column("source"), rows.column("rank")
-    kept = pc.is_null(rows.sources.column("rejected")).to_numpy().astype(bool)
+    kept = pc.is_null(rows.sources["rejected"]).to_numpy().astype(bool)
     refuse("source", "the number of a source", (source < 0) | (source >= len(kept)))
     refuse("source", "a source that was not rejected", ~kept[source])
     refuse("rank", "numbers from 0 on", rank < 0)
@@ -248,11 +234,8 @@ def _check_patches(path: Path, rows: ManifestRows) -> None:
         refuse(name, "finite numbers", ~np.isfinite(rows.column(name)))
     factor = np.array([float(f) for f in rows.shrinks()])
     for name, length in (("x", "width"), ("y", "height")):
-        whole = rows.sources.column(length).to_numpy()[source].astype(np.float64)
-        limit = np.array([side(int(n), f) for n, f in zip(whole, factor, strict=True)], np.int64)
-        start, size = (rows.column(c).astype(np.int64) for c in (name, "size"))
-        refuse("size", "at least 1", size < 1)
-        refuse(name, "a place inside the image", (start < 0) | (start + size > limit))
+        limit = np.ceil(rows.sources[length].to_numpy()[source] * factor)  # as ``shrink.side``
+        refuse(name, "a place inside the image", rows.column(name).astype(np.int64) + rows.column("size") > limit)
 
 
 def plain(value: Any) -> Any:
@@ -295,17 +278,16 @@ _TYPES = {pa.int32(): "sc:Integer", pa.int64(): "sc:Integer", pa.float32(): "sc:
 
 
 def document(
-    rows: ManifestRows, files: dict[str, tuple[str, int]], name: str, licence: str | None, url: str | None,
-    creator: str | None, published: str | None,
-) -> dict[str, Any]:  # fmt: skip
-    """The JSON of a manifest; ``files`` are SHA-256 and bytes of the Parquet files, and ``licence`` is of the selection
+    rows: ManifestRows, files: dict[str, tuple[str, int]], name: str, settings: ManifestArguments
+) -> dict[str, Any]:
+    """The JSON of a manifest; ``files`` are SHA-256 and bytes of the Parquet files, and the licence is of the selection
     itself."""
     about = rows.about
     given = {
-        "license": licence,
-        "url": url,
-        "creator": creator and {"@type": "sc:Person", "name": creator},
-        "datePublished": published,
+        "license": settings.licence,
+        "url": settings.url,
+        "creator": settings.creator and {"@type": "sc:Person", "name": settings.creator},
+        "datePublished": settings.published,
     }
     return {
         "generator": generator(KIND),
@@ -325,8 +307,8 @@ def document(
             for file, (digest, size) in files.items()
         ],
         "recordSet": [
-            _records("images", SOURCES, SOURCE_SCHEMA, _SOURCE, "source"),
-            _records("patches", PATCHES, PATCH_SCHEMA, _PATCH, "rank"),
+            _records("images", SOURCES, _SOURCE, "source"),
+            _records("patches", PATCHES, _PATCH, "rank"),
         ],
         "prov:wasDerivedFrom": _derived(rows),
         "prov:wasGeneratedBy": {
@@ -337,26 +319,25 @@ def document(
     }  # fmt: skip
 
 
-def _records(name: str, file: str, schema: pa.Schema, columns: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _records(name: str, file: str, columns: Mapping[str, Any], key: str) -> dict[str, Any]:
     fields = []
-    for field, (_, means) in zip(schema, columns.values(), strict=True):
+    for column, (kind, means) in columns.items():
         record = {
-            "@type": "cr:Field", "@id": f"{name}/{field.name}", "name": field.name, "description": means,
-            "dataType": _TYPES[field.type],
-            "source": {"fileObject": {"@id": file}, "extract": {"column": field.name}},
+            "@type": "cr:Field", "@id": f"{name}/{column}", "name": column, "description": means,
+            "dataType": _TYPES[kind],
+            "source": {"fileObject": {"@id": file}, "extract": {"column": column}},
         }  # fmt: skip
-        if name == "patches" and field.name == "source":
+        if name == "patches" and column == "source":
             record["references"] = {"field": {"@id": "images/source"}}
         fields.append(record)
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "key": {"@id": f"{name}/{key}"}, "field": fields}
 
 
+_ORIGIN = ["name", "version", "license", "url"]
+
+
 def _derived(rows: ManifestRows) -> list[dict[str, Any]]:
     """The data sets of the images, each once."""
-    columns = [rows.sources.column(c).to_pylist() for c in ("dataset", "version", "licence", "url")]
-    entities = []
-    for dataset, version, licence, url in dict.fromkeys(zip(*columns, strict=True)):
-        about = {"name": dataset, "version": version, "license": licence, "url": url}
-        if dataset or url:
-            entities.append({"@type": "prov:Entity", **{k: v for k, v in about.items() if v}})
-    return entities
+    about = rows.sources.select(["dataset", "version", "licence", "url"]).rename_columns(_ORIGIN)
+    each = dict.fromkeys(tuple(row.items()) for row in about.to_pylist() if row["name"] or row["url"])
+    return [{"@type": "prov:Entity", **{k: v for k, v in row if v}} for row in each]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from srfast.coreset.settings import Selection
+from srfast.data.files import check_input
 from srfast.errors import InputError
 from srfast.scoring.defect_columns import THRESHOLDS, condition
-from srfast.scoring.rows import Rows, groups
+from srfast.scoring.rows import Rows, groups, numbers
 
 log = logging.getLogger(__name__)
 HEADER = ("image", "x", "y", "size", "reason")
@@ -67,42 +70,40 @@ class Reject:
     """Only sizes larger than this are left out."""
 
 
+def csv_rows(path: str | os.PathLike[str], what: str, wanted: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file with a header, which should be ``what``, by the names of its columns, with their lines.
+    Raises InputError if it cannot be read, or a column that is wanted is missing."""
+    try:
+        with open(check_input(path, what), newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if missing := [name for name in wanted if name not in (reader.fieldnames or ())]:
+                raise InputError(f"{path}: expected the columns {','.join(wanted)}, got none called {missing[0]}")
+            return [(reader.line_num, {name: row[name] or "" for name in row if name}) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as {what} ({error})") from None
+
+
 def read_rejects(path: str | os.PathLike[str]) -> list[Reject]:
     """The entries of a list such as ``srfast audit`` and the report write. Raises InputError if the list cannot be
     read, lacks a column, or an entry is neither a patch nor a whole image; the message names the line."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in HEADER[:4] if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(f"{path}: expected the columns {','.join(HEADER)}, got none called {missing[0]}")
-            return [_entry(path, reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a list of rejects ({error})") from None
-
-
-def _entry(path: str | os.PathLike[str], line: int, row: dict[str, Any]) -> Reject:
-    image = row.get("image") or ""
-    place = [(row.get(name) or "").strip() for name in HEADER[1:4]]
-    reason = (row.get("reason") or "").strip() or "listed"
-    if not image.strip():
-        raise InputError(f"{path}: line {line}: expected the name of an image")
-    image = image.replace(os.sep, "/")  # on Windows other programs write backslashes
-    try:
-        size = (row.get("shrink") or "").strip()
-        shrink = float(size) if size else None
-    except ValueError:
-        raise InputError(f"{path}: line {line}: expected shrink as a number, got {size!r}") from None
-    if not any(place):
-        to = _SHRINK.fullmatch(reason)
-        return Reject(image, None, reason, shrink, above=float(Fraction(to[1])) if to else None)
-    try:
-        x, y, side = map(int, place)
-    except ValueError:
-        raise InputError(
-            f"{path}: line {line}: expected x, y and size as whole numbers, or none of them, got {','.join(place)!r}"
-        ) from None
-    return Reject(image, (x, y, side), reason, shrink)
+    entries = []
+    for line, row in csv_rows(path, "a list of rejects", HEADER[:4]):
+        place, reason = [row[name].strip() for name in HEADER[1:4]], row.get("reason", "").strip() or "listed"
+        if not row["image"].strip():
+            raise InputError(f"{path}: line {line}: expected the name of an image")
+        try:
+            shrink = float(size) if (size := row.get("shrink", "").strip()) else None
+            x, y, side = map(int, place) if any(place) else (0, 0, 0)
+        except ValueError:
+            raise InputError(
+                f"{path}: line {line}: expected x, y and size as whole numbers, or none of them, and shrink as a "
+                f"number, got {','.join([*place, size])!r}"
+            ) from None
+        to = None if any(place) else _SHRINK.fullmatch(reason)
+        above = float(Fraction(to[1])) if to else None
+        image = row["image"].replace(os.sep, "/")  # on Windows other programs write backslashes
+        entries.append(Reject(image, (x, y, side) if any(place) else None, reason, shrink, above))
+    return entries
 
 
 def rejected(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> tuple[Array, dict[str, int]]:
@@ -113,10 +114,7 @@ def rejected(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) ->
 
 def union(by_reason: Mapping[str, Array], n: int) -> Array:
     """Which rows [n] are left out for some reason."""
-    out = np.zeros(n, bool)
-    for rows in by_reason.values():
-        out |= rows
-    return out
+    return reduce(np.logical_or, by_reason.values(), np.zeros(n, bool))
 
 
 def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> dict[str, Array]:
@@ -138,15 +136,13 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
                     bad[a:b] = t.against(values(column.slice(a, b - a)), each[a:b] - each[a:b].min())
                 by_reason[t.column] = bad
     if reject is not None:
-        for reason, rows in _listed(table, {n: i for i, n in enumerate(names)}, codes, reject).items():
-            by_reason[reason] = by_reason[reason] | rows if reason in by_reason else rows
+        _mark_listed(table, names, codes, reject, by_reason)
     return by_reason
 
 
 def known_defects(columns: Iterable[str]) -> bool:
     """Whether a column has a threshold."""
-    known = set(columns)
-    return any(t.column in known for t in THRESHOLDS)
+    return not {t.column for t in THRESHOLDS}.isdisjoint(columns)
 
 
 def about_rejected(settings: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:
@@ -158,26 +154,19 @@ def about_rejected(settings: Selection, counts: dict[str, int], columns: list[st
 
 def values(column: pa.ChunkedArray) -> Array:
     """A column of numbers as float64, with NaN for null."""
-    return np.concatenate([np.zeros(0), *map(_chunk, column.chunks)])
+    return numbers(column.cast(pa.float64()).fill_null(math.nan))
 
 
-def _chunk(chunk: pa.Array) -> Array:
-    """Part of a column, made without ``to_numpy``, which imports pandas if that is installed."""
-    valid, data = chunk.buffers()
-    part = slice(chunk.offset, chunk.offset + len(chunk))
-    numbers = np.frombuffer(data, chunk.type.to_pandas_dtype())[part].astype(np.float64)
-    if chunk.null_count and valid is not None:
-        numbers[np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")[part] == 0] = np.nan
-    return numbers
-
-
-def _listed(table: Rows, code_of: dict[str, int], codes: Array, reject: str | os.PathLike[str]) -> dict[str, Array]:
+def _mark_listed(
+    table: Rows, names: Sequence[str], codes: Array, reject: str | os.PathLike[str], by_reason: dict[str, Array]
+) -> None:
+    """Adds the rows of a list to those that are left out by reason."""
     entries = read_rejects(reject)
     place = np.stack([table.column(n) for n in ("x", "y", "size")], 1)
     sizes = values(table.arrow("shrink")) if "shrink" in table.columns else np.ones(len(table))
     order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(code_of) + 1))
-    by_reason: dict[str, Array] = {}
+    starts = np.searchsorted(codes[order], np.arange(len(names) + 1))
+    code_of = {name: i for i, name in enumerate(names)}
     strangers = 0
     for entry in entries:
         code = code_of.get(entry.image, code_of.get(entry.image.strip()))
@@ -193,4 +182,3 @@ def _listed(table: Rows, code_of: dict[str, int], codes: Array, reject: str | os
         by_reason.setdefault(entry.reason, np.zeros(len(table), bool))[rows] = True
     if strangers:
         log.warning("%s: %d of %d entries match no patch of the table", reject, strangers, len(entries))
-    return by_reason

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.condition import check_selection, passing
+from srfast.coreset.condition import check_coreset, passing
 from srfast.coreset.limits import (
     Limits,
     about_sizes,
@@ -61,11 +61,8 @@ class CoreSet(Rows):
             InputError: ``ScoreTable.read`` would refuse the file, or it is a score table without ranks.
         """
         table, meta = read_parquet(path)
-        if "rank" not in table.schema.names:
-            raise InputError(f"{path}: expected a core-set, got a score table", hint="make one with `srfast select`")
-        rows = checked(path, table, meta, CORESET_SCHEMA)
-        check_selection(path, meta.get("selection"))
-        return cls(rows, meta)
+        check_coreset(path, meta)
+        return cls(checked(path, table, meta, CORESET_SCHEMA), meta)
 
     @classmethod
     def opened(cls, path: str | os.PathLike[str]) -> Rows:

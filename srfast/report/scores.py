@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.coreset.condition import check_selection, not_repeated, passing
+from srfast.coreset.condition import check_coreset, not_repeated, passing
 from srfast.coreset.joining import located
 from srfast.coreset.limits import one_size
 from srfast.coreset.methods.base import relative_part
@@ -177,10 +177,8 @@ def read_scores(
     status = decision = None
     if coreset is not None:
         own = as_read("core-set", coreset.meta)
-        if "selection" not in own:
-            raise InputError("core-set: expected a core-set, got a score table", hint="make one with `srfast select`")
+        check_coreset("core-set", own)
         _check_belongs(meta, own, root is not None)
-        check_selection("core-set", own["selection"])
         selection, decision = own["selection"] or {}, own.get("decision")
         if not isinstance(coreset, Stored):
             check_columns("core-set", coreset.table, SCHEMA)
