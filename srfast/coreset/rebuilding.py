@@ -26,7 +26,7 @@ from srfast.coreset.source_search import JOURNAL, Hashed, Problem, Search, each_
 from srfast.data.files import PARTS, check_output
 from srfast.data.images import ImageFile, find_images
 from srfast.data.run_folder import RunFolder
-from srfast.data.shrink import COLUMN, parsed
+from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
 from srfast.runtime.progress import shown
 from srfast.scoring.metadata import VERSION, as_read
@@ -141,21 +141,19 @@ def _journal(output: str | os.PathLike[str] | None) -> Iterator[Path | None]:
 
 def _meta(rows: ManifestRows, name: str) -> dict[str, Any]:
     """The metadata of the core-set; raises InputError if those of the manifest are of wrong types."""
-    about = rows.about
-    scoring, selection, scorer = (about.get(key) or {} for key in ("scoring", "selection", "scorer"))
+    scoring, selection, scorer = (rows.about.get(key) or {} for key in ("scoring", "selection", "scorer"))
     if not all(isinstance(part, dict) for part in (scoring, selection, scorer)):
         raise InputError(f"{name}: expected objects under scoring, scorer and selection")
-    sizes = sorted(set(rows.shrinks()), reverse=True)
-    shrink = scoring.get(COLUMN, ["1"])
-    try:
-        known = set(parsed(shrink)) if isinstance(shrink, list) else set()
-    except (ValueError, TypeError):
-        known = set()
-    if scoring.get("scale") not in SCALES or scoring.get("mode") not in MODES or not set(map(str, sizes)) <= known:
-        raise InputError(f"{name}: expected a scale, a mode and the sizes of its patches under scoring")
+    if scoring.get("scale") not in SCALES or scoring.get("mode") not in MODES:
+        raise InputError(f"{name}: expected a scale and a mode under scoring")
     meta: dict[str, Any] = {"version": VERSION, "root": None, **{k: scoring[k] for k in SCORING if k in scoring}}
     meta |= {"scorer": scorer, "shard": None, "skipped": [], "small": [], "selection": selection}
+    sizes_of(pa.table({COLUMN: _sizes(rows)}), meta, name)
     return as_read(name, meta)
+
+
+def _sizes(rows: ManifestRows) -> pa.Array:
+    return pa.array(list(map(float, rows.shrinks())), pa.float32())
 
 
 def _coreset(
@@ -172,8 +170,7 @@ def _coreset(
     schema = CORESET_SCHEMA
     if COLUMN in meta:
         schema = with_shrink(schema)
-        shrink = np.array([float(f) for f in rows.shrinks()], np.float32)
-        columns[COLUMN] = pa.array(shrink[at])
+        columns[COLUMN] = _sizes(rows).take(pa.array(at))
     images = {
         file.name: {"size": file.size, "mtime_ns": file.mtime_ns, "sha256": hashed.sha256, "rows": counts[number]}
         for number, (file, hashed) in sorted(good.items(), key=lambda item: item[1][0].name)

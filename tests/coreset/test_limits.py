@@ -223,7 +223,7 @@ def test_a_line_says_which_size(
     [
         (",0,0,96,noise,1", "line 2: expected the name of an image"),
         ("a.png,0,0,,noise,1", "line 2: expected x, y and size as whole numbers, or none of them"),
-        ("a.png,0,0,96,noise,half", "line 2: expected shrink as a number, got 'half'"),
+        ("a.png,0,0,96,noise,half", "and shrink as a number, got '0,0,96,half'"),
     ],
 )
 def test_lines_that_are_refused(sized: ScoreTable, line: str, message: str, tmp_path: Path) -> None:
