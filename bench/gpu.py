@@ -97,7 +97,7 @@ def bandwidth(run: Callable[[], Any], moved: int, copy: float, pixels: int) -> d
 def degrade(patches: Tensor, copy: float) -> dict[str, Any]:
     pixels = patches[..., 0].numel()
     few = patches[:64]
-    y, lr, up, _ = (t.cpu() for t in torch.ops.srfast.degrade(few, SCALE, "symmetric", torch.float32))
+    y, lr, up, _ = (t.cpu() for t in torch.ops.srfast.degrade(few, SCALE, torch.float32))
     assert torch.equal(y, reference.luma(few.cpu()))
     assert torch.equal(lr, reference.resample_uint8(y, 1 / SCALE))
     torch.testing.assert_close(up, reference.resample(lr.double(), SCALE).float(), rtol=0, atol=0)
@@ -109,9 +109,7 @@ def degrade(patches: Tensor, copy: float) -> dict[str, Any]:
         ("up_float16", torch.float16, 3 + 1 + 0.25 + 2, True, False),
         ("up_float32", torch.float32, 3 + 1 + 0.25 + 4, True, False),
     ):
-        out[name] = bandwidth(
-            partial(op, patches, SCALE, "symmetric", dtype, up, sums), int(pixels * bytes_), copy, pixels
-        )
+        out[name] = bandwidth(partial(op, patches, SCALE, dtype, up, sums), int(pixels * bytes_), copy, pixels)
     quarter = patches[: len(patches) // 4]
 
     def eager() -> Tensor:
@@ -170,14 +168,14 @@ def network(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]:
         out[name] = at_rate(run, pixels)
         out[name]["flop_per_second"] = out[name]["pixels_per_second"] * FLOP_PER_PIXEL
 
-    y, small, plane, _ = torch.ops.srfast.degrade(patches, SCALE, "symmetric", torch.float32, True, False)
+    y, small, plane, _ = torch.ops.srfast.degrade(patches, SCALE, torch.float32, True, False)
 
     def whole(lr: Tensor, packed: Any) -> Tensor:
         return srcnn.launch_error(srcnn.launch_features(lr, packed), y, packed)
 
     for dtype, rtol in ((torch.float16, 5e-3), (torch.bfloat16, 5e-2), (torch.float32, 1e-4)):
         name = str(dtype).removeprefix("torch.")
-        lr, packed = small.to(dtype), pack(weights, SCALE, "symmetric", dtype, "cuda")
+        lr, packed = small.to(dtype), pack(weights, SCALE, dtype, "cuda")
         products = srcnn.launch_features(lr, packed)
         record(f"triton_{name}", partial(whole, lr, packed), rtol)
         for part, run in (
@@ -208,7 +206,7 @@ def score_patches(patches: Tensor, weights: dict[str, Tensor]) -> dict[str, Any]
     out: dict[str, Any] = {}
     for backend in ("triton", "native"):
         for precision, rtol in (("fast", 5e-3), ("fp32", 1e-4)):
-            scorer = GpuScorer(weights, SCALE, "symmetric", backend, precision)
+            scorer = GpuScorer(weights, SCALE, backend, precision)
             loss = scorer.losses(patches[:32]).cpu()
             torch.testing.assert_close(loss, expected, rtol=rtol, atol=0.05 if precision == "fast" else 0.0)
             out[f"{backend}_{precision}"] = at_rate(partial(scorer.losses, patches), pixels)

@@ -23,7 +23,7 @@ def measure(kernel: str, dtype: torch.dtype) -> list[tuple[float, Config]]:
     """(milliseconds, candidate) of the candidates whose answer agrees with the table's row, the fastest first."""
     from triton.testing import do_bench
 
-    packed = pack(load_network("srcnn", 2).weights or {}, 2, "symmetric", dtype, "cuda")
+    packed = pack(load_network("srcnn", 2).weights or {}, 2, dtype, "cuda")
     truth = torch.randint(0, 256, (PATCHES, SIZE, SIZE), dtype=torch.uint8, device="cuda")
     lr = truth[:, ::2, ::2].contiguous().to(dtype)
     products = srcnn.launch_features(lr, packed)

@@ -17,7 +17,6 @@ from srfast.scoring.network import Scorer
 from srfast.scoring.pipeline import Images
 from srfast.scoring.pipeline import Summary
 from srfast.scoring.settings import Backend
-from srfast.scoring.settings import Boundary
 from srfast.scoring.settings import Loader
 from srfast.scoring.settings import Mode
 from srfast.scoring.settings import Precision
@@ -85,7 +84,6 @@ def score(
     backend: Backend = ...,
     device: Device = ...,
     precision: Precision = ...,
-    boundary: Boundary = ...,
     loader: Loader = ...,
     threads: int | None = ...,
     shard: tuple[int, int] | None = ...,
@@ -124,8 +122,6 @@ def score(
         precision: Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the
             CPU and float16 on the GPU; scores change slightly, and their ranking hardly at all
             (docs/results/agreement.md).
-        boundary: How resampling continues an image beyond its border. symmetric: mirrored, as MATLAB does since R2015b.
-            replicate: by its border pixels, as MATLAB did before.
         loader: Decoder of the images. srfast: the CPU. dali: NVIDIA DALI, for JPEG files on the GPU; the run ends if
             pixels differ from the CPU's by more than 0.5 grey levels on average or 16 anywhere.
         threads: Number of CPU threads that decode and score.
@@ -682,7 +678,6 @@ def prune(
     backend: Backend = ...,
     device: Device = ...,
     precision: Precision = ...,
-    boundary: Boundary = ...,
     loader: Loader = ...,
     threads: int | None = ...,
     shard: tuple[int, int] | None = ...,
@@ -771,8 +766,6 @@ def prune(
         precision: Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the
             CPU and float16 on the GPU; scores change slightly, and their ranking hardly at all
             (docs/results/agreement.md).
-        boundary: How resampling continues an image beyond its border. symmetric: mirrored, as MATLAB does since R2015b.
-            replicate: by its border pixels, as MATLAB did before.
         loader: Decoder of the images. srfast: the CPU. dali: NVIDIA DALI, for JPEG files on the GPU; the run ends if
             pixels differ from the CPU's by more than 0.5 grey levels on average or 16 anywhere.
         threads: Number of CPU threads that decode and score.
@@ -828,7 +821,6 @@ def audit(
     backend: Backend = ...,
     device: Device = ...,
     precision: Precision = ...,
-    boundary: Boundary = ...,
     loader: Loader = ...,
     threads: int | None = ...,
     shard: tuple[int, int] | None = ...,
@@ -874,8 +866,6 @@ def audit(
         precision: Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the
             CPU and float16 on the GPU; scores change slightly, and their ranking hardly at all
             (docs/results/agreement.md).
-        boundary: How resampling continues an image beyond its border. symmetric: mirrored, as MATLAB does since R2015b.
-            replicate: by its border pixels, as MATLAB did before.
         loader: Decoder of the images. srfast: the CPU. dali: NVIDIA DALI, for JPEG files on the GPU; the run ends if
             pixels differ from the CPU's by more than 0.5 grey levels on average or 16 anywhere.
         threads: Number of CPU threads that decode and score.

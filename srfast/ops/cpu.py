@@ -30,7 +30,7 @@ LIBRARY.define("imresize(Tensor img, float scale, str boundary) -> Tensor")
 LIBRARY.define("downsample(Tensor x, int scale, str boundary) -> Tensor")
 LIBRARY.define("upsample(Tensor x, int scale, str boundary) -> Tensor")
 LIBRARY.define("per_sample_mse(Tensor a, Tensor b) -> Tensor")
-LIBRARY.define("score_patches(Tensor patches, Tensor[] weights, int scale, str boundary, str isa, bool fast) -> Tensor")
+LIBRARY.define("score_patches(Tensor patches, Tensor[] weights, int scale, str isa, bool fast) -> Tensor")
 
 registered: Any = torch.ops.srfast
 
@@ -104,14 +104,13 @@ def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
     return out
 
 
-def _score_patches(patches: Tensor, weights: list[Tensor], scale: int, boundary: str, isa: str, fast: bool) -> Tensor:
+def _score_patches(patches: Tensor, weights: list[Tensor], scale: int, isa: str, fast: bool) -> Tensor:
     check_patches(patches, check_scale(scale))
     check_weights(weights)
-    check_boundary(boundary)
     scorer = packed_scorer(tuple(t.detach().contiguous().numpy().tobytes() for t in weights), scale)
     index = isa_index(isa or None)
     threads = torch.get_num_threads()
-    return torch.from_numpy(score_batch(scorer, patches.numpy(), BOUNDARIES[boundary], index, fast, threads))
+    return torch.from_numpy(score_batch(scorer, patches.numpy(), index, fast, threads))
 
 
 LIBRARY.impl("imresize", _imresize, "CPU")
@@ -162,5 +161,5 @@ for _name in ("imresize", "downsample", "upsample"):
 
 
 @torch.library.register_fake("srfast::score_patches")
-def _(patches: Tensor, weights: list[Tensor], scale: int, boundary: str, isa: str, fast: bool) -> Tensor:
+def _(patches: Tensor, weights: list[Tensor], scale: int, isa: str, fast: bool) -> Tensor:
     return patches.new_empty(patches.shape[0], dtype=torch.float32)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srfast.errors import InputError
 from srfast.ops import native, reference
-from srfast.ops.checks import check_boundary, check_patches
+from srfast.ops.checks import check_patches
 from srfast.ops.cpu import LIBRARY
 from srfast.settings import SCALE
 
@@ -25,14 +25,14 @@ LEAST_CAPABILITY = (8, 0)
 # patches [N, H, W, 3 or 1] -> Y uint8 [N, H, W]; LR uint8 [N, H / scale, W / scale]; the up-sampled plane [N, H, W] in
 # [0, 255]; the sums of (up - Y)^2 and of the Sobel map, float64 [N, tiles, 2]. The last two are empty unless requested.
 LIBRARY.define(
-    "degrade(Tensor patches, int scale, str boundary, ScalarType dtype, bool up=True, bool sums=True)"
+    "degrade(Tensor patches, int scale, ScalarType dtype, bool up=True, bool sums=True)"
     " -> (Tensor, Tensor, Tensor, Tensor)"
 )
 # The same of windows of height x width pixels in one buffer: window i begins at byte offsets[i] (int64 [N]) of
 # pixels, its rows are row_strides[i] bytes apart.
 LIBRARY.define(
     "degrade_windows(Tensor pixels, Tensor offsets, Tensor row_strides, int height, int width, int channels, int scale,"
-    " str boundary, ScalarType dtype, bool up=True, bool sums=True) -> (Tensor, Tensor, Tensor, Tensor)"
+    " ScalarType dtype, bool up=True, bool sums=True) -> (Tensor, Tensor, Tensor, Tensor)"
 )
 
 
@@ -86,9 +86,7 @@ def _launch(name: str, device: torch.device, *arguments: Any) -> None:
         getattr(native.compiled(), name)(*arguments, device.index, stream)
 
 
-def _check(
-    pixels: Tensor, height: int, width: int, channels: int, scale: int, boundary: str, dtype: torch.dtype
-) -> None:
+def _check(pixels: Tensor, height: int, width: int, channels: int, scale: int, dtype: torch.dtype) -> None:
     """Checks everything that the kernel takes for granted, since the launcher sees only addresses."""
     if pixels.dtype != torch.uint8:
         raise TypeError(f"patches: expected uint8, got {pixels.dtype}")
@@ -99,7 +97,6 @@ def _check(
         raise InputError(f"patches: expected sides that are positive multiples of {scale}, got {height} x {width}")
     if height * width * channels >= 2**31:
         raise InputError(f"patches: expected fewer than 2^31 bytes an image, got {height} x {width} x {channels}")
-    check_boundary(boundary)
     if dtype not in (torch.float32, torch.float16, torch.bfloat16):
         raise TypeError(f"dtype: expected float32, float16 or bfloat16, got {dtype}")
 
@@ -115,19 +112,17 @@ def _check_windows(pixels: Tensor, offsets: Tensor, row_strides: Tensor, *size_a
             raise InputError(f"{name}: expected a tensor on {pixels.device}, got one on {tensor.device}")
 
 
-def _degrade_plain(
-    patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True
-) -> Any:
+def _degrade_plain(patches: Tensor, scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
     check_patches(patches, SCALE.check("scale", scale))
     _, h, w, c = patches.shape
-    _check(patches, h, w, c, scale, boundary, dtype)
+    _check(patches, h, w, c, scale, dtype)
     patches = patches.contiguous()
     y = reference.luma(patches).clone()  # of one channel it would be a view
-    small = reference.resample_uint8(y, 1 / scale, boundary)
+    small = reference.resample_uint8(y, 1 / scale)
     plane = torch.empty(0, dtype=torch.float64, device=y.device)
     totals = torch.empty(0, dtype=torch.float64, device=y.device)
     if up or sums:
-        plane = reference.resample(small.double(), scale, boundary)
+        plane = reference.resample(small.double(), scale)
     if sums:
         squares = (plane - y).square().sum((1, 2))
         totals = torch.stack([squares, reference.sobel_map(patches).sum((1, 2))], 1)[:, None]
@@ -136,31 +131,29 @@ def _degrade_plain(
 
 def _windows_plain(
     pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
-    scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True,
+    scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True,
 ) -> Any:  # fmt: skip
-    _check_windows(pixels, offsets, row_strides, height, width, channels, scale, boundary, dtype)
+    _check_windows(pixels, offsets, row_strides, height, width, channels, scale, dtype)
     rows = offsets[:, None] + row_strides[:, None] * torch.arange(height, device=pixels.device)
     index = rows[..., None] + torch.arange(width * channels, device=pixels.device)
     patches = pixels.flatten()[index].view(len(offsets), height, width, channels)
-    return _degrade_plain(patches, scale, boundary, dtype, up, sums)
+    return _degrade_plain(patches, scale, dtype, up, sums)
 
 
-def _degrade_cuda(
-    patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True
-) -> Any:
+def _degrade_cuda(patches: Tensor, scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
     if not _runs(patches.device):
-        return _degrade_plain(patches, scale, boundary, dtype, up, sums)
+        return _degrade_plain(patches, scale, dtype, up, sums)
     check_patches(patches, SCALE.check("scale", scale))
     n, h, w, c = patches.shape
-    _check(patches, h, w, c, scale, boundary, dtype)
-    return _degrade(patches.contiguous(), None, None, n, h, w, c, scale, boundary, dtype, up, sums)
+    _check(patches, h, w, c, scale, dtype)
+    return _degrade(patches.contiguous(), None, None, n, h, w, c, scale, dtype, up, sums)
 
 
 def _windows_cuda(
     pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
-    scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True,
+    scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True,
 ) -> Any:  # fmt: skip
-    arguments = (offsets, row_strides, height, width, channels, scale, boundary, dtype)
+    arguments = (offsets, row_strides, height, width, channels, scale, dtype)
     if not _runs(pixels.device):
         return _windows_plain(pixels, *arguments, up, sums)
     _check_windows(pixels, *arguments)
@@ -169,7 +162,7 @@ def _windows_cuda(
 
 def _degrade(
     pixels: Tensor, offsets: Tensor | None, row_strides: Tensor | None, n: int, h: int, w: int, c: int,
-    scale: int, boundary: str, dtype: torch.dtype, up: bool, sums: bool,
+    scale: int, dtype: torch.dtype, up: bool, sums: bool,
 ) -> Any:  # fmt: skip
     def empty(shape: tuple[int, ...], of: torch.dtype, wanted: bool = True) -> Tensor:
         return torch.empty(shape if wanted else (0,), dtype=of, device=pixels.device)
@@ -180,7 +173,7 @@ def _degrade(
     totals = empty((n, native.compiled().degrade_tiles(h, w, scale), 2), torch.float64, sums)
     _launch(
         "degrade_cuda", pixels.device, *(0 if t is None else t.data_ptr() for t in (pixels, offsets, row_strides)),
-        n, h, w, c, scale, native.BOUNDARIES[boundary], ELEMENT_TYPES[dtype],
+        n, h, w, c, scale, native.SYMMETRIC, ELEMENT_TYPES[dtype],
         *(t.data_ptr() for t in (y, small, plane, totals)),
     )  # fmt: skip
     return y, small, plane, totals
@@ -241,7 +234,7 @@ def _fake(
 
 
 @torch.library.register_fake("srfast::degrade")
-def _(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
+def _(patches: Tensor, scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
     n, h, w, _ = patches.shape
     return _fake(patches, n, h, w, scale, dtype, up, sums)
 
@@ -249,6 +242,6 @@ def _(patches: Tensor, scale: int, boundary: str, dtype: torch.dtype, up: bool =
 @torch.library.register_fake("srfast::degrade_windows")
 def _(
     pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
-    scale: int, boundary: str, dtype: torch.dtype, up: bool = True, sums: bool = True,
+    scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True,
 ) -> Any:  # fmt: skip
     return _fake(pixels, offsets.shape[0], height, width, scale, dtype, up, sums)

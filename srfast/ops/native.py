@@ -17,7 +17,9 @@ from srfast.errors import InputError, RunError
 from srfast.runtime.optional import untraced
 
 ISAS = ("baseline", "avx2", "avx512")
-BOUNDARIES = {"symmetric": 0, "replicate": 1}
+SYMMETRIC = 0
+BOUNDARIES = {"symmetric": SYMMETRIC, "replicate": 1}
+"""Boundary rules of resampling; scoring knows the first."""
 DTYPES = {"uint8": 0, "float32": 1, "float64": 2, "uint16": 3}
 SRCNN_SHAPES = {
     "conv1.weight": (64, 1, 9, 9),
@@ -98,7 +100,7 @@ def grid_at(xs: np.ndarray, ys: np.ndarray, size: int) -> Any:
 
 
 def score_batch(
-    scorer: Any, patches: np.ndarray, boundary: int, isa: int, fast: bool, threads: int, network: bool = True
+    scorer: Any, patches: np.ndarray, isa: int, fast: bool, threads: int, network: bool = True
 ) -> np.ndarray:
     """Losses float32 [N] of uint8 patches [N, H, W, 3 or 1]; without ``network``, of bicubic up-sampling."""
     patches = np.ascontiguousarray(patches)
@@ -108,7 +110,7 @@ def score_batch(
     offsets = np.arange(len(patches), dtype=np.int64) * patches[0].nbytes
     target = (out.ctypes.data, 0, 0) if network else (0, out.ctypes.data, 0)
     compiled().score_patches(
-        scorer, image_at(patches[0]), offsets.ctypes.data, len(patches), boundary, isa, fast, threads, *target
+        scorer, image_at(patches[0]), offsets.ctypes.data, len(patches), SYMMETRIC, isa, fast, threads, *target
     )
     return out
 

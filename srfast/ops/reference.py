@@ -96,10 +96,9 @@ def srcnn(x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     return x
 
 
-def degrade(y: Tensor, scale: int, dtype: torch.dtype, boundary: str = "symmetric") -> Tensor:
+def degrade(y: Tensor, scale: int, dtype: torch.dtype) -> Tensor:
     """uint8 Y [N, H, W] -> the up-sampled plane [N, 1, H, W] in [0, 255] (not rounded) that the network sees."""
-    lr = resample_uint8(y, 1 / scale, boundary)
-    return resample(lr.to(dtype), scale, boundary)[:, None]
+    return resample(resample_uint8(y, 1 / scale).to(dtype), scale)[:, None]
 
 
 def squared_error(
@@ -107,11 +106,10 @@ def squared_error(
     weights: Mapping[str, Tensor] | None,
     scale: int = 2,
     dtype: torch.dtype = torch.float32,
-    boundary: str = "symmetric",
 ) -> Tensor:
     """Squared-error maps [N, H, W] of uint8 patches [N, H, W, 3 or 1]; weights None mean plain bicubic up-sampling."""
     y = luma(patches)
-    up = degrade(y, scale, dtype, boundary)
+    up = degrade(y, scale, dtype)
     sr = up if weights is None else 255 * srcnn(up / 255, weights)
     return (sr[:, 0] - y.to(dtype)).square()
 
@@ -121,12 +119,11 @@ def score_patches(
     weights: Mapping[str, Tensor] | None,
     scale: int = 2,
     dtype: torch.dtype = torch.float32,
-    boundary: str = "symmetric",
 ) -> Tensor:
     """Losses [N] in units of [0, 255]^2, in ``dtype``."""
     if len(patches) == 0:
         return torch.zeros(0, dtype=dtype)
-    return squared_error(patches, weights, scale, dtype, boundary).mean((1, 2))
+    return squared_error(patches, weights, scale, dtype).mean((1, 2))
 
 
 def sobel(patches: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class Reconstruction:
         if network.kind in ("module", "onnx"):
             from srfast.scoring.backends.upscaling import make_upscaler
 
-            upscaler = make_upscaler(network, "cpu", OVERLAP, "symmetric")
+            upscaler = make_upscaler(network, "cpu", OVERLAP)
         return cls(scale, meta.get("mode") == "dense", network, upscaler)
 
     def panels(self, image: np.ndarray, x: int, y: int, size: int) -> Panels:

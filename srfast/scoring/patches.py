@@ -13,7 +13,7 @@ from srfast.runtime.threads import default_threads
 from srfast.scoring.backends.choice import make_engine
 from srfast.scoring.backends.protocol import BatchEngine, TakesTensors, check_finite
 from srfast.scoring.network import Scorer, load_network
-from srfast.scoring.settings import Backend, Boundary, Precision, Scale, ScoreSettings
+from srfast.scoring.settings import Backend, Precision, Scale, ScoreSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,6 @@ def score_patches(
     backend: Backend = "auto",
     device: Device = "auto",
     precision: Precision = "fp32",
-    boundary: Boundary = "symmetric",
     isa: str | None = None,
 ) -> Patches:
     """How badly a small network reconstructs each patch: L(M(d(y)), y) of Moser, Raue, Dengel (2024), Section 3.
@@ -48,7 +47,6 @@ def score_patches(
             error.
         device: "auto", "cpu" or "cuda".
         precision: "fp32", or "fast" for reduced precision if the machine has it.
-        boundary: Boundary rule of the resampling, "symmetric" or "replicate".
         isa: Instruction set of the native CPU engine; None takes the fastest.
 
     Returns:
@@ -65,9 +63,7 @@ def score_patches(
     if not (isinstance(patches, np.ndarray) or is_tensor(patches)):
         raise TypeError(f"patches: expected a NumPy array or a tensor, got {type(patches).__name__}")
     check_patches(patches, check_scale(scale))
-    settings = ScoreSettings(
-        scale=scale, scorer=scorer, backend=backend, device=device, precision=precision, boundary=boundary
-    )
+    settings = ScoreSettings(scale=scale, scorer=scorer, backend=backend, device=device, precision=precision)
     network = load_network(scorer, settings.scale)
     if isinstance(patches, np.ndarray):
         engine = make_engine(network, settings, isa, default_threads())

@@ -39,7 +39,6 @@ Mode = Literal["patch", "dense"]
 Backend = Literal["auto", "native", "triton", "torch", "onnx"]
 Precision = Literal["fp32", "fast"]
 Loader = Literal["srfast", "dali"]
-Boundary = Literal["symmetric", "replicate"]
 RunsOn = Literal["local", "ray"]
 SCALES: tuple[int, ...] = get_args(Scale)
 MODES: tuple[str, ...] = get_args(Mode)
@@ -127,13 +126,6 @@ class ScoreSettings(Settings):
         "Arithmetic of the network, for the backends native and triton. fp32: float32. fast: integers on the CPU and "
         "float16 on the GPU; scores change slightly, and their ranking hardly at all (docs/results/agreement.md).",
         one_of(*PRECISIONS),
-        compared=True,
-    )
-    boundary: Boundary = setting(
-        "symmetric",
-        "How resampling continues an image beyond its border. symmetric: mirrored, as MATLAB does since R2015b. "
-        "replicate: by its border pixels, as MATLAB did before.",
-        one_of(*get_args(Boundary)),
         compared=True,
     )
     loader: Loader = setting(
@@ -261,7 +253,7 @@ class ScoreSettings(Settings):
             "stride": self.stride,
             "mode": self.mode,
             "scorer": {"name": network.name, "sha256": network.sha256},
-            "boundary": self.boundary,
+            "boundary": "symmetric",
             "precision": precision,
             "backend": backend,
             "shard": list(self.shard) if self.shard else None,
@@ -328,6 +320,7 @@ class ScoreArguments(ScoreRun):
 
 COMPARED: tuple[str, ...] = (
     *(f.metadata.get("key", f.name) for f in fields(ScoreSettings) if f.metadata.get("compared")),
+    "boundary",
     "shrink_rule",
 )
 """Keys of the metadata that must agree among the shards of a table, and between a table and a run that resumes it."""

@@ -28,7 +28,7 @@ def test_photographs(photographs, backend, scale, precision):
         pytest.importorskip("triton")
     weights = load_network("srcnn", scale).weights
     expected = reference.score_patches(photographs, weights, scale, torch.float64).float()
-    columns = GpuScorer(weights, scale, "symmetric", backend, precision).columns(photographs.cuda())
+    columns = GpuScorer(weights, scale, backend, precision).columns(photographs.cuda())
     rtol, atol = TOLERANCE[precision]
     torch.testing.assert_close(columns.loss.cpu(), expected, rtol=rtol, atol=atol)
     bicubic = reference.score_patches(photographs, None, scale, torch.float64).float()
@@ -79,7 +79,7 @@ def test_maps(photographs):
 def test_dense_in_bands(monkeypatch, generator, backend):
     image = torch.randint(0, 256, (410, 300, 3), dtype=torch.uint8, generator=generator).numpy()
     network = load_network("srcnn", 2)
-    engine = gpu.GpuEngine(network, "symmetric", backend, "fp32")
+    engine = gpu.GpuEngine(network, backend, "fp32")
     grid = Grid.over(410, 300, 2, 96, 18)
     whole = engine.dense(image, grid)
     monkeypatch.setattr(maps, "BAND_PIXELS", 20_000)

@@ -75,7 +75,7 @@ def test_dense_mode_by_triton(kind, xs, monkeypatch):
     image = np.random.default_rng(1).integers(0, 256, (44, 22, 3)).astype(np.uint8)
     image[:, 11:] = image[:, 11:] // 4
     grid = Grid(np.array(xs), np.array([0, 6, 21, 32]), 12)
-    scores = GpuEngine(network, "symmetric", "triton", "fp32", "cpu").dense(image, grid)
+    scores = GpuEngine(network, "triton", "fp32", "cpu").dense(image, grid)
     whole = torch.from_numpy(image)[None]
     wanted = {
         "loss": reference.squared_error(whole, network.weights, 2, torch.float64)[0],

@@ -25,8 +25,7 @@ def test_windows_in_images_by_triton():
     grids = [Grid(np.array([0, 6]), np.array([0]), 24), Grid(np.array([0]), np.array([0]), 24)]
     network = load_network("srcnn", 2)
     triton, native = (
-        GpuEngine(network, "symmetric", backend, "fp32", "cpu").submit(images, grids, False)()
-        for backend in ("triton", "native")
+        GpuEngine(network, backend, "fp32", "cpu").submit(images, grids, False)() for backend in ("triton", "native")
     )
     for one, other in zip(triton, native, strict=True):
         np.testing.assert_allclose(one.loss, other.loss, rtol=1e-4)
@@ -45,14 +44,13 @@ def test_triton_against_the_reference(scale, precision, rtol):
     torch.testing.assert_close(loss, expected, rtol=rtol, atol=0)
 
 
-@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_native_against_the_reference(scale, boundary):
+def test_native_against_the_reference(scale):
     weights = load_network("srcnn", scale).weights
-    columns = GpuScorer(weights, scale, boundary, "native", "fp32", "cpu").columns(patches())
-    expected = reference.score_patches(patches(), weights, scale, torch.float64, boundary).float()
+    columns = GpuScorer(weights, scale, "native", "fp32", "cpu").columns(patches())
+    expected = reference.score_patches(patches(), weights, scale, torch.float64).float()
     torch.testing.assert_close(columns.loss, expected, rtol=1e-4, atol=0)
-    bicubic = reference.score_patches(patches(), None, scale, torch.float64, boundary).float()
+    bicubic = reference.score_patches(patches(), None, scale, torch.float64).float()
     torch.testing.assert_close(columns.bicubic, bicubic, rtol=1e-6, atol=0)
     torch.testing.assert_close(columns.sobel, reference.sobel(patches()), rtol=1e-6, atol=0)
 
@@ -76,4 +74,4 @@ def test_no_patches():
 
 
 def test_the_op_passes_opcheck():
-    torch.library.opcheck(torch.ops.srfast.degrade.default, (patches()[:, :8, :8], 2, "symmetric", torch.float16))
+    torch.library.opcheck(torch.ops.srfast.degrade.default, (patches()[:, :8, :8], 2, torch.float16))

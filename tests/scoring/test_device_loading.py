@@ -29,7 +29,7 @@ needs_dali = pytest.mark.skipif(
 def gpu_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU engine on the CPU, where its kernels fall back to torch."""
     monkeypatch.setattr(
-        job, "make_engine", lambda network, *_args, **_options: GpuEngine(network, "symmetric", "native", "fp32", "cpu")
+        job, "make_engine", lambda network, *_args, **_options: GpuEngine(network, "native", "fp32", "cpu")
     )
 
 

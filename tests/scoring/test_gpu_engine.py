@@ -16,8 +16,8 @@ from srfast.scoring.network import load_network
 COLUMNS = ("loss", "bicubic", "sobel")
 
 
-def engine_of(scale: int = 2, scorer: str = "srcnn", boundary: str = "symmetric") -> GpuEngine:
-    return GpuEngine(load_network(scorer, scale), boundary, "native", "fp32", "cpu")
+def engine_of(scale: int = 2, scorer: str = "srcnn") -> GpuEngine:
+    return GpuEngine(load_network(scorer, scale), "native", "fp32", "cpu")
 
 
 # 2e-5: float32 sums in another order, on patches whose loss is far above 0.1.
@@ -44,11 +44,10 @@ def test_batches_keep_their_type_and_device(real_patches):
     assert engine.batch_tensor(torch.zeros(0, 96, 96, 3, dtype=torch.uint8)).shape == (0,)
 
 
-@pytest.mark.parametrize("boundary", ["symmetric", "replicate"])
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_bands_with_a_halo_are_the_whole_image(monkeypatch, scale, boundary, photographs):
+def test_bands_with_a_halo_are_the_whole_image(monkeypatch, scale, photographs):
     image = photographs["chelsea"][: 249 // scale * scale, : 100 // scale * scale]
-    engine = engine_of(scale, boundary=boundary)
+    engine = engine_of(scale)
     grid = Grid.over(*image.shape[:2], scale, 48, 12)
     whole = engine.dense(image, grid)
     plain = engine._scorer.maps(torch.from_numpy(image))
@@ -144,11 +143,11 @@ def test_the_weights_are_on_the_gpu_once(monkeypatch):
     monkeypatch.setattr("srfast.scoring.backends.gpu.GpuEngine", Engine)
     choice._GPU_ENGINES.clear()
     two, three = load_network("srcnn", 2), load_network("srcnn", 3)
-    first = choice._gpu_engine(two, "symmetric", "triton", "fp32")
-    assert choice._gpu_engine(load_network("srcnn", 2), "symmetric", "triton", "fp32") is first
+    first = choice._gpu_engine(two, "triton", "fp32")
+    assert choice._gpu_engine(load_network("srcnn", 2), "triton", "fp32") is first
     for network, precision in ((three, "fp32"), (two, "fast")):
-        assert choice._gpu_engine(network, "symmetric", "triton", precision) is not first
+        assert choice._gpu_engine(network, "triton", precision) is not first
     gpu[0] = 1
-    assert choice._gpu_engine(two, "symmetric", "triton", "fp32") is not first
+    assert choice._gpu_engine(two, "triton", "fp32") is not first
     assert made == [torch.device("cuda", i) for i in (0, 0, 0, 1)]
     choice._GPU_ENGINES.clear()

@@ -103,7 +103,7 @@ def test_of_a_network_that_overflows(backend, mode, kind, precision, photo_folde
         return
     for isa in native.isas():
         named = "overflowing" if precision == "fast" and native.integer_kernels(isa) else r"\.(jpg|png)"
-        monkeypatch.setattr(job, "make_engine", lambda n, s, **_: NativeEngine(n, s.boundary, s.precision, isa))  # noqa: B023
+        monkeypatch.setattr(job, "make_engine", lambda n, s, **_: NativeEngine(n, s.precision, isa))  # noqa: B023
         with pytest.raises(RunError, match=rf"{named}: expected finite losses"):
             srfast.score(photo_folder, patch=48, mode=mode, scorer=network, precision=precision)  # type: ignore[arg-type]
 

@@ -76,7 +76,7 @@ def test_the_table_is_that_of_one_image_at_a_time(photo_folder, tmp_path, monkey
             return lambda: events.append("fetch") or wait()
 
     def engine(network, *_args, **_options):
-        return Counting(network, "symmetric", "native", "fp32", "cpu")
+        return Counting(network, "native", "fp32", "cpu")
 
     monkeypatch.setattr(job, "make_engine", engine)
     monkeypatch.setattr(pipeline, "SHARED", shared)

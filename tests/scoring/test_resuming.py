@@ -78,7 +78,7 @@ def test_skipped_files_are_tried_again(photo_folder, tmp_path):
     ("name", "options"),
     [
         ("scale", {"scale": 4}), ("patch", {"patch": 24, "stride": 48}), ("stride", {"stride": 24}),
-        ("mode", {"mode": "dense"}), ("boundary", {"boundary": "replicate"}), ("scorer", {"scorer": "weights"}),
+        ("mode", {"mode": "dense"}), ("scorer", {"scorer": "weights"}),
         ("shard", {"shard": (0, 2)}), ("blockiness", {"blockiness": True}), ("backend", {"backend": "torch"}),
         ("root", {"images": "sub"}),
     ],

@@ -20,7 +20,6 @@ from srfast.scoring.network import Network, load_network
 
 ISAS = isas() if available() else []
 SCALES = (2, 3, 4)
-BOUNDARIES = ("symmetric", "replicate")
 PATCH = np.zeros((1, 8, 8, 3), np.uint8)
 
 
@@ -33,15 +32,15 @@ def assert_scores(got: np.ndarray, want: np.ndarray, d: float = 1e-4) -> None:
     np.testing.assert_array_less(np.abs(got - want), np.maximum(1e-4 * want, 2 * d * np.sqrt(want) + d * d) + 1e-12)
 
 
-_ORACLE: dict[tuple[bytes, tuple[int, ...], str, int, str], np.ndarray] = {}
+_ORACLE: dict[tuple[bytes, tuple[int, ...], str, int], np.ndarray] = {}
 
 
-def oracle(patches: np.ndarray, net: Network, boundary: str = "symmetric") -> np.ndarray:
+def oracle(patches: np.ndarray, net: Network) -> np.ndarray:
     """The reference in float64, computed once for all instruction sets."""
-    key = (hashlib.sha256(patches.tobytes()).digest(), patches.shape, net.sha256, net.scale, boundary)
+    key = (hashlib.sha256(patches.tobytes()).digest(), patches.shape, net.sha256, net.scale)
     if key not in _ORACLE:
         x = torch.from_numpy(np.ascontiguousarray(patches))
-        parts = [reference.score_patches(p, net.weights, net.scale, torch.float64, boundary) for p in x.split(4)]
+        parts = [reference.score_patches(p, net.weights, net.scale, torch.float64) for p in x.split(4)]
         _ORACLE[key] = torch.cat(parts).numpy()
     return _ORACLE[key]
 
@@ -76,10 +75,9 @@ def test_patches_of_512(isa, net, photographs):
 def test_odd_and_oblong_patches(lr, scale, isa, net):
     h, w = lr[0] * scale, lr[1] * scale
     rng = np.random.default_rng(h * 100 + w)
-    for boundary in BOUNDARIES:
-        patches = rng.integers(0, 256, (3, h, w, 3), dtype=np.uint8)
-        got = srfast.score_patches(patches, scale, scorer=net(scale), backend="native", isa=isa, boundary=boundary)
-        assert_scores(got, oracle(patches, net(scale), boundary))
+    patches = rng.integers(0, 256, (3, h, w, 3), dtype=np.uint8)
+    got = srfast.score_patches(patches, scale, scorer=net(scale), backend="native", isa=isa)
+    assert_scores(got, oracle(patches, net(scale)))
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -118,14 +116,13 @@ def test_every_flat_patch(scale, backend, net):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_bicubic_and_sobel_columns(boundary, scale, isa, photographs):
+def test_bicubic_and_sobel_columns(scale, isa, photographs):
     image = photographs["coffee"][:132, :180]
     xs, ys = np.array([0, 12, 60, 132], np.int32), np.array([0, 84], np.int32)
-    engine = NativeEngine(Network("bicubic", "bicubic", "", scale), boundary, isa=isa)
+    engine = NativeEngine(Network("bicubic", "bicubic", "", scale), isa=isa)
     scores = engine.windows(image, Grid(xs, ys, 48))
     patches = torch.from_numpy(np.stack([image[y : y + 48, x : x + 48] for y in ys for x in xs]))
-    want = reference.score_patches(patches, None, scale, torch.float64, boundary).numpy()
+    want = reference.score_patches(patches, None, scale, torch.float64).numpy()
     assert_scores(scores.bicubic, want)
     np.testing.assert_array_equal(scores.loss, scores.bicubic)
     # Sums of exact halves: only the mean is rounded, once.
@@ -248,7 +245,7 @@ def test_views_read_only_arrays_and_tensors(backend, net, real_patches):
             (PATCH, {name: value}, InputError, name)
             for name, values in {
                 "scale": (5, True, "2"), "scorer": ("vdsr",), "backend": ("tpu",), "device": ("tpu",),
-                "precision": ("int4",), "boundary": ("wrap",), "isa": ("mmx",),
+                "precision": ("int4",), "isa": ("mmx",),
             }.items()
             for value in values
         ),
@@ -275,8 +272,8 @@ def test_opcheck(net, real_patches):
     patches = torch.from_numpy(real_patches(2, 24))
     weights = [net(2).weights[name] for name in SRCNN_SHAPES]
     op = torch.ops.srfast.score_patches.default
-    torch.library.opcheck(op, (patches, weights, 2, "symmetric", "", False))
-    assert_scores(op(patches, weights, 2, "symmetric", "baseline", False).numpy(), oracle(patches.numpy(), net(2)))
+    torch.library.opcheck(op, (patches, weights, 2, "", False))
+    assert_scores(op(patches, weights, 2, "baseline", False).numpy(), oracle(patches.numpy(), net(2)))
 
 
 @pytest.mark.parametrize("dynamic", [None, True])

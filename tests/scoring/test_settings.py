@@ -35,7 +35,7 @@ def test_stride_is_the_patch_unless_given():
 
 OUTSIDE = {
     "scale": (0, 5, True, 2.0, 2.5, "2"), "mode": ("sparse",), "backend": ("tpu",), "device": ("tpu",),
-    "precision": ("fp16",), "boundary": ("wrap",), "patch": (0, -96, 95, 96.0, True), "stride": (0, 97, "96"),
+    "precision": ("fp16",), "patch": (0, -96, 95, 96.0, True), "stride": (0, 97, "96"),
     "blockiness": (30,), "defects": (30,), "threads": (0, 1.5), "shard": ((5, 4), "1-4", (0, 0)),
 }  # fmt: skip
 

@@ -117,49 +117,49 @@ def _chosen(backend: str, device: str) -> tuple[str, str]:
 
 
 def make_engine(network: Network, settings: ScoreSettings, isa: str | None = None, threads: int = 1) -> BatchEngine:
-    """The engine that scores with ``network`` by the settings' backend, device, precision and boundary; ``threads`` are
-    those of one call, if it is not concurrent. Raises InputError if ``precision`` is fast and the chosen backend has
+    """The engine that scores with ``network`` by the settings' backend, device, and precision; ``threads`` are those
+    of one call, if it is not concurrent. Raises InputError if ``precision`` is fast and the chosen backend has
     none, and RunError if the named backend cannot be used."""
     backend, device = choose(settings.backend, settings.device, network)
-    boundary, precision = settings.boundary, settings.precision
+    precision = settings.precision
     if precision == "fast" and backend not in FAST:
         raise InputError(
             f"precision: fast needs the backend {' or '.join(FAST)}, but {backend} scores", hint="leave it out"
         )
     if device == "cuda" and backend in ("native", "triton"):
-        return _gpu_engine(network, boundary, backend, precision)
+        return _gpu_engine(network, backend, precision)
     if backend == "native":
         from srfast.scoring.backends.compiled import NativeEngine
 
-        return NativeEngine(network, boundary, precision, isa)
+        return NativeEngine(network, precision, isa)
     if network.kind in ("module", "onnx"):
         from srfast.scoring.backends.upscaling import UpscalerEngine, make_upscaler
 
-        upscaler = make_upscaler(network, device, settings.tile_overlap, boundary, threads)
-        return UpscalerEngine(network, boundary, upscaler, backend)
+        upscaler = make_upscaler(network, device, settings.tile_overlap, threads)
+        return UpscalerEngine(network, upscaler, backend)
     if backend == "onnx":
         from srfast.scoring.backends.onnx.runtime import OnnxEngine
 
-        return OnnxEngine(network, boundary, device, threads)
+        return OnnxEngine(network, device, threads)
     from srfast.scoring.backends.maps import EagerEngine
 
-    return EagerEngine(network, boundary, device)
+    return EagerEngine(network, device)
 
 
 _GPU_ENGINES: LRUCache[tuple[Any, ...], BatchEngine] = LRUCache(8)
 
 
-def _gpu_engine(network: Network, boundary: str, backend: str, precision: str) -> BatchEngine:
+def _gpu_engine(network: Network, backend: str, precision: str) -> BatchEngine:
     """An engine on the current GPU, which takes over the weights of an engine made before."""
     import torch
 
     from srfast.scoring.backends.gpu import GpuEngine
 
     where = torch.device("cuda", torch.cuda.current_device())
-    key = (network.kind, network.sha256, network.scale, boundary, backend, precision, where)
+    key = (network.kind, network.sha256, network.scale, backend, precision, where)
     if network.arrays is not None and (engine := _GPU_ENGINES.get(key)) is not None:
         return engine
-    engine = GpuEngine(network, boundary, backend, precision, where)
+    engine = GpuEngine(network, backend, precision, where)
     if network.arrays is not None:
         _GPU_ENGINES[key] = engine
     return engine
@@ -186,5 +186,5 @@ def make_pair_engine(network: Network, settings: ScoreSettings, threads: int = 1
 
     upscaler = None
     if network.kind in ("module", "onnx"):
-        upscaler = make_upscaler(network, device, settings.tile_overlap, settings.boundary, threads)
-    return PairEngine(network, settings.boundary, device, upscaler, backend)
+        upscaler = make_upscaler(network, device, settings.tile_overlap, threads)
+    return PairEngine(network, device, upscaler, backend)

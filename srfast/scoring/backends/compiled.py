@@ -10,8 +10,8 @@ import numpy as np
 from srfast.data.grid import Grid
 from srfast.errors import RunError
 from srfast.ops.native import (
-    BOUNDARIES,
     SRCNN_SHAPES,
+    SYMMETRIC,
     compiled,
     grid_at,
     image_at,
@@ -35,14 +35,11 @@ class NativeEngine:
     name = "native"
     concurrent = True
 
-    def __init__(
-        self, network: Network, boundary: str = "symmetric", precision: str = "fp32", isa: str | None = None
-    ) -> None:
+    def __init__(self, network: Network, precision: str = "fp32", isa: str | None = None) -> None:
         arrays = network.arrays or {name: np.zeros(shape, np.float32) for name, shape in SRCNN_SHAPES.items()}
         self._scorer = packed_scorer(tuple(arrays[name].tobytes() for name in SRCNN_SHAPES), network.scale)
         self._network = network.kind == "srcnn"
         self._scale = network.scale
-        self._boundary = BOUNDARIES[boundary]
         self._isa = isa_index(isa)
         self._fast = precision == "fast"
         self.precision = "fast" if self._fast and integer_kernels(isa) else "fp32"
@@ -59,7 +56,7 @@ class NativeEngine:
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         threads = default_threads()
-        return score_batch(self._scorer, patches, self._boundary, self._isa, self._fast, threads, network=self._network)
+        return score_batch(self._scorer, patches, self._isa, self._fast, threads, network=self._network)
 
     def windows(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
         image = np.ascontiguousarray(image)
@@ -67,7 +64,7 @@ class NativeEngine:
         offsets = (grid.ys.astype(np.int64)[:, None] * w + grid.xs).reshape(-1) * c
         scores, target = self._outputs(len(offsets))
         compiled().score_patches(
-            self._scorer, image_at(image[: grid.size, : grid.size]), offsets.ctypes.data, len(offsets), self._boundary,
+            self._scorer, image_at(image[: grid.size, : grid.size]), offsets.ctypes.data, len(offsets), SYMMETRIC,
             self._isa, self._fast, threads, *target,
         )  # fmt: skip
         return scores
@@ -79,7 +76,7 @@ class NativeEngine:
         xs, ys = np.ascontiguousarray(grid.xs, np.int32), np.ascontiguousarray(grid.ys, np.int32)
         scores, target = self._outputs(len(grid))
         compiled().score_dense(
-            self._scorer, whole, grid_at(xs, ys, grid.size), self._boundary, self._isa, self._fast, threads, *target
+            self._scorer, whole, grid_at(xs, ys, grid.size), SYMMETRIC, self._isa, self._fast, threads, *target
         )
         return scores
 
@@ -95,7 +92,7 @@ class NativeEngine:
 
 @lru_cache(maxsize=16)
 def _losses(scorer: Any, isa: int, integers: bool) -> np.ndarray:
-    return score_batch(scorer, _patterns(), BOUNDARIES["symmetric"], isa, integers, 1)
+    return score_batch(scorer, _patterns(), isa, integers, 1)
 
 
 @lru_cache(maxsize=1)

@@ -12,20 +12,20 @@ from srfast.kernels.srcnn import TAPS, WINDOW, Packed
 from srfast.ops.reference import resampling_matrix
 
 
-def _axis(scale: int, boundary: str, n: int) -> Tensor:
+def _axis(scale: int, n: int) -> Tensor:
     """[n, S, 9, WINDOW] float64: weights of n LR pixels (n <= WINDOW) in conv1's nine pixels around each HR pixel.
 
     Position c of an image of WINDOW pixels stands for its class in any longer one: the middle for every pixel that has
     WINDOW // 2 pixels on both sides, the others for the same distance to a border.
     """
-    up = resampling_matrix(n, float(scale), boundary)  # [S n, n]
+    up = resampling_matrix(n, float(scale))  # [S n, n]
     hr = torch.arange(scale * n).view(n, scale, 1) + torch.arange(-4, 5)
     return torch.nn.functional.pad(up[hr.clamp(0, scale * n - 1)], (0, WINDOW[scale] - n))
 
 
-def fold(conv1: Tensor, scale: int, boundary: str, rows: int, columns: int) -> Tensor:
+def fold(conv1: Tensor, scale: int, rows: int, columns: int) -> Tensor:
     """[rows, columns, S * S, TAPS, 64] float64 from conv1's weight [64, 9, 9] float64; rows, columns <= WINDOW."""
-    y, x = (_axis(scale, boundary, n) for n in (rows, columns))
+    y, x = (_axis(scale, n) for n in (rows, columns))
     # r, c: class; p, q: place in the LR pixel; i, j: conv1's tap; a, b: LR pixel of the window; o: channel
     across = torch.einsum("oij,cqjb->oicqb", conv1, x)
     folded = torch.einsum("rpia,oicqb->rcpqabo", y, across)
@@ -33,9 +33,7 @@ def fold(conv1: Tensor, scale: int, boundary: str, rows: int, columns: int) -> T
     return torch.nn.functional.pad(folded, (0, 0, 0, TAPS[scale] - WINDOW[scale] ** 2))
 
 
-def pack(
-    weights: Mapping[str, Tensor], scale: int, boundary: str, dtype: torch.dtype, device: torch.device | str
-) -> Packed:
+def pack(weights: Mapping[str, Tensor], scale: int, dtype: torch.dtype, device: torch.device | str) -> Packed:
     """Packs conv1.weight [64, 1, 9, 9], conv2.weight [32, 64, 1, 1], conv3.weight [1, 32, 5, 5] and their biases."""
     w = {name: value.detach().to("cpu", torch.float32) for name, value in weights.items()}
     conv1 = w["conv1.weight"][:, 0].double()
@@ -44,7 +42,7 @@ def pack(
     # of every size below the window.
     @cache
     def folded(rows: int, columns: int) -> Tensor:
-        return fold(conv1, scale, boundary, rows, columns).to(device, dtype)
+        return fold(conv1, scale, rows, columns).to(device, dtype)
 
     w3 = torch.zeros(32, 32)
     w3[:, :25] = w["conv3.weight"].reshape(32, 25)

@@ -88,7 +88,7 @@ class Windows:
 
 
 class GpuScorer:
-    """One SRCNN 9-1-5 (or plain bicubic) with a scale and a boundary rule, ready on one device.
+    """One SRCNN 9-1-5 (or plain bicubic) with a scale, ready on one device.
 
     ``weights`` are conv1.weight [64, 1, 9, 9], conv1.bias and so on to conv3; None scores plain bicubic up-sampling.
     The backend is "native" (torch's convolutions) or "triton", and the precision "fp32", or "fast", which is float16
@@ -99,7 +99,6 @@ class GpuScorer:
         self,
         weights: Mapping[str, Tensor] | None,
         scale: int = 2,
-        boundary: str = "symmetric",
         backend: str = "triton",
         precision: str = "fp32",
         device: torch.device | str = "cuda",
@@ -109,14 +108,11 @@ class GpuScorer:
         if precision not in PRECISIONS:
             raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
         self.scale = scale
-        self.boundary = boundary
         self.dtype = PRECISIONS[precision]
         self.device = torch.device(device)
         self.sums_cells = backend == "triton"
         """Whether ``cells`` sums the maps of dense mode as they are made."""
-        self._network = (
-            None if weights is None else _NETWORKS[backend](weights, scale, boundary, self.dtype, self.device)
-        )
+        self._network = None if weights is None else _NETWORKS[backend](weights, scale, self.dtype, self.device)
 
     @torch.inference_mode()
     def columns(self, patches: Tensor | Windows) -> Columns:
@@ -133,7 +129,7 @@ class GpuScorer:
         """float32 [3, H, W] of one uint8 image [H, W, 3 or 1]: squared errors of network and bicubic, and the Sobel
         map."""
         with _on(self.device):
-            y, lr, up, _ = torch.ops.srfast.degrade(image[None], self.scale, self.boundary, torch.float32, True, False)
+            y, lr, up, _ = torch.ops.srfast.degrade(image[None], self.scale, torch.float32, True, False)
             plain = loss = (up - y).square()
             if self._network is not None:
                 loss = (self._network.reconstruct(y, lr, up) - y).square()
@@ -145,7 +141,7 @@ class GpuScorer:
         from srfast.kernels.cells import launch_cells
 
         with _on(self.device):
-            y, lr, up, _ = torch.ops.srfast.degrade(image[None], self.scale, self.boundary, torch.float32, True, False)
+            y, lr, up, _ = torch.ops.srfast.degrade(image[None], self.scale, torch.float32, True, False)
             sr = up if self._network is None else self._network.reconstruct(y, lr, up)
             return launch_cells(y[0], sr[0], up[0], sums.edges, sums.widest, own)
 
@@ -166,7 +162,7 @@ class GpuScorer:
     def _chunk(self, windows: Windows, with_columns: bool) -> Tensor:
         needs_up = self._network is not None and self._network.needs_up
         dtype = self.dtype if needs_up else torch.float32
-        arguments = (self.scale, self.boundary, dtype, needs_up, with_columns)
+        arguments = (self.scale, dtype, needs_up, with_columns)
         y, lr, up, sums = windows.degraded(*arguments)
         loss = self._network.loss(y, lr, up)[None] if self._network is not None else None
         if not with_columns and loss is not None:
@@ -186,13 +182,11 @@ class GpuEngine:
 
     concurrent = False
 
-    def __init__(
-        self, network: Network, boundary: str, backend: str, precision: str, device: torch.device | str = "cuda"
-    ) -> None:
+    def __init__(self, network: Network, backend: str, precision: str, device: torch.device | str = "cuda") -> None:
         self.name = backend
         self.precision = precision
         self.scale = network.scale
-        self._scorer = GpuScorer(network.weights, network.scale, boundary, backend, precision, device)
+        self._scorer = GpuScorer(network.weights, network.scale, backend, precision, device)
         self.device = self._scorer.device
 
     def batch_tensor(self, patches: Tensor) -> Tensor:
@@ -318,9 +312,7 @@ class _TorchNetwork:
     pixels = 1 << 22
     """Pixels scored at once; conv1's 64 channels, held twice, take 1 GiB (2 GiB in fp32)."""
 
-    def __init__(
-        self, weights: Mapping[str, Tensor], scale: int, boundary: str, dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], scale: int, dtype: torch.dtype, device: torch.device) -> None:
         self._layers = [
             (
                 weights[f"conv{i}.weight"].to(device, dtype, memory_format=torch.channels_last),
@@ -353,15 +345,13 @@ class _TritonNetwork:
     pixels = 1 << 24
     """Pixels that are scored at once; 25 products a pixel take 800 MiB (1.6 GiB in fp32)."""
 
-    def __init__(
-        self, weights: Mapping[str, Tensor], scale: int, boundary: str, dtype: torch.dtype, device: torch.device
-    ) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], scale: int, dtype: torch.dtype, device: torch.device) -> None:
         from srfast.kernels import srcnn
         from srfast.scoring.backends.fold import pack
 
         self._kernels: Any = srcnn
         self._dtype = dtype
-        self._packed = pack(weights, scale, boundary, dtype, device)
+        self._packed = pack(weights, scale, dtype, device)
 
     def loss(self, y: Tensor, lr: Tensor, up: Tensor, sr: Tensor | None = None) -> Tensor:
         products = self._kernels.launch_features(lr.to(self._dtype), self._packed)

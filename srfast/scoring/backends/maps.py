@@ -28,11 +28,10 @@ class MapEngine(ABC):
     pixels_per_batch = 1 << 20
     """HR pixels of a group of patches, approximately."""
 
-    def __init__(self, network: Network, boundary: str) -> None:
+    def __init__(self, network: Network) -> None:
         self.network = network
-        self.boundary = boundary
         bicubic = Network("bicubic", "bicubic", "", network.scale)
-        self._plain = NativeEngine(bicubic, boundary) if native.available() else None
+        self._plain = NativeEngine(bicubic) if native.available() else None
 
     @abstractmethod
     def errors(self, patches: np.ndarray) -> np.ndarray:
@@ -80,7 +79,7 @@ class MapEngine(ABC):
     def _reference_maps(self, patches: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """Squared error of bicubic up-sampling, and Sobel's map, [N, H, W]."""
         x = torch.from_numpy(np.ascontiguousarray(patches))
-        error = reference.squared_error(x, None, self.network.scale, torch.float32, self.boundary)
+        error = reference.squared_error(x, None, self.network.scale, torch.float32)
         return error, reference.sobel_map(x)
 
 
@@ -179,14 +178,13 @@ class EagerEngine(MapEngine):
 
     name = "torch"
 
-    def __init__(self, network: Network, boundary: str = "symmetric", device: str = "cpu") -> None:
-        super().__init__(network, boundary)
+    def __init__(self, network: Network, device: str = "cpu") -> None:
+        super().__init__(network)
         self.device = torch.device(device)
 
     @torch.inference_mode()
     def errors(self, patches: np.ndarray) -> np.ndarray:
         x = torch.from_numpy(np.array(patches, order="C")).to(self.device)
-        scale, boundary = self.network.scale, self.boundary
         with without_tf32():
-            error = reference.squared_error(x, self.network.weights, scale, torch.float32, boundary)
+            error = reference.squared_error(x, self.network.weights, self.network.scale)
         return error.cpu().numpy()

@@ -26,7 +26,7 @@ class Scores:
 
 
 class Engine(Protocol):
-    """A backend on one device, ready to score with one network at one scale and boundary rule."""
+    """A backend on one device, ready to score with one network at one scale."""
 
     name: str
     precision: str

@@ -142,15 +142,15 @@ class Upscaler:
 class UpscalerEngine(MapEngine):
     """Scores with such a network on LR images that are made here."""
 
-    def __init__(self, network: Network, boundary: str, upscaler: Upscaler, name: str) -> None:
-        super().__init__(network, boundary)
+    def __init__(self, network: Network, upscaler: Upscaler, name: str) -> None:
+        super().__init__(network)
         self.name = name
         self._upscaler = upscaler
 
     def errors(self, patches: np.ndarray) -> np.ndarray:
         hr = torch.from_numpy(np.array(patches, order="C")).to(self._upscaler.device)
         source = reference.luma(hr)[..., None] if self._upscaler.network.color == "y" else hr
-        lr = reference.resample_uint8(source.movedim(-1, 1), 1 / self.network.scale, self.boundary).movedim(1, -1)
+        lr = reference.resample_uint8(source.movedim(-1, 1), 1 / self.network.scale).movedim(1, -1)
         return self._upscaler.errors(hr, lr).cpu().numpy()
 
     def dense_losses(self, image: np.ndarray, grid: Grid) -> np.ndarray:
@@ -164,8 +164,8 @@ class UpscalerEngine(MapEngine):
             step = max(1, self.pixels_per_batch // hr.shape[1])
             hr = torch.cat([reference.luma(hr[i : i + step]) for i in range(0, len(hr), step)])[..., None]
         if native.available():
-            return imresize(hr, 1 / scale, boundary=self.boundary)  # type: ignore[arg-type]
-        return reference.resample_uint8(hr.movedim(-1, 0), 1 / scale, self.boundary).movedim(0, -1)
+            return imresize(hr, 1 / scale)
+        return reference.resample_uint8(hr.movedim(-1, 0), 1 / scale).movedim(0, -1)
 
 
 class Function(nn.Module):
@@ -179,17 +179,14 @@ class Function(nn.Module):
         return self._function(lr)
 
 
-def make_upscaler(
-    network: Network, device: str, overlap: int, boundary: str = "symmetric", threads: int = 1
-) -> Upscaler:
-    """The upscaler of a network of kind "module" or "onnx". ``boundary`` is of the up-sampling for an .onnx network
-    that takes up-sampled planes, and ``threads`` are ONNX Runtime's. Raises InputError if an .onnx file is not such a
-    network, and RunError if onnxruntime is missing."""
+def make_upscaler(network: Network, device: str, overlap: int, threads: int = 1) -> Upscaler:
+    """The upscaler of a network of kind "module" or "onnx". ``threads`` are ONNX Runtime's. Raises InputError if an
+    .onnx file is not such a network, and RunError if onnxruntime is missing."""
     if network.kind == "onnx":
         from srfast.scoring.backends.onnx.runtime import OnnxModule
 
         assert network.path is not None
-        model = OnnxModule(network.path, network.scale, boundary, threads, device)
+        model = OnnxModule(network.path, network.scale, threads, device)
         return Upscaler(Descriptor(model, network.name, network.scale, model.color), torch.device("cpu"), overlap)
     color: Literal["y", "rgb"] = "y" if network.color == "y" else "rgb"
     module = network.module
@@ -213,8 +210,8 @@ class PairEngine:
     precision = "fp32"
     concurrent = False
 
-    def __init__(self, network: Network, boundary: str, device: str, upscaler: Upscaler | None, name: str) -> None:
-        self.network, self.boundary, self.name = network, boundary, name
+    def __init__(self, network: Network, device: str, upscaler: Upscaler | None, name: str) -> None:
+        self.network, self.name = network, name
         self.device = torch.device(device)
         self._upscaler = upscaler
 
@@ -263,7 +260,7 @@ class PairEngine:
         s = self.network.scale
         target, low = reference.luma(hr).float(), reference.luma(lr)
         with without_tf32():
-            up = low.float() if s == 1 else reference.resample(low.float(), s, self.boundary)
+            up = low.float() if s == 1 else reference.resample(low.float(), s)
             sr = up
             if self.network.weights is not None:
                 sr = 255 * reference.srcnn(up[:, None] / 255, self.network.weights)[:, 0]

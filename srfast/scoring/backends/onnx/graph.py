@@ -46,7 +46,6 @@ def build_scorer(
     weights: Weights | None,
     scale: int,
     patch: int | tuple[int, int] | None = None,
-    boundary: str = "symmetric",
     *,
     output: Output = "loss",
     channels: int = 3,
@@ -57,14 +56,12 @@ def build_scorer(
     N is dynamic; so are H and W unless ``patch`` fixes H = W, or (H, W), in HR pixels. Both are multiples of the scale,
     2, 3 or 4, and at least twice the scale if they are dynamic: the graph does not run on anything else. ``weights``
     are SRCNN 9-1-5 by the names of its state dict, arrays or tensors; None stands for plain bicubic up-sampling. The
-    boundary is that of both resamplings; the network always pads by replication. The output may also be "map",
+    output may also be "map",
     ``squared_error`` float32 [N, H, W] in [0, 255]^2, or "lr", ``lr`` uint8 [N, h, w]. ``channels`` are 3 (RGB) or 1 (Y
     itself). ``sha256`` is recorded; None takes that of the weights' safetensors serialisation. Raises InputError if an
     argument has none of these values, and RunError if the onnx package is missing.
     """
     size = _size(scale, patch)
-    if boundary not in ("symmetric", "replicate"):
-        raise InputError(f"boundary: expected 'symmetric' or 'replicate', got {boundary!r}")
     if output not in ("loss", "map", "lr"):
         raise InputError(f"output: expected 'loss', 'map' or 'lr', got {output!r}")
     if channels not in (1, 3):
@@ -74,12 +71,12 @@ def build_scorer(
     shape = ("N", size[0] or "H", size[1] or "W")
     g.input("patches", np.uint8, (*shape, channels))
     y = _luma(g, channels)
-    lr, lr_size = _downsample(g, y, size, scale, boundary)
+    lr, lr_size = _downsample(g, y, size, scale)
     if output == "lr":
         lr_shape = ("N", lr_size[0] or "h", lr_size[1] or "w")
         g.output("lr", np.uint8, lr_shape, g.op("Cast", g.squeeze(lr), to=_dtype(np.uint8)))
     else:
-        up = _upsample(g, lr, lr_size, scale, boundary, 255 if arrays else 1)
+        up = _upsample(g, lr, lr_size, scale, 255 if arrays else 1)
         sr = g.op("Mul", _srcnn(g, up, arrays), g.const(255.0)) if arrays else up
         error = g.op("Sub", sr, y)
         square = g.squeeze(g.op("Mul", error, error))
@@ -95,7 +92,7 @@ def build_scorer(
         scorer="srcnn" if arrays else "bicubic",
         scale=scale,
         patch=_patch_text(size),
-        boundary=boundary,
+        boundary="symmetric",
         output=output,
         weights_sha256=_digest(arrays, sha256),
     )
@@ -256,13 +253,13 @@ def _luma(g: _Graph, channels: int) -> str:
     return g.op("Add", g.op("Add", q, g.const(126)), g.op("Floor", g.op("Mul", remainder, inverse)))
 
 
-def _downsample(g: _Graph, y: str, size: Size, scale: int, boundary: str) -> tuple[str, Size]:
+def _downsample(g: _Graph, y: str, size: Size, scale: int) -> tuple[str, Size]:
     """imresize(Y, 1 / scale) in 8 bits: rows, then columns, each pass rounded half up and clamped."""
     taps, pad = down_kernel(scale)
     for axis, shape, strides in ((2, (1, 1, -1, 1), (scale, 1)), (3, (1, 1, 1, -1), (1, scale))):
         # (sum + d / 2) / d rounds half up; another 1 / 2 in the numerator keeps it away from integers.
         bias = g.const([DENOMINATORS[scale] / 2 + 0.5])
-        padded = _pad(g, y, pad, {axis: size[axis - 2]}, boundary)
+        padded = _pad(g, y, pad, {axis: size[axis - 2]})
         total = g.conv(padded, g.const(taps.reshape(shape)), bias, strides)
         rounded = g.op("Floor", g.op("Mul", total, g.const(1 / DENOMINATORS[scale])))
         y = g.op("Clip", rounded, g.const(0), g.const(255))
@@ -277,11 +274,11 @@ def down_kernel(scale: int) -> tuple[np.ndarray, int]:
     return torch.round(row[first : last + 1]).numpy(), 4 * scale - first
 
 
-def _upsample(g: _Graph, lr: str, size: Size, scale: int, boundary: str, divisor: int) -> str:
+def _upsample(g: _Graph, lr: str, size: Size, scale: int, divisor: int) -> str:
     """imresize(LR, scale) / divisor, never rounded: a 5 x 5 convolution per phase, then depth to space."""
     rows = resampling_matrix(9, scale)[4 * scale : 5 * scale, 2:7].numpy()
     kernels = np.einsum("ik,jl->ijkl", rows, rows).reshape(scale * scale, 1, 5, 5) / divisor
-    padded = _pad(g, lr, 2, {2: size[0], 3: size[1]}, boundary)
+    padded = _pad(g, lr, 2, {2: size[0], 3: size[1]})
     phases = g.conv(padded, g.const(kernels), g.const(np.zeros(scale * scale)))
     return g.op("DepthToSpace", phases, blocksize=scale, mode="DCR")
 
@@ -295,21 +292,22 @@ def _srcnn(g: _Graph, x: str, arrays: dict[str, np.ndarray]) -> str:
     Runtime and OpenVINO.
     """
     weights = {k: g.const(v, name=k) for k, v in arrays.items() if k != "conv3.weight"}
-    padded = _pad(g, x, 4, {2: None, 3: None}, "replicate")
+    padded = _replicated(g, x, 4)
     x = g.op("Relu", g.conv(padded, weights["conv1.weight"], weights["conv1.bias"]))
     x = g.op("Relu", g.conv(x, weights["conv2.weight"], weights["conv2.bias"]))
     # [1, 32, 5 rows, 5] -> [5 rows, 32, 1, 5]
     rows = g.const(arrays["conv3.weight"].transpose(2, 1, 0, 3), name="conv3.rows")
-    x = g.conv(_pad(g, x, 2, {2: None, 3: None}, "replicate"), rows, g.const(np.zeros(5)))
+    x = g.conv(_replicated(g, x, 2), rows, g.const(np.zeros(5)))
     return g.conv(x, g.const(np.eye(5).reshape(1, 5, 5, 1)), weights["conv3.bias"])
 
 
-def _pad(g: _Graph, x: str, pad: int, sizes: dict[int, int | None], boundary: str) -> str:
-    """Pads ``pad`` lines on both sides of each axis in ``sizes``, which gives the length of an axis if it is fixed."""
-    if boundary == "replicate":
-        before = [pad if axis in sizes else 0 for axis in range(4)]
-        return g.op("Pad", x, g.const(before * 2, np.int64), mode="edge")
-    # Half-sample mirror, which no mode of Pad is.
+def _replicated(g: _Graph, x: str, pad: int) -> str:
+    return g.op("Pad", x, g.const([0, 0, pad, pad] * 2, np.int64), mode="edge")
+
+
+def _pad(g: _Graph, x: str, pad: int, sizes: dict[int, int | None]) -> str:
+    """Pads ``pad`` lines on both sides of each axis in ``sizes``, which gives the length of an axis if it is fixed, by
+    the half-sample mirror, which no mode of Pad is."""
     for axis, n in sizes.items():
         if n:
             index = np.arange(-pad, n + pad) % (2 * n)

@@ -61,19 +61,17 @@ def provider_report() -> dict[str, str | None]:
 
 class OnnxScorer:
     """The score of ``reference.score_patches`` on ONNX Runtime, by SRCNN 9-1-5's weights, or plain bicubic for None.
-    Raises InputError if the weights, scale or boundary are wrong, and RunError if onnx or onnxruntime is missing."""
+    Raises InputError if the weights or the scale are wrong, and RunError if onnx or onnxruntime is missing."""
 
     def __init__(
         self,
         weights: Weights | None,
         scale: int = 2,
-        boundary: str = "symmetric",
         threads: int = 1,
         device: str = "auto",
     ) -> None:
         self.scale = scale
         self._weights = weights
-        self._boundary = boundary
         self._threads = threads
         self._device = device
         self._sessions: dict[tuple[int, Output, tuple[int, int] | None], Any] = {}
@@ -113,7 +111,7 @@ class OnnxScorer:
     def _session(self, channels: int, output: Output, size: tuple[int, int] | None) -> Any:
         key = (channels, output, size)
         if key not in self._sessions:
-            model = build_scorer(self._weights, self.scale, size, self._boundary, output=output, channels=channels)
+            model = build_scorer(self._weights, self.scale, size, output=output, channels=channels)
             self._sessions[key] = session(model.SerializeToString(), self._threads, self._device)
         return self._sessions[key]
 
@@ -222,9 +220,9 @@ class OnnxEngine(MapEngine):
 
     name = "onnx"
 
-    def __init__(self, network: Network, boundary: str = "symmetric", device: str = "auto", threads: int = 1) -> None:
-        super().__init__(network, boundary)
-        self._scorer = OnnxScorer(network.weights, network.scale, boundary, threads, device)
+    def __init__(self, network: Network, device: str = "auto", threads: int = 1) -> None:
+        super().__init__(network)
+        self._scorer = OnnxScorer(network.weights, network.scale, threads, device)
 
     def batch(self, patches: np.ndarray) -> np.ndarray:
         return self._scorer.score(patches)
@@ -239,15 +237,14 @@ class OnnxModule(nn.Module):
     A network whose output has the size of its input gets the bicubically up-sampled planes.
     """
 
-    def __init__(self, path: Path, scale: int, boundary: str, threads: int, device: str) -> None:
+    def __init__(self, path: Path, scale: int, threads: int, device: str) -> None:
         super().__init__()
         self._network = OnnxNetwork(path, scale, threads, device)
-        self._boundary = boundary
         self.color: Literal["y", "rgb"] = "y" if self._network.channels == 1 else "rgb"
 
     def forward(self, lr: Tensor) -> Tensor:
         if self._network.takes == "up":
-            lr = reference.resample(lr, self._network.scale, self._boundary)
+            lr = reference.resample(lr, self._network.scale)
         return torch.from_numpy(self._network.enhance(lr.contiguous().numpy()))
 
 
