@@ -43,7 +43,7 @@ test-all: test test-hostile test-slow
 test-slow: install
 	$(BIN)/pytest -m "slow and not gpu"
 
-# Kills, damaged files and tables, full disks: one table of runs and outcomes. As root also on disks that are really full.
+# Kills and full disks at every file event, damaged files and tables: one table of runs and outcomes.
 torture: install
 	$(BIN)/python tests/torture/run.py
 

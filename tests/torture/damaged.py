@@ -51,7 +51,7 @@ def mutated(work: Path, wanted: int, rng: random.Random, at_once: int = 1000) ->
             (folder / f"{i:04d}.{suffix}").write_bytes(mutate(data, rng.choice(valid)[1], rng))
         output = work / f"{done}.parquet"
         line = ["score", str(folder), "-o", str(output), "--patch", "24", "--scorer", "bicubic", "--skip-bad"]
-        code, err, _ = finish(work, line)
+        code, err = finish(work, line)
         lines = err.splitlines()
         skipped = sum(e.startswith("srfast: skipped ") for e in lines)
         if code or not output.exists():

@@ -1,10 +1,6 @@
-"""File events, kills, damaged files and tables, full disks; prints one table of runs and outcomes (``make torture``).
+"""File events, damaged files and tables, hostile input; prints one table of runs and outcomes (``make torture``).
 
 Every file event of every command is gone through once each way (``events.py``); the rest is drawn at random.
-
-A run counts as lost when, after all the kills and one undisturbed end, its output differs from that of a run that was
-never disturbed; as untidy when a process showed a traceback or left an output that is neither old, whole nor absent. A
-kill counts where the process was alive when the signal was sent and the signal, or its handler, ended it.
 """
 
 from __future__ import annotations
@@ -24,9 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import damaged
 import fuzzed
-import killed
 import shim
-from harness import HEAD, Tally, prepare, say
+from harness import HEAD, Tally, say
 
 
 def events(work: Path, step: int, jobs: int) -> list[Tally]:
@@ -44,10 +39,8 @@ def events(work: Path, step: int, jobs: int) -> list[Tally]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, help="processes that a signal has really ended")
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--tables", type=int, default=500)
-    parser.add_argument("--disks", type=int, default=40, help="disks that were really full")
     parser.add_argument("--step", type=int, default=1, help="every so many of the runs at file events")
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="commands at a time")
     parser.add_argument("--fuzz", type=float, default=120, help="seconds of hostile input of each kind")
@@ -55,7 +48,6 @@ def main() -> None:
     options = parser.parse_args()
     began = time.monotonic()
     rng = random.Random(options.seed)
-    killed.wake()
     say(HEAD)
     with tempfile.TemporaryDirectory(prefix="torture-") as name:
         work = Path(name)
@@ -66,10 +58,6 @@ def main() -> None:
         ]
         with ThreadPoolExecutor(options.jobs) as pool:
             tallies += pool.map(lambda target: fuzzed.tally(target, options.fuzz, options.seed), fuzzed.TARGETS)
-        prepare(work / "kills")
-        right = killed.references(work / "kills")
-        tallies += killed.kills(work / "kills", right, options.kills, options.jobs, options.seed)
-        tallies.append(killed.disks(work / "kills", right, options.disks, options.jobs, rng))
     say(HEAD)
     for tally in tallies:
         say(tally.line())
@@ -79,10 +67,8 @@ def main() -> None:
         f"{sum(t.events or 0 for t in tallies)} file events of undisturbed runs, gone through in {disturbed} runs, "
         f"{cpu:.0f} s of CPU time"
     )
-    launches = sum(t.runs for t in tallies if t.signalled is not None)
     lost, untidy = sum(len(t.lost) for t in tallies), sum(len(t.untidy) for t in tallies)
-    kills = f"{sum(t.signalled or 0 for t in tallies)} signalled of {launches} launches"
-    say(f"{kills}; {lost} lost; {untidy} untidy; {time.monotonic() - began:.0f} s; seed {options.seed}")
+    say(f"{lost} lost; {untidy} untidy; {time.monotonic() - began:.0f} s; seed {options.seed}")
     sys.exit(1 if lost or untidy else 0)
 
 

@@ -2,8 +2,6 @@
 
 import json
 import random
-import signal
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -60,30 +58,6 @@ def test_a_minute_of_hostile_input(target, monkeypatch):
     counts = json.loads(out)
     assert counts["cases"] > 20
     assert 0 < counts["refused"] < counts["cases"]
-
-
-PROGRAMS = {
-    "ended before": ("pass", 20.0),
-    "killed": ("import time; time.sleep(60)", 1.0),
-    "interrupted": ("import signal, sys, time; signal.signal(15, lambda *_: sys.exit(130)); time.sleep(60)", 1.5),
-    "whole all the same": ("import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(3)", 1.5),
-    "error": ("import signal, sys, time; signal.signal(15, lambda *_: sys.exit(1)); time.sleep(60)", 1.5),
-}
-
-
-@pytest.mark.parametrize("outcome", PROGRAMS)
-def test_only_what_a_signal_ended_is_a_kill(outcome, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    import harness
-    import killed
-
-    program, after = PROGRAMS[outcome]
-    how: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    monkeypatch.setattr(killed, "start", lambda *_: subprocess.Popen([sys.executable, "-c", program], **how))
-    tally = harness.Tally("a row")
-    assert killed.end_early(tmp_path, ["score"], [signal.SIGTERM], after, tally, random.Random(0)) == outcome
-    assert (outcome in killed.ENDED.values()) == (outcome in ("killed", "interrupted"))
-    assert bool(tally.untidy) == (outcome == "error")
 
 
 @pytest.mark.slow
