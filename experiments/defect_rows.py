@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,75 +44,60 @@ def both(patch: float | None, image: float | None) -> str:
     return " / ".join("-" if v is None else f"{v:.3f}" for v in (patch, image))
 
 
-@dataclass(frozen=True)
-class Spoilt:
-    """AUC of every row, beside each other for some folders, with the share left out of the first."""
-
-    names: tuple[str, ...]
-    only: tuple[str, ...] = ()
-    """How the rows' names begin; empty takes all."""
-
-    def markdown(self) -> str:
-        lines = []
-        for t in THRESHOLDS:
-            for what, values in rows(self.names[0], t.column).items():
-                if what.startswith(self.only or ("",)):
-                    cells = (both(*rows(name, t.column)[what][:2]) for name in self.names)
-                    lines.append([f"`{t.column}`", what, *cells, f"{values[2]:.0%}"])
-        return markdown(["column", "degraded by", *map(words, self.names), "left out"], lines)
+def spoilt(names: Sequence[str], only: tuple[str, ...] = ("",)) -> str:
+    """AUC of every row whose name begins so, beside each other for some folders, with the share left out of the
+    first."""
+    lines = []
+    for t in THRESHOLDS:
+        for what, values in rows(names[0], t.column).items():
+            if what.startswith(only):
+                cells = (both(*rows(name, t.column)[what][:2]) for name in names)
+                lines.append([f"`{t.column}`", what, *cells, f"{values[2]:.0%}"])
+    return markdown(["column", "degraded by", *map(words, names), "left out"], lines)
 
 
-@dataclass(frozen=True)
-class Missed:
+def missed() -> str:
     """The rows that fall short of what was asked."""
+    lines = [
+        [f"`{column}`", what, folder, both(*required), both(*reached[:2])]
+        for column, begins, folder, *required in ASKED
+        for what, reached in rows(folder, column, begins).items()
+        if any(a is not None and f < a for f, a in zip(reached[:2], required, strict=True))
+    ]
+    return markdown(["column", "degraded by", "on", "asked, patch / image", "found"], lines)
 
-    def markdown(self) -> str:
-        lines = []
-        for column, begins, folder, *required in ASKED:
-            for what, reached in rows(folder, column, begins).items():
-                if any(a is not None and f < a for f, a in zip(reached[:2], required, strict=True)):
-                    lines.append([f"`{column}`", what, folder, both(*required), both(*reached[:2])])
-        return markdown(["column", "degraded by", "on", "asked, patch / image", "found"], lines)
 
-
-@dataclass(frozen=True)
-class LeftOut:
+def left_out(after: str = "") -> str:
     """What ``--clean`` leaves out of clean photographs."""
-
-    after: str = ""
-
-    def markdown(self) -> str:
-        lines, total = [], [0, 0, 0, 0]
-        for folder in FOLDERS:
-            f = figures("clean", folder + self.after)
-            counts = [len(f["whole"]), f["images"], f["patches_out"], f["patches"]]
-            total = [a + b for a, b in zip(total, counts, strict=True)]
-            whole = [
-                f"{name} by {' and '.join(f'`{c}` ({v:.3g})' for c, v in why.items())}"
-                for name, why in f["whole"].items()
-            ]
-            single = []
-            for t in THRESHOLDS:
-                if some := {name: why[t.column] for name, why in f["single"].items() if t.column in why}:
-                    names = ", ".join(some) if len(some) < 4 else f"{len(some)} images"
-                    single.append(f"{sum(some.values())} of {names} by `{t.column}`")
-            nulls = f"{f['nulls']['any']:.1%}"
-            lines.append([words(folder), *self._shares(counts), "; ".join(whole), "; ".join(single), nulls])
-        lines.append(["together", *self._shares(total), "", "", ""])
-        head = ["", "images", "patches", "the images", "patches of other images", "nulls"]
-        return markdown(head, lines)
-
-    @staticmethod
-    def _shares(counts: list[int]) -> list[str]:
-        return [f"{n} of {of:,} ({n / of:.2%})" for n, of in (counts[:2], counts[2:])]
+    lines, total = [], [0, 0, 0, 0]
+    for folder in FOLDERS:
+        f = figures("clean", folder + after)
+        counts = [len(f["whole"]), f["images"], f["patches_out"], f["patches"]]
+        total = [a + b for a, b in zip(total, counts, strict=True)]
+        whole = [
+            f"{name} by {' and '.join(f'`{c}` ({v:.3g})' for c, v in why.items())}" for name, why in f["whole"].items()
+        ]
+        single = []
+        for t in THRESHOLDS:
+            if some := {name: why[t.column] for name, why in f["single"].items() if t.column in why}:
+                names = ", ".join(some) if len(some) < 4 else f"{len(some)} images"
+                single.append(f"{sum(some.values())} of {names} by `{t.column}`")
+        lines.append(
+            [words(folder), *_shares(*counts), "; ".join(whole), "; ".join(single), f"{f['nulls']['any']:.1%}"]
+        )
+    lines.append(["together", *_shares(*total), "", "", ""])
+    return markdown(["", "images", "patches", "the images", "patches of other images", "nulls"], lines)
 
 
+def _shares(*counts: int) -> list[str]:
+    return [f"{n} of {of:,} ({n / of:.2%})" for n, of in (counts[:2], counts[2:])]
+
+
+_GRAY = ("noise", "film", "Gaussian 1.2", "x2 bicubic", "x2 lanczos, JPEG 90", "text", "unsharp")
 TABLES: dict[str, Table] = {
-    "defects": Spoilt(FOLDERS),
-    "defects-gray": Spoilt(
-        ("BSD100/2, gray",), ("noise", "film", "Gaussian 1.2", "x2 bicubic", "x2 lanczos, JPEG 90", "text", "unsharp")
-    ),
-    "defects-missed": Missed(),
-    "defects-left-out": LeftOut(),
-    "defects-left-out-gray": LeftOut(", gray"),
+    "defects": partial(spoilt, FOLDERS),
+    "defects-gray": partial(spoilt, ["BSD100/2, gray"], _GRAY),
+    "defects-missed": missed,
+    "defects-left-out": left_out,
+    "defects-left-out-gray": partial(left_out, ", gray"),
 }

@@ -11,10 +11,9 @@ from __future__ import annotations
 import argparse
 import csv
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.study_rows import RESULTS, STUDIES, markdown
+from experiments.study_rows import RESULTS, STUDIES, Table, Words, markdown
 from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.pool import scores, scores_file, select_cell
@@ -44,24 +43,19 @@ def count(pool: Path, run: Path) -> list[tuple[str, str, str, int, int]]:
     return rows
 
 
-@dataclass(frozen=True)
-class Kept:
+def kept(studies: Words, arms: Words, kinds: tuple[str, ...] = ()) -> Table:
     """For each arm the spoilt part of what it keeps, in each study; with ``kinds``: what it keeps of each kind."""
 
-    studies: tuple[tuple[str, str], ...]
-    """Name and head of the column."""
-    arms: tuple[tuple[str, str], ...]
-    """Words, "name keep"."""
-    kinds: tuple[str, ...] = ()
+    def text() -> str:
+        counts = [_counts(study) for study, _ in studies]
+        if kinds:
+            own = [(words, counts[0][arm]) for words, arm in arms if arm in counts[0]]
+            lines = [[words, *(_percent(*of[kind]) for kind in kinds)] for words, of in own]
+            return markdown([studies[0][1], *kinds], lines)
+        lines = [[words, *(_spoilt(of[arm]) if arm in of else "" for of in counts)] for words, arm in arms]
+        return markdown(["what is kept", *(head for _, head in studies)], lines)
 
-    def markdown(self) -> str:
-        counts = [_counts(study) for study, _ in self.studies]
-        if self.kinds:
-            own = [(words, counts[0][arm]) for words, arm in self.arms if arm in counts[0]]
-            lines = [[words, *(_percent(*of[kind]) for kind in self.kinds)] for words, of in own]
-            return markdown([self.studies[0][1], *self.kinds], lines)
-        lines = [[words, *(_spoilt(of[arm]) if arm in of else "" for of in counts)] for words, arm in self.arms]
-        return markdown(["what is kept", *(head for _, head in self.studies)], lines)
+    return text
 
 
 def _counts(study: str) -> dict[str, dict[str, tuple[int, int]]]:

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-import numpy as np
-
-from experiments.dirty_kept import CLEAN, Kept
+from experiments.dirty_kept import CLEAN, kept
 from experiments.study_rows import (
+    BOLD,
     DATASET,
     STRATA,
-    Across,
-    Means,
-    Strata,
+    Differences,
+    Pair,
     Table,
-    bold,
-    difference,
-    family,
+    Together,
+    Words,
+    across,
+    compared,
     group,
     markdown,
+    means,
     of_study,
-    paired,
 )
-from srfast.evaluation.inference import Comparison, judge
-from srfast.study.claims import judge_family
 
 POOLS = (
     ("dirty/dirty-wild-60", "a mix, 60 % degraded"),
@@ -70,73 +68,28 @@ L1 = (
 KINDS = ("noise", "overlay", "halo", "jpeg", "upscaled", "upscaled + jpeg", "blur")
 
 
-@dataclass(frozen=True)
-class WonBack:
+def _won_back(columns: Sequence[tuple[str, str, int, str]], arms: Words) -> str:
     """What part of the clean images' lead over all patches each arm has, by the means: a column is a study, its updates
     and a test set. Only where that lead is significant by its own interval, since a part of nothing says nothing."""
-
-    columns: tuple[tuple[str, str, int, str], ...]
-    arms: tuple[tuple[str, str], ...]
-
-    def markdown(self) -> str:
-        columns = []
-        for study, _, updates, dataset in self.columns:
-            of = {
-                arm: difference(study, "fsrcnn", f"{arm} {updates}", f"full 100 {updates}", dataset).effect
-                for _, arm in self.arms
-                if group(study, "fsrcnn", f"{arm} {updates}")
-            }
-            lead = of["oracle 100"]
-            if lead.low <= 0:
-                raise SystemExit(f"{study}: the lead of the clean images is not significant")
-            columns.append([f"{100 * of[arm].mean / lead.mean:.0f} %" if arm in of else "" for _, arm in self.arms])
-        head = ["part of the clean images' lead", *(head for _, head, _, _ in self.columns)]
-        rows = [[words, *cells] for (words, _), *cells in zip(self.arms, *columns, strict=True) if any(cells)]
-        return markdown(head, rows)
+    cells = []
+    for study, _, updates, dataset in columns:
+        of = {
+            arm: compared(study, f"{arm} {updates}", f"full 100 {updates}", dataset=dataset).effect
+            for _, arm in arms
+            if group(study, "fsrcnn", f"{arm} {updates}")
+        }
+        lead = of["oracle 100"]
+        if lead.low <= 0:
+            raise SystemExit(f"{study}: the lead of the clean images is not significant")
+        cells.append([f"{100 * of[arm].mean / lead.mean:.0f} %" if arm in of else "" for _, arm in arms])
+    rows = [[words, *row] for (words, _), *row in zip(arms, *cells, strict=True) if any(row)]
+    return markdown(["part of the clean images' lead", *(head for _, head, *_ in columns)], rows)
 
 
-@dataclass(frozen=True)
-class OverPools:
-    """Differences of arms, each the mean over pools that were trained with the same seeds; a column for all of a test
-    set, and one for each stratum."""
-
-    pools: tuple[str, ...]
-    """For each pool its study, or studies between " + ", whose seeds are joined."""
-    rows: tuple[tuple[str, str, str], ...]
-    """Words, arm, control."""
-    updates: int = 1951
-
-    def differences(self, stratum: str = "") -> list[Comparison]:
-        """One for each row; "" is the whole test set."""
-        sides = [(f"{arm} {self.updates}", f"{control} {self.updates}") for _, arm, control in self.rows]
-        return [
-            judge(np.mean([paired(pool, "fsrcnn", *both, DATASET, stratum) for pool in self.pools], 0))
-            for both in sides
-        ]
-
-    def markdown(self) -> str:
-        columns = [self.differences(s) for s in ("", *STRATA)]
-        lines = [
-            [words, str(row[0].seeds), *map(bold, row)] for (words, *_), *row in zip(self.rows, *columns, strict=True)
-        ]
-        return markdown([f"the mean over {len(self.pools)} pools", "seeds", "all", *STRATA], lines)
-
-
-@dataclass(frozen=True)
-class OverClaims:
-    """Claims about means over pools, which were named before the trainings, judged together."""
-
-    over: OverPools
-    strata: bool = False
-
-    def markdown(self) -> str:
-        rows = [
-            (words, stratum, c)
-            for stratum in (STRATA if self.strata else ("",))
-            for (words, *_), c in zip(self.over.rows, self.over.differences(stratum), strict=True)
-        ]
-        together = judge_family([({"stratum": stratum}, DATASET, c) for _, stratum, c in rows])
-        return family([(words, j) for (words, *_), j in zip(rows, together, strict=True)])
+def _over(pools: Iterable[str], rows: Iterable[tuple[str, str, str]]) -> list[tuple[str, Pair]]:
+    """Differences of arms, each the mean over pools that were trained with the same seeds."""
+    studies = tuple(pools)
+    return [(words, partial(compared, studies, *(f"{side} 1951" for side in sides))) for words, *sides in rows]
 
 
 _OVER = (
@@ -171,68 +124,62 @@ _OTHERS = (
     ("the hardest half of what `--clean` leaves against the half by `relative`", "clean_des 50", "relative 50"),
 )
 """Of the mean over the pools, in studies/dirty-arms.toml."""
-_EIGHT = tuple(" + ".join(n for n, _ in studies) for studies in zip(POOLS, OTHERS, FRESH, strict=True))
-_SIX = tuple((f"{name} + {name.replace('long', 'long-more')}", head) for name, head in LONG)
-_FRESH = tuple(name for name, _ in FRESH)
-_LATER = tuple(name for name, _ in OTHERS)
-_FOUR = tuple(row for row in ARMS if row[1] in ("full 100", "oracle 100", "des 50", "clean_des 50"))
 
 
-def _means(pools: tuple[tuple[str, str], ...], arms: tuple[tuple[str, str], ...]) -> Means:
-    """PSNR after 1,951 updates, a column a pool."""
-    columns = tuple(f"{name}: fsrcnn 1951" for name, _ in pools)
-    return Means(pools[0][0], ("BSD100, 1,951 updates", *(head for _, head in pools)), columns, arms)
-
-
-def _pools(prefix: str, pools: tuple[tuple[str, str], ...], arms: tuple[tuple[str, str], ...]) -> dict[str, Table]:
-    """PSNR after 1,951 updates, the claims about test sets, and those about strata."""
+def _pools(prefix: str, pools: Words, arms: Words) -> dict[str, Table]:
+    """PSNR after 1,951 updates, a column a pool, the claims about test sets, and those about strata."""
+    columns = [f"{name}: fsrcnn 1951" for name, _ in pools]
     return {
-        f"{prefix}-means": _means(pools, arms),
-        f"{prefix}-claims": Across(pools, arms),
-        f"{prefix}-strata": Across(pools, arms, strata=True),
+        f"{prefix}-means": means("", ["BSD100, 1,951 updates", *(head for _, head in pools)], columns, arms),
+        f"{prefix}-claims": across(pools, ARMS),
+        f"{prefix}-strata": across(pools, ARMS, strata=True),
     }
 
 
+_FRESH, _LATER = (_over((name for name, _ in pools), rows) for pools, rows in ((FRESH, _NAMED), (OTHERS, _OTHERS)))
+_EIGHT = (" + ".join(n for n, _ in studies) for studies in zip(POOLS, OTHERS, FRESH, strict=True))
+_BOTH = (DATASET, "Urban100")
+_SIX = ("clean_des 50 15608", "full 100 15608")
+_FOUR = tuple(row for row in ARMS if row[1] in ("full 100", "oracle 100", "des 50", "clean_des 50"))
+
 TABLES: dict[str, Table] = {
-    "dirty-over": OverPools(_EIGHT, _OVER),
-    "dirty-arms": OverClaims(OverPools(_LATER, _OTHERS)),
-    "dirty-arms-strata": OverClaims(OverPools(_LATER, (_OTHERS[0], _OTHERS[2])), strata=True),
-    "dirty-arms-means": _means(OTHERS, tuple(row for row in ARMS if row[1] != "oracle 100")),
-    "dirty-arms-pools": Across(OTHERS, ARMS),
-    "dirty-fresh": OverClaims(OverPools(_FRESH, _NAMED)),
-    "dirty-fresh-strata": OverClaims(OverPools(_FRESH, (_NAMED[0], _NAMED[2])), strata=True),
+    "dirty-over": Differences("the mean over 6 pools", BOLD, _over(_EIGHT, _OVER)),
+    "dirty-arms": Together(_LATER),
+    "dirty-arms-strata": Together((_LATER[0], _LATER[2]), STRATA),
+    "dirty-arms-means": _pools("", OTHERS, tuple(row for row in ARMS if row[1] != "oracle 100"))["-means"],
+    "dirty-arms-pools": across(OTHERS, ARMS),
+    "dirty-fresh": Together(_FRESH),
+    "dirty-fresh-strata": Together((_FRESH[0], _FRESH[2]), STRATA),
     **_pools("dirty", POOLS, ARMS),
     **_pools("dirty-more", MORE, ARMS),
-    "dirty-fresh-means": _means(FRESH, _FOUR),
-    "dirty-fresh-pools": Across(FRESH, ARMS),
+    "dirty-fresh-means": _pools("", FRESH, _FOUR)["-means"],
+    "dirty-fresh-pools": across(FRESH, ARMS),
     **of_study("dirty-l1", L1),
-    "dirty-long-means": Means(
-        LONG[0][0],
-        ("15,608 updates", *(f"{dataset}, {head}" for _, head in LONG for dataset in (DATASET, "Urban100"))),
-        tuple(f"{name}: fsrcnn 15608" for name, _ in LONG),
+    "dirty-long-means": means(
+        "",
+        ("15,608 updates", *(f"{dataset}, {head}" for _, head in LONG for dataset in _BOTH)),
+        [f"{name}: fsrcnn 15608" for name, _ in LONG],
         _FOUR,
-        (DATASET, "Urban100"),
+        _BOTH,
     ),
-    "dirty-long-claims": Across(LONG, ARMS),
-    "dirty-long-strata": Across(LONG, ARMS, strata=True),
-    "dirty-long-six": Strata(
-        tuple(
-            (f"{head}{on}", studies, "fsrcnn", "clean_des 50 15608", "full 100 15608", dataset)
+    "dirty-long-claims": across(LONG, ARMS),
+    "dirty-long-strata": across(LONG, ARMS, strata=True),
+    "dirty-long-six": Differences(
+        "",
+        BOLD,
+        [
+            (f"{head}{on}", partial(compared, f"{name} + {name.replace('long', 'long-more')}", *_SIX, dataset=dataset))
             for dataset, on in ((DATASET, ""), ("Urban100", ", on Urban100"))
-            for studies, head in _SIX
-        )
+            for name, head in LONG
+        ],
     ),
-    "dirty-won-back": WonBack(
-        (
-            *((name, head, 1951, DATASET) for name, head in POOLS if name in (POOLS[0][0], POOLS[1][0])),
-            *(
-                (name, f"{head}, 15,608 updates, {dataset}", 15608, dataset)
-                for name, head in LONG
-                for dataset in (DATASET, "Urban100")
-            ),
-        ),
+    "dirty-won-back": lambda: _won_back(
+        [
+            *((name, head, 1951, DATASET) for name, head in POOLS[:2]),
+            *((name, f"{head}, 15,608 updates, {dataset}", 15608, dataset) for name, head in LONG for dataset in _BOTH),
+        ],
         ARMS[1:],
     ),
-    "dirty-kept": Kept((*POOLS, *MORE[:-1]), ARMS),
-    "dirty-kinds": Kept(POOLS[:1], ARMS[2:], (CLEAN, *KINDS)),
+    "dirty-kept": kept((*POOLS, *MORE[:-1]), ARMS),
+    "dirty-kinds": kept(POOLS[:1], ARMS[2:], (CLEAN, *KINDS)),
 }

@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from experiments.study_rows import DATASET, Family, Strata, Table, of_study
+from functools import partial
+
+from experiments import datamodels
+from experiments.study_rows import (
+    BOLD,
+    DATASET,
+    ROOT,
+    Differences,
+    Table,
+    Words,
+    compared,
+    markdown,
+    means,
+    of_file,
+    of_study,
+)
 
 SIZES = (
     ("all patches at full size", "full 100"),
@@ -19,8 +34,6 @@ SIZES = (
     ("four sizes, the hardest 5 %", "four_des 5"),
     ("four sizes, each place at its best, the hardest 5 %", "best_des 5"),
 )
-
-
 WILD = (
     ("all patches", "full 100"),
     ("the hardest half", "des 50"),
@@ -44,7 +57,6 @@ FEWER = (
 )
 LARGER = tuple(row for row in SIZES if row[1] in ("full 100", "des 10", "half_des 10"))
 X4 = (("all patches", "full 100"), ("the hardest half", "des 50"), ("a random half", "random 50"))
-
 SAMPLING = (
     ("all patches", "full 100"),
     ("the hardest half", "des 50"),
@@ -53,7 +65,6 @@ SAMPLING = (
     ("crops in proportion to loss^a, a from 1 to 0", "annealed 100"),
     ("crops in proportion to the loss, each counted 1 / p", "weighted 100"),
 )
-
 CONTROLS = (
     ("all patches", "full 100"),
     ("the hardest half", "des 50"),
@@ -73,7 +84,6 @@ LOSS = (
     ("all patches, L1", "full_l1 100"),
     ("the hardest half, L1", "des_l1 50"),
 )
-
 DEGRADED = (
     ("all patches at full size", "full 100"),
     ("what `prune` decides", "decision 88"),
@@ -81,9 +91,14 @@ DEGRADED = (
     ("as many as it keeps of BSDS400, at random from all sizes", "random 52.5"),
 )
 
-
 _BOTH = (DATASET, "Urban100")
-
+_KINDS = ("documents", "sky", "photographs")
+TARGET: Words = (
+    ("all patches", "full 100"),
+    ("random", "random 25"),
+    ("the hardest (loss)", "des 25"),
+    *((f"`{method}` for {kind}", f"{method}.{kind} 25") for kind in _KINDS for method in ("influence", "similar")),
+)
 
 TABLES: dict[str, Table] = {
     **of_study("sizes", SIZES),
@@ -92,33 +107,34 @@ TABLES: dict[str, Table] = {
         SIZES,
         *_BOTH,
         updates=15608,
-        means=tuple(row for row in SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
+        rows=tuple(row for row in SIZES if row[1].split()[0] not in ("random", "clean_des", "one", "best_des")),
     ),
     **of_study("wild", WILD),
-    "updates": Strata(
-        tuple(
+    "updates": Differences(
+        "",
+        BOLD,
+        [
             (
                 f"{words}, 3,902 updates{on}",
-                "sizes-updates",
-                "fsrcnn",
-                f"{arm} 3902",
-                "sizes-long: full 100 15608",
-                dataset,
+                partial(compared, "sizes-updates", f"{arm} 3902", "sizes-long: full 100 15608", dataset=dataset),
             )
             for dataset, on in ((DATASET, ""), ("Urban100", ", on Urban100"))
             for words, arm in FEWER
-        )
+        ],
     ),
-    "updates-claims": Family("sizes-updates", FEWER),
-    "updates-claims-strata": Family("sizes-updates", FEWER, strata=True),
-    "sizes-best": Family("sizes-best", BEST),
-    "sizes-best-strata": Family("sizes-best", BEST, strata=True),
+    "updates-claims": of_file("sizes-updates", FEWER),
+    "updates-claims-strata": of_file("sizes-updates", FEWER, strata=True),
+    "sizes-best": of_file("sizes-best", BEST),
+    "sizes-best-strata": of_file("sizes-best", BEST, strata=True),
     **of_study("edsr", LARGER, *_BOTH, name="larger", model="edsr_baseline"),
     **of_study("edsr-clean", X4[:2], *_BOTH, name="larger-clean", model="edsr_baseline"),
     **of_study("x4", X4, *_BOTH, head="x4, "),
-    **of_study("degraded", DEGRADED, "BSD100-degraded", DATASET, means=DEGRADED[:3]),
+    **of_study("degraded", DEGRADED, "BSD100-degraded", DATASET, rows=DEGRADED[:3]),
     **of_study("sampling", SAMPLING),
     **of_study("controls", CONTROLS),
     **of_study("loss", LOSS, "Set5", "Set14", DATASET, updates=15608),
     **of_study("controls-windows", WINDOWS, name="windows"),
+    "datamodels": lambda: markdown(*datamodels.table(ROOT / "experiments" / "results" / "datamodels.json")),
+    "target-means": means("target", ("FSRCNN, 488 updates, a quarter for", *_KINDS), ("fsrcnn 488",), TARGET, _KINDS),
+    "target-claims": of_file("target", TARGET),
 }

@@ -10,10 +10,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from experiments import decision_rows, named_rows
-from experiments.study_rows import ROOT, paired, place
+from experiments.study_rows import ROOT, mean_difference, place, results_in
 from srfast.evaluation.inference import judge
 from srfast.study import figures
-from srfast.study.results import Results
 
 PLACE = ROOT / "docs" / "study"
 FIGURES = {
@@ -30,7 +29,7 @@ def draw() -> None:
     """Writes every figure."""
     with TemporaryDirectory() as folder:
         for study, names in FIGURES.items():
-            figures.draw(Results.read(place(study)), Path(folder))
+            figures.draw(results_in(place(study)), Path(folder))
             for name in names:
                 shutil.copyfile(Path(folder, f"{name}.svg"), PLACE / f"{name}.svg")
     draw_sizes()
@@ -42,7 +41,7 @@ def draw_sizes() -> None:
     _differences(
         "sizes",
         [
-            (words, [(paired("sizes", "fsrcnn", f"{arm} 1951", "full 100 1951"), _color("hardest" in words))])
+            (words, [(mean_difference("sizes", f"{arm} 1951", "full 100 1951"), _color("hardest" in words))])
             for words, arm in named_rows.SIZES
             if arm != "full 100"
         ],
@@ -52,19 +51,16 @@ def draw_sizes() -> None:
 
 def draw_decision() -> None:
     """What the rule of ``prune`` wins in each pool over all patches and over the better of two fixed settings."""
+    sides = ((decision_rows.ALL, _color(True)), (decision_rows.better, _color(False)))
     _differences(
         "decision",
         [
-            (words, [(decision_rows.lead(pool, side), _color(at == 0)) for at, side in enumerate(_sides(pool))])
+            (words, [(mean_difference(f"decision/{pool}", decision_rows.RULE, side), color) for side, color in sides])
             for pool, words in decision_rows.POOLS
         ],
         "PSNR on BSD100 of what prune keeps, less that of another choice (dB)",
         ("all patches", "the better of two fixed settings"),
     )
-
-
-def _sides(pool: str) -> tuple[str, str]:
-    return decision_rows.ALL, decision_rows.better(pool)
 
 
 def _color(first: bool) -> str:

@@ -1,25 +1,35 @@
 """The pages of docs/results/, and the table of will-it-help.md, from committed results.
 
-``python -m experiments.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``.
+``python -m experiments.study_page`` writes them anew, each table after its ``<!-- table: NAME -->``. A page of
+docs/results/ begins with what the study found, in one sentence, then says what was trained, and shows the tables. What
+the pages say is in results_pages.toml; its effects and intervals are held to the results by
+tests/study/test_committed.py.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from experiments import decision_rows, defect_rows, dirty_rows, named_rows, results_pages, study_figures, target_rows
+from experiments import decision_rows, defect_rows, dirty_rows, named_rows, study_figures
 from experiments.study_rows import (
-    DATASET,
+    BOLD,
     ROOT,
-    Answers,
-    Claims,
-    Means,
-    Ratios,
-    Saved,
-    Strata,
+    SEEDS,
+    STUDIES,
+    Differences,
+    Pair,
     Table,
+    claims,
+    compared,
+    effect,
+    means,
+    ratios,
+    saved,
 )
 
 PAGES = (
@@ -27,16 +37,33 @@ PAGES = (
     *(ROOT / "docs" / name for name in ("will-it-help.md", "results/target.md", "results/defects.md")),
 )
 """Pages that are written by hand, but for their tables."""
+_FILE = importlib.import_module("tomllib").loads(  # Python 3.11 and later
+    Path(__file__).with_name("results_pages.toml").read_text(encoding="utf-8")
+)
 _MARK = re.compile(r"<!-- table: ([\w-]+) -->\n\n(?:\|.*\n)*\n?")
+_HEAD = """# Results of the studies
 
+This page is for readers who want to check a figure. It lists every committed study with its finding; each page has the
+claims, the intervals and the means behind it. [Will selecting patches help me?](../will-it-help.md) says what follows
+from them, and [How the studies were made](../how-studies-were-made.md) how they were trained and judged.
+
+| study | finding |
+| --- | --- |
+"""
+_MORE = """| [Patches for a target](target.md) | A quarter chosen for the sky gains 1.5 dB on it. |
+| [How well defects are recognised](defects.md) | AUC of every column, and what the limits leave out. |
+| [Selections compared](selections-compared.md) | What each method keeps, and what it costs. |
+| [How alike the scores rank](agreement.md) | Patch and dense mode, backends and precisions. |
+"""
+
+_PARTS = {50: "half", 25: "quarter", 10: "tenth"}
 HALF, QUARTER, TENTH = "the hardest half (DES)", "the hardest quarter (DES)", "the hardest tenth (DES)"
 
 
 def _against(name: str, keep: int, updates: int, words: str) -> Iterator[tuple[str, str, str]]:
     """A selection against all patches and against a random one of its size."""
-    part = {50: "half", 25: "quarter", 10: "tenth"}[keep]
     yield f"{words} against all patches", f"{name} {keep} {updates}", f"full 100 {updates}"
-    yield f"... against a random {part}", f"{name} {keep} {updates}", f"random {keep} {updates}"
+    yield f"... against a random {_PARTS[keep]}", f"{name} {keep} {updates}", f"random {keep} {updates}"
 
 
 def _measures() -> Iterator[tuple[str, str, str]]:
@@ -56,17 +83,10 @@ def _measures() -> Iterator[tuple[str, str, str]]:
     yield "a random quarter against all patches", "random 25 1951", "full 100 1951"
 
 
-_NEEDED, _BUDGET, _SRCNN = (
-    ("needed-bsds", "fsrcnn"),
-    ("paper-budget-bsds", "fsrcnn"),
-    ("paper-budget-srcnn-bsds", "srcnn"),
-)
-
-
-def _hard(keep: int, updates: int) -> tuple[str, str]:
-    """The arms by difficulty, and the uniform ones, which are one another's nulls."""
-    hard = f"des {keep} {updates} + bicubic {keep} {updates}"
-    return hard, f"full 100 {updates} + random {keep} {updates}"
+def _moved(words: str, study: str, arms: str, size: str, **how: str) -> tuple[str, Pair]:
+    """The arms by difficulty less the uniform ones, which are one another's nulls."""
+    hard = " + ".join(f"{arm} {size}" for arm in arms.split())
+    return words, partial(compared, study, hard, f"full 100 {size.split()[1]} + random {size}", **how)
 
 
 _HALVES = ((HALF, "des 50"), ("the hardest half by bicubic's loss", "bicubic 50"), ("a random half", "random 50"))
@@ -75,11 +95,11 @@ _HALVED = "halved, hardest tenth"
 _SHORT, _LONG, _EDSR = "FSRCNN", "FSRCNN, 15,608 updates", "EDSR"
 _SOFT, _SHARP = "large and soft", "small and sharp"
 _ANSWERS = (
-    (_SOFT, _HALVED, _SHORT, "sizes", "fsrcnn", "half_des 10 1951", "full 100 1951"),
-    (_SOFT, _HALVED, _LONG, "sizes-long", "fsrcnn", "half_des 10 15608", "full 100 15608"),
-    (_SOFT, _HALVED, _EDSR, "edsr", "edsr_baseline", "half_des 10 1951", "full 100 1951"),
+    (_SOFT, _HALVED, _SHORT, "sizes", "half_des 10 1951", "full 100 1951"),
+    (_SOFT, _HALVED, _LONG, "sizes-long", "half_des 10 15608", "full 100 15608"),
+    (_SOFT, _HALVED, _EDSR, "edsr", "half_des 10 1951", "full 100 1951", "edsr_baseline"),
     *(
-        (words, _KEEP_CLEAN, _SHORT if n == 1951 else _LONG, study, "fsrcnn", f"clean_des 50 {n}", f"full 100 {n}")
+        (words, _KEEP_CLEAN, _SHORT if n == 1951 else _LONG, study, f"clean_des 50 {n}", f"full 100 {n}")
         for words, pool, long in (
             ("75 % enlarged", "upscaled-75", True),
             ("60 % degraded", "wild-60", True),
@@ -93,38 +113,33 @@ _ANSWERS = (
             *([(15608, f"dirty-long/dirty-{pool} + dirty-long-more/dirty-{pool}")] if long else []),
         )
     ),
-    (
-        _SHARP,
-        "hardest half",
-        _SHORT,
-        "needed-bsds + sampling + controls",
-        "fsrcnn",
-        "des 50 1951",
-        "full 100 1951",
-    ),
-    (_SHARP, "hardest half", _LONG, "paper-budget-bsds", "fsrcnn", "des 50 15608", "full 100 15608"),
-    (_SHARP, "hardest half", _EDSR, "edsr-clean", "edsr_baseline", "des 50 1951", "full 100 1951"),
-    (_SHARP, "all patches, with L1", _LONG, "loss", "fsrcnn", "full_l1 100 15608", "full 100 15608"),
-    (_SHARP, "hardest half", f"{_SHORT} at x4", "x4", "fsrcnn", "des 50 1951", "full 100 1951"),
+    (_SHARP, "hardest half", _SHORT, "needed-bsds + sampling + controls", "des 50 1951", "full 100 1951"),
+    (_SHARP, "hardest half", _LONG, "paper-budget-bsds", "des 50 15608", "full 100 15608"),
+    (_SHARP, "hardest half", _EDSR, "edsr-clean", "des 50 1951", "full 100 1951", "edsr_baseline"),
+    (_SHARP, "all patches, with L1", _LONG, "loss", "full_l1 100 15608", "full 100 15608"),
+    (_SHARP, "hardest half", f"{_SHORT} at x4", "x4", "des 50 1951", "full 100 1951"),
 )
 
+
 TABLES: dict[str, Table] = {
-    "answers": Answers(_ANSWERS),
-    **target_rows.TABLES,
+    "answers": Differences(
+        "your images | do | training",
+        (effect("gain (dB)"), effect("on easy tiles (dB)", stratum="easy"), SEEDS),
+        [(" | ".join(row[:3]), partial(compared, *row[3:])) for row in _ANSWERS],
+    ),
     **named_rows.TABLES,
     **dirty_rows.TABLES,
     **defect_rows.TABLES,
     **decision_rows.TABLES,
-    "spread": Means(
+    "spread": means(
         "spread-bsds",
         ("at 1,951 updates", "Set5", "Set14", "BSD100"),
         ("fsrcnn 1951",),
         (("all patches", "full 100"), ("a random half, drawn anew for each seed", "random 50")),
         ("Set5", "Set14", "BSD100"),
     ),
-    "needed": Claims(
+    "needed": claims(
         "needed-bsds",
-        "fsrcnn",
         (
             *_measures(),
             *_against("des", 10, 1951, TENTH),
@@ -133,18 +148,14 @@ TABLES: dict[str, Table] = {
             ("a random tenth against all patches", "random 10 1951", "full 100 1951"),
         ),
     ),
-    "budget": Means(
+    "budget": means(
         "paper-budget-bsds",
         ("BSD100", "7,804 updates", "15,608 updates"),
         ("fsrcnn 7804", "fsrcnn 15608"),
-        (
-            ("all patches", "full 100"),
-            *_HALVES,
-        ),
+        (("all patches", "full 100"), *_HALVES),
     ),
-    "budget-claims": Claims(
+    "budget-claims": claims(
         "paper-budget-bsds",
-        "fsrcnn",
         (
             *_against("des", 50, 15608, f"15,608 updates: {HALF}"),
             *_against("bicubic", 50, 15608, "15,608: the hardest half by bicubic's loss"),
@@ -159,7 +170,7 @@ TABLES: dict[str, Table] = {
             ("all patches, 7,804, against all patches, 15,608", "full 100 7804", "full 100 15608"),
         ),
     ),
-    "networks": Means(
+    "networks": means(
         "table2-bsds",
         ("BSD100", "FSRCNN", "SRCNN"),
         ("fsrcnn 1951", "srcnn 1951"),
@@ -175,20 +186,16 @@ TABLES: dict[str, Table] = {
             ("a random quarter", "random 25"),
         ),
     ),
-    "srcnn": Claims(
-        "table2-bsds",
-        "srcnn",
-        tuple(_measures()),
-    ),
-    "srcnn-budget": Claims(
+    "srcnn": claims("table2-bsds", _measures(), "srcnn"),
+    "srcnn-budget": claims(
         "paper-budget-srcnn-bsds",
-        "srcnn",
         (
             *_against("des", 50, 15608, HALF),
             ("a random half against all patches", "random 50 15608", "full 100 15608"),
         ),
+        "srcnn",
     ),
-    "table1": Means(
+    "table1": means(
         "table1-bsds",
         ("selection", "25 %, 488", "50 %, 976", "75 %, 1,463", "25 %, 1,951", "50 %, 1,951", "75 %, 1,951"),
         ("fsrcnn 488 25", "fsrcnn 976 50", "fsrcnn 1463 75", "fsrcnn 1951 25", "fsrcnn 1951 50", "fsrcnn 1951 75"),
@@ -204,9 +211,8 @@ TABLES: dict[str, Table] = {
             ("easiest by loss (ASC)", "asc -"),
         ),
     ),
-    "table1-claims": Claims(
+    "table1-claims": claims(
         "table1-bsds",
-        "fsrcnn",
         (
             ("DES against random, 25 %, 488 updates", "des 25 488", "random 25 488"),
             ("DES against random, 50 %, 976", "des 50 976", "random 50 976"),
@@ -222,15 +228,10 @@ TABLES: dict[str, Table] = {
             ("RS2 against all patches, 25 %, both 488", "rs2 25 488", "full 100 488"),
         ),
     ),
-    "adaptive": Claims(
+    "adaptive": claims(
         "adaptive-bsds",
-        "fsrcnn",
         (
-            (
-                "chosen again every 488 updates against chosen once (DES)",
-                "reselect 50 1951",
-                "des 50 1951",
-            ),
+            ("chosen again every 488 updates against chosen once (DES)", "reselect 50 1951", "des 50 1951"),
             ("... against all patches", "reselect 50 1951", "full 100 1951"),
             (
                 "the same with the hardest 5 % dropped first, against chosen once (DES)",
@@ -247,9 +248,8 @@ TABLES: dict[str, Table] = {
             ("`diverse`, 25 %, against random", "diverse 25 1951", "random 25 1951"),
         ),
     ),
-    "how-much": Claims(
+    "how-much": claims(
         "how-much",
-        "fsrcnn",
         (
             ("half of the images, drawn at random, as many updates", "full 100 1951 50", "full 100 1951"),
             ("a quarter of the images, as many updates", "full 100 1951 25", "full 100 1951"),
@@ -259,33 +259,33 @@ TABLES: dict[str, Table] = {
         ),
         seeds=False,
     ),
-    "moved": Strata(
-        (
-            ("FSRCNN, 1,951 updates: hard halves", *_NEEDED, *_hard(50, 1951), DATASET),
-            ("FSRCNN, 1,951 updates: hard quarters", *_NEEDED, *_hard(25, 1951), DATASET),
-            ("FSRCNN, 1,951 updates: the hardest tenth", *_NEEDED, "des 10 1951", _hard(10, 1951)[1], DATASET),
-            ("FSRCNN, 15,608 updates: hard halves", *_BUDGET, *_hard(50, 15608), DATASET),
-            ("... on Set5", *_BUDGET, *_hard(50, 15608), "Set5"),
-            ("SRCNN, 15,608 updates: the hardest half", *_SRCNN, "des 50 15608", _hard(50, 15608)[1], DATASET),
-            ("... on Set5", *_SRCNN, "des 50 15608", _hard(50, 15608)[1], "Set5"),
-        )
+    "moved": Differences(
+        "",
+        BOLD,
+        [
+            _moved("FSRCNN, 1,951 updates: hard halves", "needed-bsds", "des bicubic", "50 1951"),
+            _moved("FSRCNN, 1,951 updates: hard quarters", "needed-bsds", "des bicubic", "25 1951"),
+            _moved("FSRCNN, 1,951 updates: the hardest tenth", "needed-bsds", "des", "10 1951"),
+            _moved("FSRCNN, 15,608 updates: hard halves", "paper-budget-bsds", "des bicubic", "50 15608"),
+            _moved("... on Set5", "paper-budget-bsds", "des bicubic", "50 15608", dataset="Set5"),
+            _moved(
+                "SRCNN, 15,608 updates: the hardest half", "paper-budget-srcnn-bsds", "des", "50 15608", model="srcnn"
+            ),
+            _moved("... on Set5", "paper-budget-srcnn-bsds", "des", "50 15608", model="srcnn", dataset="Set5"),
+        ],
     ),
-    "nulls": Claims(
+    "nulls": claims(
         "needed-bsds",
-        "fsrcnn",
-        tuple(
-            (f"a random {part} against all patches", f"random {keep} 1951", "full 100 1951")
-            for keep, part in ((50, "half"), (25, "quarter"), (10, "tenth"))
-        ),
+        [(f"a random {p} against all patches", f"random {keep} 1951", "full 100 1951") for keep, p in _PARTS.items()],
     ),
-    "saved": Saved(
-        tuple(
-            (words, study, "fsrcnn", arm, updates)
+    "saved": saved(
+        [
+            (words, study, arm, updates)
             for study, updates in (("table1-bsds", 1951), ("paper-budget-bsds", 15608))
             for words, arm in _HALVES
-        )
+        ]
     ),
-    "ratios": Ratios(
+    "ratios": ratios(
         (
             ("FSRCNN, 1,951 updates", "needed-bsds", "fsrcnn", 1951),
             ("FSRCNN, 15,608 updates", "paper-budget-bsds", "fsrcnn", 15608),
@@ -315,14 +315,30 @@ def write(text: str) -> str:
     def table(mark: re.Match[str]) -> str:
         if mark[1] not in TABLES:
             raise SystemExit(f"no table {mark[1]}; there are {', '.join(TABLES)}")
-        return f"<!-- table: {mark[1]} -->\n\n{TABLES[mark[1]].markdown()}\n"
+        return f"<!-- table: {mark[1]} -->\n\n{TABLES[mark[1]]()}\n"
 
     return _MARK.sub(table, text)
 
 
 def results() -> dict[Path, str]:
-    """The pages of docs/results/."""
-    return {ROOT / results_pages.PLACE / name: write(text) for name, text in results_pages.pages().items()}
+    """The pages of docs/results/, and the index."""
+    pages = _FILE["pages"]
+    rows = (f"| [{p['title']}]({name}.md) | {p['finding']} |\n" for name, p in pages.items())
+    texts = {"index": _HEAD + "".join(rows) + _MORE, **{name: _page(**page) for name, page in pages.items()}}
+    return {ROOT / "docs" / "results" / f"{name}.md": write(text) for name, text in texts.items()}
+
+
+def _page(title: str, finding: str, pool: str, training: str, studies: list[str], tables: list[list[str]],
+          notes: tuple[str, ...] = (), figures: tuple[Any, ...] = ()) -> str:  # fmt: skip
+    gone = "" if all((STUDIES / f"{s}.toml").exists() for s in studies) else " of commit cca4132"
+    files = ", ".join(f"`studies/{s}.toml`" for s in studies) + gone
+    about = f"* **Pool:** {pool}.\n* **Training:** {training}.\n* **Study:** {files}; results in `studies/results/`."
+    parts = [f"# {title}", finding, about]
+    parts += [f"{words.format(**_FILE['words'])}\n\n<!-- table: {name} -->\n" for words, name in tables]
+    parts += [f"![{words}](../study/{name})" for words, name in figures]
+    if notes:
+        parts += ["## Notes", "\n".join(f"* {note}" for note in notes)]
+    return "\n\n".join(parts) + "\n"
 
 
 def main() -> None:
