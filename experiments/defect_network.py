@@ -22,8 +22,7 @@ from torch import nn
 from experiments.degrade import KERNELS, as_bytes, degrade
 from srfast.data.images import find_images, read_rgb
 from srfast.ops import native
-from srfast.ops.defects import FEATURES, WEIGHTS, has_colour
-from srfast.ops.defects_reference import CHROMA, LAYERS
+from srfast.ops.defects import CHROMA, FEATURES, LAYERS, WEIGHTS, has_colour
 
 SIDE = 11
 """Tiles of a window each way: those that fit into 96 pixels wherever they lie."""
@@ -111,13 +110,21 @@ def grated(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return as_bytes(image + rng.uniform(8, 60) * small)
 
 
+def features(image: np.ndarray) -> np.ndarray:
+    """The features of the tiles of an image, float32 [H // 8, W // 8, 24], as the kernel computes them."""
+    image = np.ascontiguousarray(image)
+    out = np.empty((image.shape[0] // 8, image.shape[1] // 8, len(FEATURES)), np.float32)
+    native.compiled().defect_features(native.image_at(image), out.ctypes.data)
+    return out
+
+
 def windows(job: tuple[int, np.ndarray, str]) -> list[tuple[np.ndarray, dict[str, Any]]]:
     """Tiles [SIDE * SIDE, features] of windows of a photograph, with their labels."""
     number, image, kind = job
     rng = np.random.default_rng(number)
     pairs = []
     for version, (picture, label) in enumerate(spoilt(image, rng)):
-        tiles = native.defect_features(np.ascontiguousarray(picture)).astype(np.float16)
+        tiles = features(picture).astype(np.float16)
         for _ in range(4 if not label else 3 if "overlay" in label else 2):
             y, x = (int(rng.integers(0, side - SIDE + 1)) for side in tiles.shape[:2])
             about = {**label, "photo": number, "version": version, "kind": kind}
@@ -221,7 +228,7 @@ def expected_chroma(photos: list[tuple[int, np.ndarray, str]]) -> tuple[np.ndarr
             continue
         rng = np.random.default_rng(number)
         for picture in (image, degrade(image, "halo", 1.5, rng, radius=2.0))[: 2 if number % 3 == 0 else 1]:
-            tiles = native.defect_features(np.ascontiguousarray(picture)).reshape(-1, size).astype(np.float64)
+            tiles = features(picture).reshape(-1, size).astype(np.float64)
             known = np.column_stack([np.delete(tiles, CHROMA, 1), np.ones(len(tiles)), tiles[:, CHROMA]])
             products += known.T @ known
     solution = np.linalg.lstsq(products[:-1, :-1], products[:-1, -1], rcond=None)[0]

@@ -28,8 +28,8 @@ from experiments.defect_rows import KEPT, Figures
 from experiments.degrade import as_bytes, degrade
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
+from srfast.ops.color import jpeg_luma
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
-from srfast.ops.defects_reference import luma
 from srfast.scoring import defect_columns as thresholds
 from srfast.scoring.defect_columns import THRESHOLDS, pair_columns, reasons
 
@@ -188,7 +188,7 @@ def of_images(column: str, columns_of_each: list[dict[str, np.ndarray]]) -> np.n
 
 def gray(image: np.ndarray) -> np.ndarray:
     """Its luma, as three equal channels."""
-    return np.ascontiguousarray(luma(image)[..., None].astype(np.uint8).repeat(3, 2))
+    return np.ascontiguousarray(jpeg_luma(image)[..., None].astype(np.uint8).repeat(3, 2))
 
 
 def halved(image: np.ndarray) -> np.ndarray:

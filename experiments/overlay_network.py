@@ -24,12 +24,11 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from experiments.defect_network import FILTERS, auc, grated
+from experiments.defect_network import FILTERS, auc, features, grated
 from experiments.degrade import INKS, as_bytes, degrade, text_share
 from srfast.data.images import find_images, read_rgb
-from srfast.ops import native
-from srfast.ops.defects import FEATURES, WEIGHTS
-from srfast.ops.defects_reference import CHROMA, LEAST_MARKED, MARKS, NEIGHBOURS, luma
+from srfast.ops.color import jpeg_luma
+from srfast.ops.defects import CHROMA, FEATURES, LEAST_MARKED, MARKS, NEIGHBOURS, WEIGHTS
 
 OF_GRAY = load_numpy(WEIGHTS)
 """Its tensors ``gray.*`` give the chroma of tiles without colour."""
@@ -50,7 +49,7 @@ FONTS = [
 
 
 def gray(image: np.ndarray) -> np.ndarray:
-    return luma(image)[..., None].astype(np.uint8)
+    return jpeg_luma(image)[..., None].astype(np.uint8)
 
 
 def contrasted(image: np.ndarray, by: float) -> np.ndarray:
@@ -221,7 +220,7 @@ def grids(job: tuple[int, np.ndarray, bool]) -> list[tuple[np.ndarray, np.ndarra
                 if rng.random() < 0.2:
                     picture = degrade(picture, "jpeg", int(rng.integers(75, 97)), rng, shift=(0, 0), again=0)
             colour = rng.random() < 0.88
-            tiles = native.defect_features(np.ascontiguousarray(picture if colour else gray(picture)))
+            tiles = features(picture if colour else gray(picture))
             if not colour:
                 tiles[..., CHROMA] = tiles @ OF_GRAY["gray.weight"] + OF_GRAY["gray.bias"]
             h, w = tiles.shape[:2]
@@ -237,7 +236,7 @@ def grids(job: tuple[int, np.ndarray, bool]) -> list[tuple[np.ndarray, np.ndarra
 
 
 class Network(nn.Module):
-    """``srfast.ops.defects_reference.marks`` before its logistic function, on features that are scaled first."""
+    """``marks`` of tests/ops/defects_reference.py before its logistic function, on features that are scaled first."""
 
     def __init__(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 #pragma once
 // What the files of the panel of defects share: tiles of 8 x 8 pixels, aligned to the image's corner, and what
-// is measured in each. srfast/ops/defects_reference.py is the definition of every number.
+// is measured in each. tests/ops/defects_reference.py is the definition of every number.
 #include <cstdint>
 
 #include "core/api.h"

@@ -48,10 +48,15 @@ def examine() -> dict[str, Any]:
 
     network = load_network("srcnn", 2)
     cuda = torch is not None and torch.cuda.is_available()
+    native = _native_findings()
     devices = ["cpu", "cuda"] if cuda else ["cpu"]
-    backends = {
-        device: {name: unusable(name, device, network) for name in BACKENDS if name != "auto"} for device in devices
-    }
+    backends = (
+        {}
+        if not native["available"]
+        else {
+            device: {name: unusable(name, device, network) for name in BACKENDS if name != "auto"} for device in devices
+        }
+    )
     try:
         auto: dict[str, Any] = dict(zip(("backend", "device"), choose("auto", "auto", network), strict=True))
     except RunError as error:
@@ -62,7 +67,7 @@ def examine() -> dict[str, Any]:
         "torch": torch and torch.__version__,
         "platform": platform.platform(),
         "cpu": {"model": _cpu_model(), "cores": os.cpu_count(), "threads": default_threads()},
-        "native": _native_findings(),
+        "native": native,
         "cuda": {
             "available": cuda,
             "driver": driver_possible(),

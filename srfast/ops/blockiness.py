@@ -6,11 +6,8 @@ import numpy as np
 
 from srfast.ops import native
 from srfast.ops.checks import check_windows
-from srfast.ops.color import rounded_y
 
-GRID = 8
-"""Side of a JPEG block in pixels."""
-SMALLEST = GRID + 1
+SMALLEST = 9
 """Side of the smallest window that contains a step of the grid wherever it lies."""
 
 
@@ -41,7 +38,7 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
         ys: [ny] tops of the rows of windows, ascending.
         size: Side of the windows in pixels, at least 9, so that each contains a step of the grid.
         threads: Number of threads of the compiled kernel. Sums are of integers, so that the result does not depend on
-            it. Without the compiled module, NumPy computes the same to the bit.
+            it.
 
     Returns:
         float32 [len(ys) * len(xs)], 0..100, row by row.
@@ -53,38 +50,11 @@ def blockiness(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thr
     xs, ys, size, threads = check_windows(image, xs, ys, size, threads, SMALLEST)
     if not (len(xs) and len(ys)):
         return np.zeros(0, np.float32)
-    if not native.available():
-        return _by_tables(image, xs, ys, size)
     image = native.contiguous_rows(image)
     out = np.empty(len(xs) * len(ys), np.float32)
     grid = native.grid_at(xs, ys, size)
     native.compiled().blockiness(native.image_at(image), grid, min(threads, len(ys)), out.ctypes.data)
     return out
-
-
-def _by_tables(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int) -> np.ndarray:
-    """Computes the same by summed-area tables of each kind of difference."""
-    y = (rounded_y(image) if image.shape[2] == 3 else image[..., 0]).astype(np.int32)
-    across, down = np.abs(np.diff(y, axis=1)), np.abs(np.diff(y, axis=0))
-    on_columns = np.arange(1, y.shape[1]) % GRID == 0
-    on_rows = np.arange(1, y.shape[0])[:, None] % GRID == 0
-    columns, rows = _steps(xs, size), _steps(ys, size)[:, None]
-    means = [
-        (
-            window_sums(across * (on_columns == on), xs, ys, size - 1, size)
-            / ((columns if on else size - 1 - columns) * size)
-            + window_sums(down * (on_rows == on), xs, ys, size, size - 1) / ((rows if on else size - 1 - rows) * size)
-        )
-        for on in (False, True)
-    ]
-    a, b = (0.5 * m for m in means)
-    return (100 * np.maximum(b - a, 0) / (b + a + 1)).astype(np.float32).reshape(-1)
-
-
-def _steps(starts: np.ndarray, size: int) -> np.ndarray:
-    """The number of multiples of GRID in (start, start + size)."""
-    starts = starts.astype(np.int64)
-    return (starts + size - 1) // GRID - starts // GRID
 
 
 def summed_area(values: np.ndarray, first: int) -> np.ndarray:

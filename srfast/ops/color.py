@@ -29,6 +29,12 @@ def rounded_y(rgb: np.ndarray) -> np.ndarray:
     return np.asarray(rounded_luma(*np.moveaxis(rgb.astype(np.int32), -1, 0)), np.uint8)
 
 
+def jpeg_luma(image: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3], or [H, W, 1], which is it already -> the luma of JPEG (JFIF), rounded, int64 [H, W]."""
+    p = image.astype(np.int64)
+    return p[..., 0] if p.shape[2] == 1 else (19595 * p[..., 0] + 38470 * p[..., 1] + 7471 * p[..., 2] + 32768) >> 16
+
+
 def luma(r: Any, g: Any, b: Any) -> Any:
     """Y of planes of any type, as in ``rounded_luma`` but not rounded."""
     return 16 + (LUMA[0] * r + LUMA[1] * g + LUMA[2] * b) / 255000

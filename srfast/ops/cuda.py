@@ -38,7 +38,7 @@ LIBRARY.define(
 
 def has_kernels() -> bool:
     """Whether this build of the compiled module has CUDA kernels."""
-    return native.available() and bool(native.compiled().cuda_architectures)
+    return bool(native.compiled().cuda_architectures)
 
 
 def refusal(device: torch.device | str = "cuda") -> str | None:

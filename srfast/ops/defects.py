@@ -2,7 +2,7 @@
 
 The image is cut into tiles of 8 x 8 pixels from its top left corner. ``FEATURES`` are measured in each tile, on the
 luma of JPEG (JFIF: 0.299 R + 0.587 G + 0.114 B, rounded). A window gets a result from the tiles inside it, so that its
-cost does not depend on how much it overlaps others. ``srfast.ops.defects_reference`` is the definition, in float64.
+cost does not depend on how much it overlaps others. ``tests/ops/defects_reference.py`` is the definition, in float64.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srfast.ops import defects_reference, native
+from srfast.ops import native
 from srfast.ops.checks import check_image, check_windows
 
 SMALLEST = 32
@@ -23,25 +23,47 @@ FEATURES = (
     "h1", "h2", "h3", "h4", "v1", "v2", "v3", "v4", "hh", "h3v1", "h1v3", "h1v1", "variance", "range", "chroma",
     "equal", "phase2", "phase3", "curve2", "curve3", "near", "step", "sharp", "clipped",
 )  # fmt: skip
-"""The features of a tile that the network gets; ``defects_reference.features`` defines each."""
+"""The features of a tile that the network gets; ``features`` of the definition has each."""
+LAYERS = ((32, 24), (32, 32), (32, 32), (7, 32))
+"""[outputs, inputs] of the network's layers: two for each tile, two for the mean over a window's tiles."""
+NEIGHBOURS = (3, 5)
+"""Rows and columns of tiles around a tile, itself among them, by which it is judged whether it has ink."""
+MARKS = ((32, 24), (16, 32), (16, 15), (16, 16), (1, 16), (1, 1))
+"""[outputs, inputs] of the layers that find text; the third sees each value of ``NEIGHBOURS`` by itself, and the last
+is the slope and the constant of the log-odds that a window has some."""
+LEAST_MARKED = 1e-6
+"""Added to the sum of a window's marks, so that its logarithm is finite."""
+CHROMA = FEATURES.index("chroma")
 WEIGHTS = Path(__file__).parents[1] / "weights" / "defects.safetensors"
 
 
 @lru_cache(maxsize=2)
 def weights(colour: bool = True) -> np.ndarray:
     """Weights, float32: for each of ``LAYERS`` and ``MARKS`` its matrix [outputs, inputs] and bias, one after another.
-    Those for images without colour are made of them by ``defects_reference.without_colour``."""
+    Those for images without colour are made of them by ``without_colour``."""
     from safetensors.numpy import load
 
     held = load(WEIGHTS.read_bytes())
     if not colour:
         for first in ("0", "overlay.0"):
-            held[f"{first}.weight"], held[f"{first}.bias"] = defects_reference.without_colour(
+            held[f"{first}.weight"], held[f"{first}.bias"] = without_colour(
                 held[f"{first}.weight"], held[f"{first}.bias"], held["gray.weight"], held["gray.bias"]
             )
-    names = [f"{n}" for n in range(len(defects_reference.LAYERS))]
-    names += [f"overlay.{n}" for n in range(len(defects_reference.MARKS))]
+    names = [*map(str, range(len(LAYERS))), *(f"overlay.{n}" for n in range(len(MARKS)))]
     return np.concatenate([held[f"{name}.{kind}"].ravel() for name in names for kind in ("weight", "bias")])
+
+
+def without_colour(
+    weight: np.ndarray, bias: np.ndarray, from_others: np.ndarray, constant: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weight and bias of the first layer for images without colour.
+
+    They make of the features what the given ones make of them with ``from_others @ features + constant`` in the place
+    of chroma; ``from_others`` [features] has 0 there.
+    """
+    changed = weight + np.outer(weight[:, CHROMA], from_others)
+    changed[:, CHROMA] = 0
+    return changed, bias + weight[:, CHROMA] * constant
 
 
 def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, threads: int = 1) -> np.ndarray:
@@ -93,8 +115,6 @@ def defects(image: np.ndarray, xs: np.ndarray, ys: np.ndarray, size: int, thread
     """
     xs, ys, size, threads = check_windows(image, xs, ys, size, threads, SMALLEST)
     of_network = weights(has_colour(image))
-    if not native.available():
-        return defects_reference.defects(image, xs, ys, size, of_network).astype(np.float32)
     image = native.contiguous_rows(image)
     out = np.empty((len(xs) * len(ys), 8), np.float32)
     threads = min(threads, max(1, len(ys)))
@@ -130,7 +150,5 @@ def jpeg_trace(image: np.ndarray) -> int | None:
         image: uint8 [H, W, 3] RGB, or [H, W, 1].
     """
     check_image(image)
-    if not native.available():
-        return defects_reference.jpeg_trace(image) or None
     image = native.contiguous_rows(image)
     return int(native.compiled().jpeg_trace(native.image_at(image))) or None

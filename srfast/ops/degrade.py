@@ -3,8 +3,8 @@
 
 Results are the same to the bit at any number of threads, with any instruction set and on any processor: each value is
 made of the same operations of IEEE 754 in the same order, and no function of a C library is called. ``isa`` is for
-tests: one of ``srfast.ops.native.ISAS``; None takes the fastest. ``srfast.ops.degrade_reference`` has the same in
-float64.
+tests: one of ``srfast.ops.native.ISAS``; None takes the fastest. ``tests/ops/degrade_reference.py`` has the same
+in float64.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ import sys
 from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -32,26 +31,14 @@ SRCNN_SHAPES = {
 """Shapes of the six arrays of an SRCNN 9-1-5, in the order of ``packed_scorer``."""
 
 
-@lru_cache(maxsize=1)
-def _load() -> tuple[ModuleType | None, str]:
+def compiled() -> Any:
+    """The compiled module. Raises RunError if it cannot be loaded; the message gives the cause."""
     try:
         from srfast import _C
     except ImportError as error:
-        return None, str(error)
-    return _C, ""
-
-
-def compiled() -> Any:
-    """The compiled module. Raises RunError if it cannot be loaded; the message gives the cause."""
-    module, reason = _load()
-    if module is None:
         remedy = shadowed() or "reinstall with `pip install .`"
-        raise RunError(f"srfast's compiled module is missing or broken ({reason})", hint=remedy)
-    return module
-
-
-def available() -> bool:
-    return _load()[0] is not None
+        raise RunError(f"srfast's compiled module is missing or broken ({error})", hint=remedy) from None
+    return _C
 
 
 def isas() -> list[str]:
@@ -144,14 +131,6 @@ def shadowed() -> str | None:
                 "run from another folder, or set PYTHONSAFEPATH=1"
             )
     return None
-
-
-def defect_features(image: np.ndarray) -> np.ndarray:
-    """``srfast.ops.defects_reference.features`` in float32."""
-    image = contiguous_rows(image)
-    out = np.empty((image.shape[0] // 8, image.shape[1] // 8, 24), np.float32)
-    compiled().defect_features(image_at(image), out.ctypes.data)
-    return out
 
 
 def contiguous_rows(image: np.ndarray) -> np.ndarray:

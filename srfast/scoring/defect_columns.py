@@ -22,8 +22,8 @@ import numpy as np
 from srfast.data.encoding import encoding_of
 from srfast.data.grid import Grid
 from srfast.ops.blockiness import blockiness, window_sums
+from srfast.ops.color import jpeg_luma
 from srfast.ops.defects import COLUMNS, defects, jpeg_trace
-from srfast.ops.defects_reference import luma
 
 Array = np.ndarray[Any, np.dtype[Any]]
 REACH = 4
@@ -194,7 +194,7 @@ def pair_columns(hr: Array, lr: Array, xs: Array, ys: Array, size: int, scale: i
 
     difference = lr.astype(np.float64) - reduced
     colour = np.abs(np.stack([means(difference[..., c]) for c in range(3)])).max(0)
-    a, b = luma(reduced).astype(np.float64), luma(lr).astype(np.float64)
+    a, b = jpeg_luma(reduced).astype(np.float64), jpeg_luma(lr).astype(np.float64)
     dy, dx = _whole_pixel_shift(a, b)
     a = np.roll(a, (dy, dx), (0, 1))
     mean = (a + b) / 2

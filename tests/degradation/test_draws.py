@@ -15,8 +15,8 @@ from srfast.degradation.chance import Chance, key_of
 from srfast.degradation.plan import Degradation, Draws, written
 from srfast.degradation.settings import PRESETS, DegradeArguments
 from srfast.errors import InputError
-from srfast.ops import degrade_reference
 from srfast.ops.native import isas
+from tests.ops import degrade_reference
 
 
 def photograph(h: int = 120, w: int = 168) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Block artefacts: against a plain loop, both implementations, and photographs of known JPEG quality."""
+"""Block artefacts: against a plain loop, and photographs of known JPEG quality."""
 
 import io
 from itertools import pairwise
@@ -9,12 +9,9 @@ import skimage.data
 from PIL import Image
 
 from srfast.errors import InputError
-from srfast.ops import blockiness as module
-from srfast.ops import native
 from srfast.ops.blockiness import blockiness
 
 QUALITIES = (95, 75, 50, 30, 10)
-compiled_only = pytest.mark.skipif(not native.available(), reason="no compiled module")
 
 
 def plain_loop(image: np.ndarray, x: int, y: int, size: int) -> float:
@@ -50,12 +47,9 @@ def blocky(h: int, w: int, channels: int, seed: int = 0) -> np.ndarray:
     return (blocks + rng.integers(0, 60, (h, w, channels))).astype(np.uint8)
 
 
-@pytest.mark.parametrize("implementation", [pytest.param("compiled", marks=compiled_only), "numpy"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("h", "w", "size"), [(9, 9, 9), (23, 31, 10), (41, 37, 16), (37, 64, 17), (50, 45, 24)])
-def test_against_a_plain_loop(implementation, channels, h, w, size, monkeypatch):
-    if implementation == "numpy":
-        monkeypatch.setattr(native, "available", lambda: False)
+def test_against_a_plain_loop(channels, h, w, size):
     image = blocky(h, w, channels)
     xs = np.array(sorted({*range(0, w - size + 1, 3), w - size}), np.int64)
     ys = np.array(sorted({*range(0, h - size + 1, 5), h - size}), np.int64)
@@ -67,15 +61,13 @@ def test_against_a_plain_loop(implementation, channels, h, w, size, monkeypatch)
     assert np.allclose(got, want, rtol=1e-6, atol=0)
 
 
-@compiled_only
 @pytest.mark.parametrize("stride", [1, 8, 50])
-def test_numpy_and_any_threads_give_the_same_bits(stride):
+def test_any_threads_give_the_same_bits(stride):
     image = blocky(211, 133, 3)
     xs, ys = np.arange(0, 133 - 40 + 1, stride), np.arange(0, 211 - 40 + 1, stride)
     want = blockiness(image, xs, ys, 40)
     for threads in (2, 7):
         assert np.array_equal(blockiness(image, xs, ys, 40, threads), want)
-    assert np.array_equal(module._by_tables(image, xs, ys, 40), want)
 
 
 @pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed", "channels"])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from srfast.errors import InputError
-from srfast.ops import degrade, degrade_reference
+from srfast.ops import degrade
 from srfast.ops.native import isas
+from tests.ops import degrade_reference
 
 KEY = np.array([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], np.uint32)
 FLOAT = 1e-3

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -169,6 +170,6 @@ def test_workers_take_the_backend_of_the_driver(monkeypatch):
 @pytest.mark.usefixtures("rays")
 def test_a_worker_that_cannot_says_so_and_where(monkeypatch):
     made = cluster.Cluster(ScoreArguments(patch=48, scorer="bicubic", device="cpu"))
-    monkeypatch.setattr("srfast.ops.native.available", lambda: False)
-    with pytest.raises(RunError, match=r"^engine: ray: on .+: backend: native cannot be used: the compiled module is"):
+    monkeypatch.setattr("srfast.ops.native.compiled", Mock(side_effect=RunError("no module")))
+    with pytest.raises(RunError, match=r"^engine: ray: on .+: no module"):
         cluster._Actor(made.settings, 1, "", made._made)

@@ -12,13 +12,13 @@ from PIL import Image, ImageDraw
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
 from srfast.errors import RunError
-from srfast.ops.native import SRCNN_SHAPES, available, integer_kernels, isas
+from srfast.ops.native import SRCNN_SHAPES, integer_kernels, isas
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network, load_network
 
 ROOT = Path(__file__).resolve().parents[2]
 CPU = ROOT / "csrc" / "cpu"
-INTEGER = available() and integer_kernels()
+INTEGER = integer_kernels()
 needs_integer = pytest.mark.skipif(not INTEGER, reason="this machine has no reduced-precision path")
 
 

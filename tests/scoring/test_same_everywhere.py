@@ -41,11 +41,11 @@ def test_a_worker_that_scores_otherwise_fails_by_name(tmp_path):
 def test_auto_says_when_it_is_not_the_compiled_engine(monkeypatch, caplog):
     choice.say_once.cache_clear()
     monkeypatch.delenv("SRFAST_BACKEND", raising=False)
-    monkeypatch.setattr(native, "available", lambda: False)
+    monkeypatch.setattr(choice, "unusable", lambda backend, *_: "it is gone" if backend == "native" else None)
     with caplog.at_level(logging.WARNING, "srfast"):
         backend, _ = choice.choose("auto", "cpu", load_network("bicubic", 2))
     assert backend in ("onnx", "torch")
-    assert f"{backend} scores, slower than it could: native: the compiled module is missing" in caplog.text
+    assert f"{backend} scores, slower than it could: native: it is gone" in caplog.text
 
 
 def test_sources_that_hide_the_installed_package(tmp_path):
@@ -56,10 +56,10 @@ def test_sources_that_hide_the_installed_package(tmp_path):
         target = sources / file.relative_to(installed)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(file) if file.name != "native.py" else target.write_bytes(file.read_bytes())
-    code = "from srfast.ops import native; print(native.available()); print(native.shadowed()); native.compiled()"
+    code = "from srfast.ops import native; print(native.shadowed()); native.compiled()"
     env = {k: v for k, v in os.environ.items() if k != "PYTHONSAFEPATH"}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.stdout.startswith("False\nthe sources in "), done
+    assert done.stdout.startswith("the sources in "), done
     assert f"{sources} hide the package installed in {installed}" in done.stdout
     assert "run from another folder, or set PYTHONSAFEPATH=1" in done.stderr
     assert "reinstall" not in done.stderr

@@ -13,12 +13,12 @@ import srfast
 from srfast.data.grid import Grid
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
-from srfast.ops.native import available, isas
+from srfast.ops.native import isas
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.protocol import window_means
 from srfast.scoring.network import Network, load_network
 
-ISAS = isas() if available() else []
+ISAS = isas()
 SCALES = (2, 3, 4)
 PATCH = np.zeros((1, 8, 8, 3), np.uint8)
 

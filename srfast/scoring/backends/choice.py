@@ -34,8 +34,6 @@ def unusable(backend: str, device: str, network: Network) -> str | None:
     if backend in ("native", "triton") and network.kind not in ("srcnn", "bicubic"):
         return f"it runs SRCNN 9-1-5 and bicubic only, not {network.name}"
     if backend == "native":
-        if not native.available():
-            return f"the compiled module is missing ({native.shadowed() or 'pip install . builds it'})"
         if device == "cuda" and not native.build_info()["cuda"]:
             return "this build has no CUDA kernels (SRFAST_CUDA=ON pip install . builds them)"
         if device == "cuda":
@@ -76,13 +74,14 @@ def _triton_fails() -> str | None:
 
 def choose(backend: str, device: str, network: Network) -> tuple[str, str]:
     """The backend and the device that will score. auto takes the first that works of triton (CUDA only), native, onnx
-    (for an ONNX file) and torch. Raises RunError if a backend that the user chose does not work; the message gives the
-    reason."""
+    (for an ONNX file) and torch. Raises RunError if the compiled module is missing, or a backend that the user chose
+    does not work; the message gives the reason."""
     if backend == "auto":
         backend = os.environ.get(ENVIRONMENT, "auto")
         if backend not in BACKENDS:
             raise InputError(f"{ENVIRONMENT}: expected one of {', '.join(BACKENDS)}, got {backend!r}")
     device = resolve_device(device)
+    native.compiled()  # every backend needs it
     if backend != "auto":
         reason = unusable(backend, device, network)
         if reason:

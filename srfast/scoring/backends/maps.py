@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from srfast.data.grid import Grid
-from srfast.ops import native, reference
+from srfast.ops import reference
 from srfast.ops.device import without_tf32
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.protocol import Scores, cut, window_means
@@ -21,7 +21,7 @@ from srfast.scoring.network import Network
 
 
 class MapEngine(ABC):
-    """An engine of squared-error maps; ``bicubic`` and ``sobel`` come from the compiled engine if it is installed."""
+    """An engine of squared-error maps; ``bicubic`` and ``sobel`` come from the compiled engine."""
 
     precision = "fp32"
     concurrent = False
@@ -30,8 +30,7 @@ class MapEngine(ABC):
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        bicubic = Network("bicubic", "bicubic", "", network.scale)
-        self._plain = NativeEngine(bicubic) if native.available() else None
+        self._plain = NativeEngine(Network("bicubic", "bicubic", "", network.scale))
 
     @abstractmethod
     def errors(self, patches: np.ndarray) -> np.ndarray:
@@ -46,41 +45,21 @@ class MapEngine(ABC):
         return out
 
     def windows(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
-        plain = self._plain.windows(image, grid, threads) if self._plain else self._reference_windows(image, grid)
+        plain = self._plain.windows(image, grid, threads)
         if self.network.kind == "bicubic":
             return plain
         return Scores(self.batch(cut(image, grid)), plain.bicubic, plain.sobel)
 
     def dense(self, image: np.ndarray, grid: Grid, threads: int = 1, lr: np.ndarray | None = None) -> Scores:
-        s = self.network.scale
-        whole = image[None, : image.shape[0] // s * s, : image.shape[1] // s * s]
-        if self._plain:
-            plain = self._plain.dense(image, grid, threads)
-        else:
-            bicubic, sobel = (window_means(m[0].numpy(), grid) for m in self._reference_maps(whole))
-            plain = Scores(bicubic, bicubic, sobel)
+        plain = self._plain.dense(image, grid, threads)
         if self.network.kind == "bicubic":
             return plain
-        return Scores(self.dense_losses(whole[0], grid), plain.bicubic, plain.sobel)
+        h, w = (side // self.network.scale * self.network.scale for side in image.shape[:2])
+        return Scores(self.dense_losses(image[:h, :w], grid), plain.bicubic, plain.sobel)
 
     def dense_losses(self, image: np.ndarray, grid: Grid) -> np.ndarray:
         """Means of the windows of the squared-error map of an image [H, W, 3 or 1], sides multiples of the scale."""
         return window_means(self.errors(image[None])[0], grid)
-
-    def _reference_windows(self, image: np.ndarray, grid: Grid) -> Scores:
-        patches = cut(image, grid)
-        step = max(1, self.pixels_per_batch // grid.size**2)
-        bicubic, sobel = np.empty(len(patches), np.float32), np.empty(len(patches), np.float32)
-        for i in range(0, len(patches), step):
-            for column, m in zip((bicubic, sobel), self._reference_maps(patches[i : i + step]), strict=True):
-                column[i : i + step] = m.mean((1, 2), dtype=torch.float64).numpy()
-        return Scores(bicubic, bicubic, sobel)
-
-    def _reference_maps(self, patches: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Squared error of bicubic up-sampling, and Sobel's map, [N, H, W]."""
-        x = torch.from_numpy(np.ascontiguousarray(patches))
-        error = reference.squared_error(x, None, self.network.scale, torch.float32)
-        return error, reference.sobel_map(x)
 
 
 BAND_PIXELS = 1 << 22

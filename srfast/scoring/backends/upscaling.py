@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from srfast.data.grid import Grid
 from srfast.models import tiling
 from srfast.models.tiling import Descriptor
-from srfast.ops import native, reference
+from srfast.ops import reference
 from srfast.ops.color import luma
 from srfast.ops.device import without_tf32
 from srfast.ops.functional import imresize
@@ -159,13 +159,10 @@ class UpscalerEngine(MapEngine):
 
     def _made(self, hr: Tensor) -> Tensor:
         """The LR image, uint8 [h, w, 3 or 1], of a whole image."""
-        scale = self.network.scale
         if self._upscaler.network.color == "y":
             step = max(1, self.pixels_per_batch // hr.shape[1])
             hr = torch.cat([reference.luma(hr[i : i + step]) for i in range(0, len(hr), step)])[..., None]
-        if native.available():
-            return imresize(hr, 1 / scale)
-        return reference.resample_uint8(hr.movedim(-1, 0), 1 / scale).movedim(0, -1)
+        return imresize(hr, 1 / self.network.scale)
 
 
 class Function(nn.Module):

@@ -6,17 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from srfast.ops.color import jpeg_luma as luma
+from srfast.ops.defects import LAYERS, LEAST_MARKED, MARKS, NEIGHBOURS
+
 Array = np.ndarray[Any, np.dtype[Any]]
 TILE = 8
-LAYERS = ((32, 24), (32, 32), (32, 32), (7, 32))
-"""[outputs, inputs] of the network's layers: two for each tile, two for the mean over a window's tiles."""
-NEIGHBOURS = (3, 5)
-"""Rows and columns of tiles around a tile, itself among them, by which it is judged whether it has ink."""
-MARKS = ((32, 24), (16, 32), (16, 15), (16, 16), (1, 16), (1, 1))
-"""[outputs, inputs] of the layers that find text (``marks``); the third sees each value of ``NEIGHBOURS`` by itself,
-and the last is the slope and the constant of the log-odds that a window has some."""
-LEAST_MARKED = 1e-6
-"""Added to the sum of ``marks`` over a window, so that its logarithm is finite."""
 LEAST_TEXTURED = 0.2
 """Least share of a window's tiles with a variance of at least 16 for which blur, enlargement and halos can be known."""
 MOST_LETTERS = 0.75
@@ -27,12 +21,6 @@ STEP = 24
 """Grey levels of a step that counts as drawn if exactly equal pixels stand next to it."""
 MARGIN = 2
 """Grey levels by which the lines of a margin may differ."""
-
-
-def luma(image: Array) -> Array:
-    """Luma of JPEG (JFIF), rounded, int64 [H, W]."""
-    p = image.astype(np.int64)
-    return p[..., 0] if p.shape[2] == 1 else (19595 * p[..., 0] + 38470 * p[..., 1] + 7471 * p[..., 2] + 32768) >> 16
 
 
 def tiles(plane: Array) -> Array:
@@ -129,21 +117,6 @@ def layers(weights: Array) -> list[tuple[Array, Array]]:
         pairs.append((weights[at:split].reshape(outputs, inputs), weights[split : split + outputs]))
         at = split + outputs
     return pairs
-
-
-CHROMA = 14
-"""The place of ``chroma`` among the features."""
-
-
-def without_colour(weight: Array, bias: Array, from_others: Array, constant: Array) -> tuple[Array, Array]:
-    """Weight and bias of the first layer for images without colour.
-
-    They make of the features what the given ones make of them with ``from_others @ features + constant`` in the place
-    of chroma; ``from_others`` [features] has 0 there.
-    """
-    changed = weight + np.outer(weight[:, CHROMA], from_others)
-    changed[:, CHROMA] = 0
-    return changed, bias + weight[:, CHROMA] * constant
 
 
 def marks(seen: Array, network: list[tuple[Array, Array]]) -> Array:
