@@ -19,7 +19,7 @@ from srfast.data.parquet import check_names, opened, reason
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
 from srfast.scoring.rows import PLAIN, Rows, arrow_of, coded, is_frame
-from srfast.scoring.table import ScoreTable, check_scored, one_table
+from srfast.scoring.table import ScoreTable, check_scored, numeric_columns, one_table
 
 if TYPE_CHECKING:
     import pandas
@@ -92,8 +92,8 @@ def join_columns(
     joined = joined.cast(pa.schema([f.with_type(PLAIN.get(f.type, f.type)) for f in joined.schema]))
     keys = _keys(on, name, joined)
     if COLUMN in joined.column_names:
-        if not (pa.types.is_floating(kind := joined.column(COLUMN).type) or pa.types.is_integer(kind)):
-            raise InputError(f"{name}: column {COLUMN!r}: expected numbers, the sizes of images, got {kind}")
+        if COLUMN not in numeric_columns(joined.schema):
+            raise InputError(f"{name}: column {COLUMN!r}: expected numbers, the sizes of images")
         keys[COLUMN] = COLUMN
     added = [c for c in joined.column_names if c not in keys.values() and not c.startswith("__index_level_")]
     ours = {c.lower(): c for c in (*scores.table.column_names, "rank")}
@@ -136,27 +136,33 @@ def located(table: Rows, other: Rows, named: Callable[[str], str] = str) -> np.n
     (sizes, size), (their_sizes, of_size) = table.sizes(), other.sizes()
     known = np.array([sizes.index(s) if s in sizes else -1 for s in their_sizes], np.int32)
     places = "y", "x", "size"
-    ours = code, size, *map(table.column, places)
-    wanted = image, known[of_size], *map(other.column, places)
-    counts = [int(part.max(initial=0)) + 1 for part in ours]
-    if math.prod(counts) >= 2**63:
-        raise InputError(
-            f"score table: patch positions up to ({counts[3] - 1}, {counts[2] - 1}) are larger than any image"
-        )
+    ours = [code, size, *map(table.column, places)]
+    return _first(*_packed(ours, [image, known[of_size], *map(other.column, places)]))
 
-    def keys(parts: Sequence[np.ndarray]) -> np.ndarray:
-        key = np.zeros(len(parts[0]), np.int64)
-        for count, part in zip(counts, parts, strict=True):
+
+def _packed(ours: Sequence[np.ndarray], theirs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of whole numbers as one number for each row; of theirs -1 where ours have no such value."""
+    counts = [int(column.max(initial=0)) + 1 for column in ours]
+    if math.prod(counts) >= 2**63:
+        raise InputError(f"score table: patch positions up to {max(counts) - 1} are larger than any image")
+
+    def keys(columns: Sequence[np.ndarray]) -> np.ndarray:
+        key = np.zeros(len(columns[0]), np.int64)
+        for count, column in zip(counts, columns, strict=True):
             key *= count
-            key += part
+            key += column
         return key
 
-    inside = np.logical_and.reduce([(p >= 0) & (p < n) for p, n in zip(wanted, counts, strict=True)])
-    key, goal = keys(ours), np.where(inside, keys(wanted), -1)
-    by_key = None if (key[1:] >= key[:-1]).all() else np.argsort(key, kind="stable")
-    at = np.minimum(np.searchsorted(key, goal, sorter=by_key), len(key) - 1)
-    at = at if by_key is None else by_key[at]
-    return np.where(key[at] == goal, at, -1)
+    inside = np.logical_and.reduce([(c >= 0) & (c < n) for c, n in zip(theirs, counts, strict=True)])
+    return keys(ours), np.where(inside, keys(theirs), -1)
+
+
+def _first(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The first place of each of the wanted numbers among the values, or -1."""
+    order = None if (values[1:] >= values[:-1]).all() else np.argsort(values, kind="stable")
+    at = np.minimum(np.searchsorted(values, wanted, sorter=order), len(values) - 1)
+    at = at if order is None else order[at]
+    return np.where(values[at] == wanted, at, -1)
 
 
 def keys_of(table: pa.Table) -> list[str]:
@@ -167,8 +173,7 @@ def keys_of(table: pa.Table) -> list[str]:
 def added(path: Path) -> list[str]:
     """Names of the numeric columns that a table would add to scores."""
     table = read_table(path)
-    fields = [table.schema.field(c) for c in table.column_names if c not in keys_of(table)]
-    return [f.name for f in fields if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
+    return [c for c in numeric_columns(table.schema) if c not in keys_of(table)]
 
 
 def read_table(path: Path) -> pa.Table:
@@ -230,45 +235,31 @@ def _match(
     scores: ScoreTable, joined: pa.Table, keys: dict[str, str], name: str, named: Callable[[str], str]
 ) -> np.ndarray:
     """The row of the other table for each of our rows [N], or -1."""
-    ours, our_code = _codes(scores.table.column("image"), named)
-    theirs, their_code = _codes(joined.column(keys["image"]), named)
-    place = {image: i for i, image in enumerate(ours)}
-    if len(place) < len(ours):
-        return np.full(len(scores), -1)  # two of our images share that name, so it identifies neither
-    their_code = np.array([place.get(image, -1) for image in theirs], np.int64)[their_code]
-    inside = their_code >= 0
-    ours_key, theirs_key = [our_code.astype(np.int64)], [their_code]
-    if COLUMN in keys or (COLUMN in scores.columns and len(keys) > 1):
-        known = scores.column(COLUMN) if COLUMN in scores.columns else np.ones(len(scores))
-        ours_key.append(_comparable(known))
-        theirs_key.append(_comparable(joined.column(COLUMN).to_numpy() if COLUMN in keys else np.ones(joined.num_rows)))
+    names, code = scores.coded()
+    number = {named(image): i for i, image in enumerate(names)}
+    if len(number) < len(names) or not joined.num_rows:  # a name of two of our images identifies neither
+        return np.full(len(scores), -1)
+    theirs, their_code = coded(joined.column(keys["image"]).cast(pa.string()).fill_null(""))
+    columns = [(code, np.array([number.get(named(image), -1) for image in theirs])[their_code])]
+    if len(keys) > 1:
+        sizes, size = scores.sizes()
+        known = {_comparable(s): i for i, s in enumerate(map(float, sizes))}
+        of = joined.column(COLUMN).to_pylist() if COLUMN in keys else [1.0] * joined.num_rows
+        columns.append((size, np.array([known.get(_comparable(s), -1) for s in of])))
     for key in [k for k in list(keys)[1:] if k != COLUMN]:
-        ours_key.append(scores.column(key).astype(np.int64))
         try:
-            theirs_key.append(joined.column(keys[key]).cast(pa.int64()).to_numpy())
+            columns.append((scores.column(key), joined.column(keys[key]).cast(pa.int64()).fill_null(-1).to_numpy()))
         except (pa.ArrowException, ValueError) as error:
             raise InputError(f"{name}: column {keys[key]!r}: expected whole numbers ({error})") from None
-    rows = np.flatnonzero(inside)
-    both = np.concatenate([np.stack(ours_key, 1), np.stack(theirs_key, 1)[rows]])
-    _, code = np.unique(both, axis=0, return_inverse=True) if both.shape[1] > 1 else (None, both[:, 0])
-    code = np.asarray(code).reshape(-1)
-    at = np.full(int(code.max(initial=0)) + 1, -1)
-    wanted = code[len(scores) :]
-    at[wanted] = rows
-    twice = np.flatnonzero(at[wanted] != rows)
+    ours, wanted = _packed(*zip(*columns, strict=True))
+    twice = np.flatnonzero((wanted >= 0) & (_first(wanted, wanted) != np.arange(len(wanted))))
     if len(twice):
-        row = int(rows[twice[0]])
+        row = int(twice[0])
         values = ", ".join(str(joined.column(c)[row].as_py()) for c in keys.values())
         raise InputError(f"{name}: row {row} ({values}): an earlier row has the same patches")
-    return at[code[: len(scores)]]
+    return _first(wanted, ours)
 
 
-def _comparable(shrink: np.ndarray) -> np.ndarray:
-    """Sizes as whole numbers: equal for equal fractions, whatever their type."""
-    return np.rint(np.asarray(shrink, np.float64) * (1 << 22)).astype(np.int64)
-
-
-def _codes(column: pa.ChunkedArray, named: Callable[[str], str]) -> tuple[list[str], np.ndarray]:
-    """The different names after ``named``, and the index of each row's name."""
-    names, code = coded(column.cast(pa.string()).fill_null(""))
-    return [named(n) if n else "" for n in names], code
+def _comparable(shrink: float | None) -> int:
+    """A size as a whole number: equal for equal fractions, whatever their type."""
+    return round(shrink * (1 << 22)) if shrink and math.isfinite(shrink) else -1
