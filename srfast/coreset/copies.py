@@ -9,11 +9,9 @@ orientation. Pairs that come near are compared pixel by pixel.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from PIL import Image
@@ -50,133 +48,58 @@ _LOW = 8
 _BLOCK = 1024
 
 
-@dataclass(frozen=True)
-class Fingerprint:
-    """The features by which copies of an image are recognised."""
+def find_copies(
+    images: Sequence[ImageFile], against: Iterable[str | os.PathLike[str]] = ()
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Finds the images that are copies of others, whatever the patches they will be cut into.
 
-    cells: np.ndarray
-    """[SIDE, SIDE] uint8, means of the luma."""
-    encoding: Encoding
-
-
-@dataclass(frozen=True)
-class Copy:
-    """An image that shows the same as a better one."""
-
-    image: str
-    likeness: float
-    """Correlation of the cells."""
-    reason: str
-    """Why the other image is kept."""
-
-
-@dataclass(frozen=True)
-class CopyGroup:
-    """An image and its copies."""
-
-    keep: str
-    """The image to keep: the largest, then a lossless one, then of the highest JPEG quality, then the first by path."""
-    copies: list[Copy]
-
-
-@dataclass(frozen=True)
-class Copies:
-    """The copies that were found."""
-
-    groups: list[CopyGroup]
-    leaks: dict[str, str] = field(default_factory=dict)
-    """Image -> the test image that it shows."""
-    flat: list[str] = field(default_factory=list)
-    """Images that are too flat to be recognised, and are never called copies."""
-    unreadable: dict[str, str] = field(default_factory=dict)
-    """Image -> why it could not be read."""
-
-    @property
-    def keep_instead(self) -> dict[str, str]:
-        """Copy -> the image to keep instead."""
-        return {copy.image: group.keep for group in self.groups for copy in group.copies}
+    Every copy is similar to the image that is kept, not only to another copy. Kept is the largest, then a lossless one,
+    then that of the highest JPEG quality, then the first by path. Images that are unreadable or too flat to be
+    recognised are never called copies. ``against`` are test images. Returns the image to keep in place of each copy,
+    and the test image that each of the others shows. Raises InputError if a test image cannot be read.
+    """
+    with closing(ordered_map(lambda f: _seen(f.path), images, cores())) as looks:
+        mine = {file.name: look for file, look in looks if look is not None}
+    names = sorted(mine, key=lambda name: mine[name][1].preference(name))
+    cells, shapes = _stacked([mine[name] for name in names])
+    kept = np.flatnonzero(cells.std(axis=(1, 2)) >= FLAT)
+    leaks: dict[str, str] = {}
+    if against := list(against):
+        tests = find_images(against)
+        shown = _pairs(cells[kept], shapes[kept], *_stacked([_reduced(test.path) for test in tests]))
+        leaks = {names[kept[a]]: str(Path(tests[b].root.name) / tests[b].name) for a, b in shown[::-1]}
+    best: dict[str, str] = {}
+    for a, b in _pairs(cells[kept], shapes[kept]):
+        # The better one comes first, and pairs are in its order: whether it is itself a copy is known.
+        if names[kept[a]] not in best:
+            best.setdefault(names[kept[b]], names[kept[a]])
+    return best, leaks
 
 
-def fingerprint(path: str | os.PathLike[str]) -> Fingerprint:
-    """Reduces an image. A JPEG file is decoded at an eighth to a half of its size, which takes a fifth of the time.
-    Raises InputError if the file cannot be read."""
+def _seen(path: Path) -> tuple[np.ndarray, Encoding] | None:
+    """``_reduced``; None if the file cannot be read."""
+    with suppress(InputError):
+        return _reduced(path)
+    return None
+
+
+def _reduced(path: Path) -> tuple[np.ndarray, Encoding]:
+    """Means of the luma [SIDE, SIDE] uint8. A JPEG file is decoded at an eighth to a half of its size, which takes a
+    fifth of the time."""
     encoding = encoding_of(path)
     if encoding.format == "JPEG":
         with header(path) as image:
             image.draft("L", (2 * SIDE, 2 * SIDE))
             small = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-        return Fingerprint(np.asarray(small), encoding)
-    small = Image.fromarray(read_rgb(path)).resize((SIDE, SIDE), Image.Resampling.BOX)
-    return Fingerprint(np.asarray(small.convert("L")), encoding)
+    else:
+        small = Image.fromarray(read_rgb(path)).resize((SIDE, SIDE), Image.Resampling.BOX).convert("L")
+    return np.asarray(small), encoding
 
 
-def find_copies(
-    images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | list[ImageFile],
-    against: Iterable[str | os.PathLike[str]] = (),
-) -> Copies:
-    """Finds the images that are copies of others, whatever the patches they will be cut into.
-
-    Every copy is similar to the image that is kept, not only to another copy. ``images`` may be the result of
-    ``find_images``; ``against`` are test images. Raises InputError if there are no images, or a test image cannot be
-    read.
-    """
-    listed = isinstance(images, list) and images and all(isinstance(i, ImageFile) for i in images)
-    files: Any = images if listed else find_images(cast(Any, images))
-    mine: dict[str, Fingerprint] = {}
-    unreadable = {}
-    with closing(ordered_map(lambda f: _fingerprint(f.path), files, cores())) as seen:
-        for file, got in seen:
-            if isinstance(got, Fingerprint):
-                mine[file.name] = got
-            else:
-                unreadable[file.name] = got
-    names = [n for n, _ in sorted(mine.items(), key=lambda item: item[1].encoding.preference(item[0]))]
-    cells = _stack([mine[n] for n in names])
-    flat = cells.std(axis=(1, 2)) < FLAT
-    shapes = _shapes([mine[n].encoding for n in names])
-    kept = np.flatnonzero(~flat)
-    pairs, likeness = _pairs(cells[kept], shapes[kept], cells[kept], shapes[kept])
-    leaks: dict[str, str] = {}
-    if against := list(against):
-        tests = find_images(against)
-        others = [fingerprint(t.path) for t in tests]
-        shown, _ = _pairs(cells[kept], shapes[kept], _stack(others), _shapes([o.encoding for o in others]))
-        leaks = {names[kept[a]]: str(Path(tests[b].root.name) / tests[b].name) for a, b in shown[::-1].tolist()}
-    groups: dict[int, list[tuple[int, float]]] = {}
-    copy_of: dict[int, int] = {}
-    for (a, b), value in zip(kept[pairs].tolist(), likeness.tolist(), strict=True):
-        # The better one comes first, and pairs are in its order: whether it is itself a copy is known.
-        if a < b and a not in copy_of and b not in copy_of:
-            copy_of[b] = a
-            groups.setdefault(a, []).append((b, value))
-    return Copies(
-        [
-            CopyGroup(
-                names[a],
-                [Copy(names[b], v, mine[names[a]].encoding.better_than(mine[names[b]].encoding)) for b, v in copies],
-            )
-            for a, copies in groups.items()
-        ],
-        leaks,
-        [n for n, f in zip(names, flat.tolist(), strict=True) if f],
-        unreadable,
-    )
-
-
-def _fingerprint(path: Path) -> Fingerprint | str:
-    try:
-        return fingerprint(path)
-    except InputError as error:
-        return str(error)
-
-
-def _stack(looks: list[Fingerprint]) -> np.ndarray:
-    return np.stack([s.cells for s in looks]) if looks else np.zeros((0, SIDE, SIDE), np.uint8)
-
-
-def _shapes(encodings: list[Encoding]) -> np.ndarray:
-    """Logarithms of the aspect ratios [n]."""
-    return np.array([np.log(e.width / e.height) for e in encodings], np.float32)
+def _stacked(looks: Sequence[tuple[np.ndarray, Encoding]]) -> tuple[np.ndarray, np.ndarray]:
+    """Their cells [n, SIDE, SIDE], and the logarithms of their aspect ratios [n]."""
+    cells = np.array([cells for cells, _ in looks], np.uint8).reshape(-1, SIDE, SIDE)
+    return cells, np.array([np.log(about.width / about.height) for _, about in looks], np.float32)
 
 
 def _frequencies(cells: np.ndarray) -> np.ndarray:
@@ -196,32 +119,31 @@ def _turned(low: np.ndarray, position: int) -> np.ndarray:
     return (low.transpose(0, 2, 1) if position & 4 else low).astype(np.float32)
 
 
-def _pairs(a: np.ndarray, shape_a: np.ndarray, b: np.ndarray, shape_b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which cells of a are similar to which of b: row numbers [n, 2] in their order, and their likeness [n]."""
-    low_a, low_b = _frequencies(a).reshape(len(a), _LOW * _LOW), _frequencies(b)
-    best: dict[tuple[int, int], float] = {}
-    same = a is b
+def _pairs(
+    a: np.ndarray, shape_a: np.ndarray, b: np.ndarray | None = None, shape_b: np.ndarray | None = None
+) -> list[tuple[int, int]]:
+    """Which cells of a are similar to which of b, or to which later ones of a: their numbers, in order."""
+    others, shapes = (a, shape_a) if b is None or shape_b is None else (b, shape_b)
+    low_a, low_b = _frequencies(a).reshape(len(a), _LOW * _LOW), _frequencies(others)
+    similar: set[tuple[int, int]] = set()
     for position in range(8):
-        turned = _turned(low_b, position).reshape(len(b), _LOW * _LOW)
-        shape = -shape_b if position & 4 else shape_b
+        turned = _turned(low_b, position).reshape(len(others), _LOW * _LOW)
+        shape = -shapes if position & 4 else shapes
         for start in range(0, len(a), _BLOCK):
             near = low_a[start : start + _BLOCK] @ turned.T >= NEAR
             near &= np.abs(shape_a[start : start + _BLOCK, None] - shape[None, :]) <= _SHAPE
+            if b is None:
+                near = np.triu(near, start + 1)
             i, j = np.nonzero(near)
             i += start
-            i, j = (i[i < j], j[i < j]) if same else (i, j)
-            for part in range(0, len(i), _BLOCK):
-                a_part, b_part = i[part : part + _BLOCK], j[part : part + _BLOCK]
-                values = _likeness(a[a_part], turn(b[b_part], position))
-                for x, y, value in zip(a_part.tolist(), b_part.tolist(), values.tolist(), strict=True):
-                    if value > best.get((x, y), 0.0):
-                        best[x, y] = value
-    pairs = sorted(best)
-    return np.array(pairs, np.int64).reshape(-1, 2), np.array([best[pair] for pair in pairs], np.float32)
+            for part in (slice(k, k + _BLOCK) for k in range(0, len(i), _BLOCK)):
+                alike = _alike(a[i[part]], turn(others[j[part]], position))
+                similar.update(zip(i[part][alike].tolist(), j[part][alike].tolist(), strict=True))
+    return sorted(similar)
 
 
-def _likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The correlation [n] of cells [n, SIDE, SIDE] at their best shift; 0 if they or their details are not similar."""
+def _alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which cells [n, SIDE, SIDE] are similar at their best shift, and so are their details."""
     a, b = a.astype(np.float32), b.astype(np.float32)
     fine_a, fine_b = a - _blurred(a), b - _blurred(b)
     r, inner = _REACH, SIDE - 2 * _REACH
@@ -229,10 +151,9 @@ def _likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     middle, fine = a[:, r : r + inner, r : r + inner], fine_a[:, r : r + inner, r : r + inner]
     for y in range(2 * r + 1):
         for x in range(2 * r + 1):
-            value = _correlation(middle, b[:, y : y + inner, x : x + inner])
-            best = np.maximum(best, value)
+            best = np.maximum(best, _correlation(middle, b[:, y : y + inner, x : x + inner]))
             detail = np.maximum(detail, _correlation(fine, fine_b[:, y : y + inner, x : x + inner]))
-    return np.where((best >= ALIKE) & (detail >= DETAIL), best, 0)
+    return (best >= ALIKE) & (detail >= DETAIL)
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:

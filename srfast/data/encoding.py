@@ -39,16 +39,6 @@ class Encoding:
         name."""
         return -self.width * self.height, not self.lossless, -(self.quality or 0), name
 
-    def better_than(self, other: Encoding) -> str:
-        """Why this copy is preferred to a worse one, in words."""
-        if self.width * self.height != other.width * other.height:
-            return f"larger: {self.width} x {self.height} against {other.width} x {other.height}"
-        if self.lossless != other.lossless:
-            return f"lossless: {self.format} against {other.format}"
-        if (self.quality or 0) != (other.quality or 0):
-            return f"JPEG quality {self.quality} against {other.quality or 'unknown'}"
-        return "as good, and first by path"
-
 
 def encoding_of(path: str | os.PathLike[str]) -> Encoding:
     """Size, format and quality of an image file, from its header. Raises InputError if the file cannot be read, or has

@@ -168,13 +168,11 @@ def follow(verdicts: Mapping[str, Verdict], path: Path) -> None:
 def reject_copies(verdicts: dict[str, Verdict], root: Path, against: Sequence[Any], copies: bool = True) -> None:
     """Rejects copies of test images and, with ``copies``, all but the best copy of each image."""
     readable = [ImageFile(root, name, 0, 0) for name, v in verdicts.items() if v.verdict != "unreadable"]
-    if not readable:
-        return
-    repeats = find_copies(readable, against=against)
-    for name, best in repeats.keep_instead.items() if copies else ():
+    better, leaks = find_copies(readable, against)
+    for name, best in better.items() if copies else ():
         verdicts[name].keep_instead = best
         verdicts[name].reject("duplicate")
-    for name, test in repeats.leaks.items():
+    for name, test in leaks.items():
         verdicts[name].keep_instead = verdicts[name].keep_instead or test
         verdicts[name].reject("leak")
 

@@ -51,16 +51,15 @@ def folder(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Path:
 def test_copies_are_found_and_nothing_else(kind: str, folder: Path, photographs: dict[str, np.ndarray]) -> None:
     for name, photo in photographs.items():
         COPIES[kind](Image.fromarray(photo)).save(folder / f"{name} again.jpg", quality=40)
-    copies = find_copies(folder)
-    assert copies.keep_instead == {f"{name} again.jpg": f"{name}.png" for name in photographs}
-    assert sorted(copies.flat) == ["flat 0.png", "flat 1.png", "flat 2.png"]
+    assert find_copies(find_images(folder)) == ({f"{name} again.jpg": f"{name}.png" for name in photographs}, {})
 
 
 def test_nothing_is_a_copy_of_something_else(folder: Path) -> None:
-    assert find_copies(folder).groups == []
+    assert find_copies(find_images(folder)) == find_copies([]) == ({}, {})
 
 
-def test_the_best_is_kept_and_the_reason_said(tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+def test_the_best_is_kept(tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+    """The largest, then a lossless one, then that of the highest quality, then the first by path."""
     photo = Image.fromarray(photographs["astronaut"][:360, :480])
     photo.save(tmp_path / "z.png")
     photo.save(tmp_path / "y.webp", lossless=True)
@@ -68,35 +67,23 @@ def test_the_best_is_kept_and_the_reason_said(tmp_path: Path, photographs: dict[
     photo.save(tmp_path / "a.jpg", quality=60)
     photo.resize((240, 180)).save(tmp_path / "0.png")
     ImageOps.mirror(photo.resize((960, 720))).save(tmp_path / "large.jpg", quality=50)
-    (group,) = find_copies(tmp_path).groups
-    assert group.keep == "large.jpg"
-    assert [c.image for c in group.copies] == ["y.webp", "z.png", "b.jpg", "a.jpg", "0.png"]
-    assert {c.reason for c in group.copies[:4]} == {"larger: 960 x 720 against 480 x 360"}
-    (tmp_path / "large.jpg").unlink()
-    (group,) = find_copies(tmp_path).groups
-    assert [(c.image, c.reason) for c in group.copies] == [
-        ("z.png", "as good, and first by path"),
-        ("b.jpg", "lossless: WEBP against JPEG"),
-        ("a.jpg", "lossless: WEBP against JPEG"),
-        ("0.png", "larger: 480 x 360 against 240 x 180"),
-    ]
-    assert all(0.9 < c.likeness <= 1 for c in group.copies)
-    for name in ("y.webp", "z.png", "0.png"):
-        (tmp_path / name).unlink()
-    (group,) = find_copies(tmp_path).groups
-    assert (group.keep, group.copies[0].reason) == ("b.jpg", "JPEG quality 95 against 60")
+    for best in ("large.jpg", "y.webp", "z.png", "b.jpg", "a.jpg"):
+        copies = [file.name for file in find_images(tmp_path) if file.name != best]
+        assert find_copies(find_images(tmp_path)) == (dict.fromkeys(copies, best), {})
+        (tmp_path / best).unlink()
 
 
 def test_leaks_and_unreadable_files(folder: Path, photographs: dict[str, np.ndarray]) -> None:
     tests = folder.parent / "tests"
     tests.mkdir()
     ImageOps.mirror(Image.fromarray(photographs["chelsea"])).save(tests / "cat.jpg")
-    assert find_copies(find_images(folder), [tests]).leaks == {"chelsea.png": "tests/cat.jpg"}
-    for name in photographs:
-        (folder / f"{name}.png").write_bytes(b"no image")
-    assert sorted(find_copies(folder).unreadable) == sorted(f"{name}.png" for name in photographs)
+    assert find_copies(find_images(folder), [tests]) == ({}, {"chelsea.png": "tests/cat.jpg"})
+    files = find_images(folder)
+    (folder / "chelsea.png").write_bytes(b"no image")
+    assert find_copies(files, [tests]) == ({}, {})
+    (tests / "cat.jpg").unlink()
     with pytest.raises(InputError, match="no image files found"):
-        find_copies(tests.parent / "none") if (tests.parent / "none").mkdir() is None else None
+        find_copies(files, [tests])
 
 
 @pytest.mark.parametrize("quality", [1, 10, 35, 50, 75, 90, 95, 99, 100])
