@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from srfast.coreset.limits import by_value
 from srfast.data.shrink import read_shrunk, sizes_of
 from srfast.data.workers import ordered_map
 from srfast.errors import RunError
@@ -240,8 +241,7 @@ class Crops:
         return torch.cat(up), torch.cat(y)
 
     def _read(self, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = rows[np.argsort(self.code[rows], kind="stable")]
-        groups = np.split(rows, np.flatnonzero(np.diff(self.code[rows])) + 1)
+        groups = [rows[group] for group in by_value(self.code[rows])]
         with closing(ordered_map(self._of_image, groups, self.threads)) as crops:
             for _, pair in crops:
                 yield pair

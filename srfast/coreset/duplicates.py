@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,9 +197,12 @@ def _arrays_compared(table: Rows, images: ScoredImages) -> _Compared:
 
 
 def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distances and rows of the k nearest of ``base`` to each query; -1 if there are fewer."""
+    """The queries and, of each, those of its k nearest of ``base`` that are not ``_FAR``, as pairs of positions."""
     import faiss
 
+    if not len(base) or not len(queries):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    base = np.ascontiguousarray(base)
     index: Any = faiss.IndexFlatL2(base.shape[1])
     if len(base) > _EXACT:
         lists = int(2 * len(base) ** 0.5)
@@ -210,27 +213,22 @@ def _nearest(base: np.ndarray, queries: np.ndarray, k: int) -> tuple[np.ndarray,
         index.nprobe = max(8, lists // 64)
         index.train(base[:: max(1, len(base) // (64 * lists))])
     index.add(base)
-    distance, row = index.search(np.ascontiguousarray(queries), min(k, len(base)))
-    return distance, row
+    distance, near = index.search(np.ascontiguousarray(queries), min(k, len(base)))
+    query, place = np.nonzero((near >= 0) & (distance <= _FAR))
+    return query, near[query, place]
 
 
 def _pairs_within(
     table: Rows, image: np.ndarray, rows: np.ndarray, looks: _Compared, alike: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of rows a < b that show the same."""
-    empty = np.empty(0, np.int64)
-    if len(rows) < 2:
-        return empty, empty
     x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
     sizes, at = sizes_of(table.table, table.meta)
     x, y, size = in_one_grid(x, y, size, sizes, at)
     patch, stride = (int(table.meta.get(key) or table.column("size").max()) for key in ("patch", "stride"))
     # Windows that overlap one come before any copy.
     around = len(sizes) * (2 * -(-patch // max(1, stride)) - 1) ** 2
-    base = np.ascontiguousarray(looks.spectra[rows])
-    distance, near = _nearest(base, base, min(64, _NEAREST + around))
-    a, place = np.nonzero((near >= 0) & (distance <= _FAR))
-    a, b = rows[a], rows[near[a, place]]
+    a, b = (rows[at] for at in _nearest(looks.spectra[rows], looks.spectra[rows], min(64, _NEAREST + around)))
     apart = (a != b) & (
         (image[a] != image[b])
         | (np.minimum(x[a] + size[a], x[b] + size[b]) <= np.maximum(x[a], x[b]))
@@ -249,22 +247,18 @@ def _are_same(left: _Compared, a: np.ndarray, right: _Compared, b: np.ndarray, a
     """Which pairs left[a], right[b] are alike, on all cores: by a rough comparison, a close one, and by their
     details."""
     same = np.arange(len(a))
-    for compare, left_values, right_values, least in (
-        (rough_likeness, left.half, right.half, alike - _ROUGH),
-        (likeness, left.small, right.small, alike),
-        (detail_likeness, left.small, right.small, DETAIL),
-    ):
-        pieces = [(a[at], b[at]) for at in (same[i : i + _PIECE] for i in range(0, len(same), _PIECE))]
-        parts = ordered_map(partial(_compared, compare, left_values, right_values), pieces, cores())
-        values = np.concatenate([np.empty(0, np.float32), *(part for _, part in parts)])
-        same = same[values >= least]
+    steps: list[tuple[Callable[[np.ndarray], np.ndarray], float]] = [
+        (lambda at: rough_likeness(left.half[a[at]], right.half[b[at]]), alike - _ROUGH),
+        (lambda at: likeness(left.small[a[at]], right.small[b[at]]), alike),
+        (lambda at: detail_likeness(left.small[a[at]], right.small[b[at]]), DETAIL),
+    ]
+    for compared, least in steps:
+        pieces = [same[i : i + _PIECE] for i in range(0, len(same), _PIECE)]
+        values = [part for _, part in ordered_map(compared, pieces, cores())]
+        same = same[np.concatenate([np.empty(0, np.float32), *values]) >= least]
     result = np.zeros(len(a), bool)
     result[same] = True
     return result
-
-
-def _compared(compare: Any, left: np.ndarray, right: np.ndarray, pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    return compare(left[pair[0]], right[pair[1]])
 
 
 def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -278,15 +272,10 @@ def _groups(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _leaks(table: Rows, image: np.ndarray, looks: _Compared, rows: np.ndarray, alike: float) -> np.ndarray:
     """The index of the test image that shows each of some patches [n], or -1; the arguments begin with ``_windows``."""
     leaked = np.full(len(rows), -1)
-    if not len(table) or not len(rows):
-        return leaked
     windows = _arrays_compared(table, ScoredImages(Path("/"), {}))
     recognisable = np.flatnonzero(~windows.flat)
-    if not len(recognisable):
-        return leaked
-    distance, near = _nearest(np.ascontiguousarray(windows.spectra[recognisable]), looks.spectra[rows], _NEAREST)
-    a, place = np.nonzero((near >= 0) & (distance <= _FAR))
-    b = recognisable[near[a, place]]
+    a, b = _nearest(windows.spectra[recognisable], looks.spectra[rows], _NEAREST)
+    b = recognisable[b]
     same = _are_same(looks, rows[a], windows, b, alike)
     leaked[a[same][::-1]] = image[b[same]][::-1]
     return leaked
@@ -309,10 +298,9 @@ def _windows(tests: list[ImageFile], size: int) -> tuple[Rows, np.ndarray]:
 
 def _ranks(names: list[str], codes: np.ndarray, images: ScoredImages) -> np.ndarray:
     """The rank of each image [len(names)], the best first, by the headers of those in ``codes``."""
-    preference = {code: encoding_of(images.root / names[code]).preference(names[code]) for code in codes.tolist()}
+    best = sorted(codes.tolist(), key=lambda c: encoding_of(images.root / names[c]).preference(names[c]))
     rank = np.arange(len(names)) + len(names)
-    for place, code in enumerate(sorted(preference, key=preference.__getitem__)):
-        rank[code] = place
+    rank[best] = np.arange(len(best))
     return rank
 
 
@@ -321,9 +309,7 @@ def _image_pairs(
 ) -> list[tuple[str, str, int, int]]:
     across = image[a] != image[b]
     seen = np.concatenate([np.stack([image[a], image[b], a], 1)[across], np.stack([image[b], image[a], b], 1)[across]])
-    shared: dict[tuple[int, int], int] = {}
-    for left, right in np.unique(seen, axis=0)[:, :2].tolist():
-        shared[left, right] = shared.get((left, right), 0) + 1
+    shared = Counter((left, right) for left, right, _ in np.unique(seen, axis=0).tolist())
     judged = np.bincount(image[rows], minlength=len(names))
     most = (pair for pair, n in shared.items() if 2 * n >= judged[pair[0]])
     once = dict.fromkeys(pair if rank[pair[0]] > rank[pair[1]] else pair[::-1] for pair in most)
@@ -332,7 +318,6 @@ def _image_pairs(
 
 def _leak_counts(titles: list[str], names: list[str], image: np.ndarray, leak: np.ndarray) -> dict[str, dict[str, int]]:
     counts: dict[str, dict[str, int]] = {}
-    for test, train in zip(leak[leak >= 0].tolist(), image[leak >= 0].tolist(), strict=True):
-        of = counts.setdefault(titles[test], {})
-        of[names[train]] = of.get(names[train], 0) + 1
+    for (test, train), n in Counter(zip(leak[leak >= 0].tolist(), image[leak >= 0].tolist(), strict=True)).items():
+        counts.setdefault(titles[test], {})[names[train]] = n
     return dict(sorted(counts.items()))

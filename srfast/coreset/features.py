@@ -8,6 +8,7 @@ from contextlib import closing
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from srfast.coreset.limits import by_value
 from srfast.data.shrink import read_shrunk
 from srfast.data.workers import ordered_map
 from srfast.ops.blockiness import summed_area
@@ -34,8 +35,6 @@ def describe(
     x, y, size = (table.column(c)[rows] for c in ("x", "y", "size"))
     sizes, at = table.sizes()
     code = code[rows].astype(np.int64) * len(sizes) + at[rows]
-    by_image = np.argsort(code, kind="stable")
-    groups = np.split(by_image, np.flatnonzero(np.diff(code[by_image])) + 1) if len(rows) else []
 
     def of_image(group: np.ndarray) -> np.ndarray:
         image, size_of_image = divmod(int(code[group[0]]), len(sizes))
@@ -47,9 +46,9 @@ def describe(
         return np.concatenate([describe_copies(copies(sums, x[p], y[p], size[p])) for p in parts])
 
     features = np.empty((0, 0), np.float32)
-    with closing(ordered_map(of_image, groups, cores())) as results:
-        for i, (group, values) in enumerate(results):
-            if i == 0:
+    with closing(ordered_map(of_image, by_value(code), cores())) as results:
+        for group, values in results:
+            if not len(features):
                 features = np.empty((len(rows), *values.shape[1:]), values.dtype)
             features[group] = values
     return features
