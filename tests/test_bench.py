@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LOOPS = {"compiler": "g++ 12", "score_avx2.cpp": {"loops": 3, "instructions_a_product": 1.5, "stack": 0}}
 
 
-def write(path: Path, ratios: dict[str, float], loops: dict[str, object] | None = None) -> str:
+def write(path, ratios, loops=None):
     of = {"stats": {"min": 0.5}}
     benchmarks = [
         {**of, "fullname": f"bench/test_x.py::{name}", "extra_info": {"ratio_eager": ratio, "mpix_s": 1.0}}
@@ -28,7 +28,7 @@ def write(path: Path, ratios: dict[str, float], loops: dict[str, object] | None 
     return str(path)
 
 
-def run(*args: str) -> subprocess.CompletedProcess[str]:
+def run(*args):
     line, env = [sys.executable, "-m", "bench", *args], {**os.environ, "PYTHONSAFEPATH": ""}
     return subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True)
 

@@ -23,7 +23,7 @@ FACTORS, KERNELS, KINDS, degrade, described, of_name, pool, spoilt = (
 NAMES = [f"image{i}" for i in range(40)]
 
 
-def photograph(height: int = 67, width: int = 90) -> np.ndarray:
+def photograph(height=67, width=90):
     """Edges, ramps and texture."""
     y, x = np.mgrid[:height, :width]
     texture = np.random.default_rng(3).normal(0, 12, (height, width))

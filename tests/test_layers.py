@@ -3,17 +3,16 @@
 import ast
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def python_files(*folders: str) -> list[Path]:
+def python_files(*folders):
     return [p for folder in folders for p in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def imports(path: Path) -> Iterator[tuple[int, str]]:
+def imports(path):
     """(line, absolute name) of every import, also inside functions; TYPE_CHECKING blocks do not count."""
     tree = ast.parse(path.read_text())
     skipped = {
@@ -75,12 +74,12 @@ def test_every_text_file_names_its_encoding():
 ALLOWED = {"core": {"core"}, "cpu": {"core", "cpu"}, "cuda": {"core", "cuda"}}
 
 
-def includes(path: Path) -> list[tuple[str, str]]:
+def includes(path):
     """(the bracket, the header) of every #include line."""
     return re.findall(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', path.read_text(), re.MULTILINE)
 
 
-def sources() -> list[Path]:
+def sources():
     return sorted(p for p in (ROOT / "csrc").rglob("*") if p.suffix in {".h", ".cpp", ".cu", ".cuh"})
 
 
@@ -104,7 +103,7 @@ def test_cpp_includes_go_down():
                 assert header.split("/")[0] in ALLOWED[part], f"{path}: {header}"
 
 
-def reachable(path: Path) -> set[str]:
+def reachable(path):
     """System headers that a source includes, directly or through ours."""
     headers = set()
     for bracket, header in includes(path):

@@ -1,7 +1,6 @@
 """The fixture that fills fresh memory reaches every module that asks for some."""
 
 import importlib
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +12,8 @@ import torch
     [("ops.native", "np"), ("ops.cpu", "torch"), ("coreset.limits", "np"), ("scoring.backends.compiled", "np")],
 )
 def test_fresh_memory_is_poisoned(module, library):
-    used: Any = getattr(importlib.import_module(f"srfast.{module}"), library)
-    real: Any = {"np": np, "torch": torch}[library]
+    used = getattr(importlib.import_module(f"srfast.{module}"), library)
+    real = {"np": np, "torch": torch}[library]
     assert used is not real
     assert np.isnan(np.asarray(used.empty(3, dtype=real.float32))).all()
     assert (np.asarray(used.empty((2, 3), dtype=real.uint8)) == 0xA5).all()

@@ -4,7 +4,6 @@ import itertools
 import subprocess
 import sys
 from collections import Counter
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from srfast.errors import InputError
 from srfast.samplers import RS2, InfoBatch
 
 
-def epoch_of(sampler: RS2 | InfoBatch, epoch: int) -> list[int]:
+def epoch_of(sampler, epoch):
     sampler.set_epoch(epoch)
     return list(sampler)
 
@@ -50,11 +49,11 @@ def test_processes_share_an_epoch(world, monkeypatch):
     assert epoch_of(RS2(100, 0.5, seed=1), 3) == parts[1]
 
 
-def losses(index: list[int], epoch: int) -> np.ndarray:
+def losses(index, epoch):
     return np.array([abs(np.sin(i * 7.3 + epoch)) for i in index])
 
 
-def trained(sampler: InfoBatch, epochs: range, log: list[Any], stop_after: int | None = None) -> None:
+def trained(sampler, epochs, log, stop_after=None):
     """A loop that stops after some samples of its last epoch."""
     for epoch in epochs:
         if (sampler.epoch, epoch) != (epochs[0], epochs[0]):
@@ -67,9 +66,9 @@ def trained(sampler: InfoBatch, epochs: range, log: list[Any], stop_after: int |
 
 
 def test_infobatch_resumes_in_the_middle_of_an_epoch(tmp_path):
-    whole: list[Any] = []
+    whole = []
     trained(InfoBatch(60, 8, seed=2), range(8), whole)
-    first: list[Any] = []
+    first = []
     sampler = InfoBatch(60, 8, seed=2)
     trained(sampler, range(4), first, stop_after=17)
     torch.save(sampler.state_dict(), tmp_path / "state.pt")
@@ -90,17 +89,17 @@ def test_infobatch_reads_the_state_of_an_earlier_version():
 
 
 def test_rs2_resumes_behind_a_loader_that_reads_ahead():
-    numbers: Any = range(40)
+    numbers = range(40)
     sampler = RS2(numbers, 0.5, seed=3)
     sampler.set_epoch(2)
-    loader: Any = DataLoader(numbers, batch_size=4, sampler=sampler, num_workers=0)
+    loader = DataLoader(numbers, batch_size=4, sampler=sampler, num_workers=0)
     batches = [b.tolist() for b in loader]
     sampler.set_epoch(2)
     seen = [b.tolist() for b in itertools.islice(iter(loader), 2)]
     again = RS2(numbers, 0.5, seed=3)
     again.load_state_dict(sampler.state_dict(consumed=8))
     assert len(again) == 12
-    rest: Any = DataLoader(numbers, batch_size=4, sampler=again)
+    rest = DataLoader(numbers, batch_size=4, sampler=again)
     assert seen + [b.tolist() for b in rest] == batches
     assert len(list(again)) == 20, "the next pass is whole"
 

@@ -1,14 +1,11 @@
 """What every error of the command line looks like."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 
 @pytest.fixture
-def assert_one_line() -> Callable[..., None]:
-    def check(result: tuple[int, str, str], code: int, *words: str | Path) -> None:
+def assert_one_line():
+    def check(result, code, *words):
         assert result[0] == code, result
         assert result[1] == "", "an error must leave stdout to programs"
         assert result[2].startswith("srfast: error: "), result[2]

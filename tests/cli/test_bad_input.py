@@ -7,9 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,10 +15,6 @@ import pytest
 from srfast.scoring.metadata import KEY
 from srfast.scoring.pipeline import score
 from srfast.scoring.table import SCHEMA, ScoreTable
-
-Run = Callable[..., tuple[int, str, str]]
-Check = Callable[..., None]
-
 
 REFUSED = {
     "frobnicate": "No such command 'frobnicate'",
@@ -143,7 +136,7 @@ def test_bad_tables_name_the_file_and_the_reason(photo_folder, tmp_path, run, as
 
 
 @pytest.fixture
-def unprivileged(srfast_command: Any) -> Callable[..., tuple[int, str, str]]:
+def unprivileged(srfast_command):
     """Runs the command line bound by file permissions, which root is not."""
     prefix = []
     if os.getuid() == 0:
@@ -151,7 +144,7 @@ def unprivileged(srfast_command: Any) -> Callable[..., tuple[int, str, str]]:
         if shutil.which("setpriv") is None or subprocess.run([*prefix, "true"], capture_output=True).returncode:
             pytest.skip("root's privileges cannot be dropped here (setpriv of util-linux)")
 
-    def call(*args: str | Path) -> tuple[int, str, str]:
+    def call(*args):
         done = subprocess.run(
             [*prefix, sys.executable, "-B", "-m", "srfast", *map(str, args)], cwd=tempfile.gettempdir(),
             capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"},

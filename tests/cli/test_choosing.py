@@ -4,9 +4,7 @@ import io
 import json
 import pickle
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,12 +15,12 @@ from srfast.settings import one_of, whole
 
 
 @pytest.fixture
-def process(srfast_command: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+def process(srfast_command, tmp_path):
     return lambda *args: srfast_command(*args, cwd=tmp_path)
 
 
 @pytest.fixture
-def scores(photo_folder: Path, tmp_path: Path) -> Path:
+def scores(photo_folder, tmp_path):
     srfast.score(photo_folder, patch=48, mode="dense", scorer="bicubic").write(tmp_path / "s.parquet")
     return tmp_path / "s.parquet"
 
@@ -74,7 +72,7 @@ def test_a_setting_has_the_nearest_as_its_hint():
 
 
 class Terminal(io.StringIO):
-    def isatty(self) -> bool:
+    def isatty(self):
         return True
 
 

@@ -5,8 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import click
 import numpy as np
@@ -16,9 +14,6 @@ from PIL import Image
 from srfast.cli import COMMANDS, SECTIONS, doctor, group, main
 from srfast.coreset.selection import CoreSet
 from srfast.scoring.table import ScoreTable
-
-Run = Callable[..., tuple[int, str, str]]
-Check = Callable[..., None]
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy(tmp_path):
@@ -156,7 +151,7 @@ def test_warnings_of_image_libraries_stay_out_of_the_way(photo_folder, tmp_path,
 def test_unexpected_errors_are_one_line_and_debug_shows_the_traceback(
     photo_folder, tmp_path, run, monkeypatch, assert_one_line, srfast_command
 ):
-    def broken(*args: Any, **kwargs: Any) -> None:
+    def broken(*args, **kwargs):
         raise ZeroDivisionError("two\nlines")
 
     monkeypatch.setattr("srfast.scoring.per_image.make_engine", broken)
@@ -242,7 +237,7 @@ def test_packages_that_break_each_other_or_are_slow(monkeypatch):
     assert doctor.slow("3.9.1") == doctor.slow(None) == []
 
 
-def without_torch(*arguments: object) -> subprocess.CompletedProcess[str]:
+def without_torch(*arguments):
     return subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)], capture_output=True, text=True)
 
 

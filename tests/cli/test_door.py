@@ -7,9 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +17,7 @@ FOREIGN = b"mine, and nobody else's"
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def prepared(tmp_path_factory):
     """Photographs, a score table, a core-set, columns of one's own and a study."""
     from PIL import Image
     from skimage import data
@@ -47,7 +45,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def work(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def work(prepared, tmp_path, monkeypatch):
     """A copy of what was prepared, with its times; the working directory."""
     folder = tmp_path / "work"
     shutil.copytree(prepared, folder)
@@ -56,10 +54,10 @@ def work(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.fixture(autouse=True)
-def _in_time() -> Iterator[None]:
+def _in_time():
     """A pipe that is opened would be waited for without end."""
 
-    def late(*_: Any) -> None:
+    def late(*_):
         raise AssertionError("waits for a pipe")
 
     old = signal.signal(signal.SIGALRM, late)
@@ -69,14 +67,14 @@ def _in_time() -> Iterator[None]:
     signal.signal(signal.SIGALRM, old)
 
 
-def call(*arguments: str | Path) -> int:
+def call(*arguments):
     with pytest.raises(SystemExit) as stop:
         main([str(a) for a in arguments])
     assert isinstance(stop.value.code, int)
     return stop.value.code
 
 
-def refused(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+def refused(capfd, *arguments):
     """Runs a command that must end in one line and exit code 2; the line."""
     capfd.readouterr()
     code = call(*arguments)
@@ -87,7 +85,7 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return errors[0]
 
 
-def content(folder: Path) -> dict[str, str]:
+def content(folder):
     """Everything under a folder: its name, and the digest of a file; nothing but files is opened."""
     files = {}
     for path in sorted(folder.rglob("*")):
@@ -97,7 +95,7 @@ def content(folder: Path) -> dict[str, str]:
     return files
 
 
-FILES: dict[str, tuple[str, ...]] = {
+FILES = {
     "score": ("score", "photos", "--patch", "32", "--scorer", "bicubic", "-o"),
     "select": ("select", "s.parquet", "-o"),
     "join": ("join", "s.parquet", "own.csv", "-o"),
@@ -108,7 +106,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "onnx": ("onnx", "-o"),
 }
 TRAIN = ("train", "fsrcnn", "--data", "photos", "--steps", "1", "--batch", "2", "--lr-patch", "12", "-o")
-FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+FOLDERS = {
     "prune": (
         ("prune", "photos", "--patch", "32", "--scorer", "bicubic", "-o"),
         ("scores.parquet", "coreset.parquet", "report.html", "audit.html", "images.csv", ".srfast-rejects"),
@@ -120,7 +118,7 @@ FOLDERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def place(path: Path, thing: str) -> None:
+def place(path, thing):
     """Puts something there that is not srfast's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if thing == "foreign file":

@@ -5,7 +5,6 @@ import random
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from srfast.errors import InputError
 ODD = "a\x1b]0;owned\x07\x1b[2J\u202e\x9b31m.png"
 
 
-def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+def shell(line, cwd):
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         ["sh", "-c", line, "sh", sys.executable], cwd=cwd, env=env, capture_output=True, check=False, timeout=120
@@ -145,7 +144,7 @@ for lr, hr in DataLoader(srfast.CorePatches(sys.argv[1]), batch_size=8, num_work
 """
 
 
-def in_full(*line: str | Path, cwd: Path, used: int = 1 << 16) -> subprocess.CompletedProcess[str]:
+def in_full(*line, cwd, used=1 << 16):
     """Runs a command in a mount namespace of its own, where so many of 65,536 bytes of /dev/shm are used."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         pytest.skip("no right to make a mount namespace")

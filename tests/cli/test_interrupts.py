@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
@@ -18,13 +16,13 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 SCORE = ["score", "photos", "-o", "s.parquet", "--patch", "48", "--scorer", "bicubic"]
 
 
-def start(*arguments: str | Path, cwd: Path, code: str | None = None) -> subprocess.Popen[str]:
+def start(*arguments, cwd, code=None):
     line = [sys.executable, *(["-m", "srfast"] if code is None else ["-c", code]), *map(str, arguments)]
     env, pipe = {**os.environ, "OMP_NUM_THREADS": "1"}, subprocess.PIPE
     return subprocess.Popen(line, cwd=cwd, text=True, stdout=pipe, stderr=pipe, env=env)
 
 
-def until(stream: IO[str] | None, word: str = "now") -> None:
+def until(stream, word="now"):
     assert stream.readline() == f"{word}\n"
 
 
@@ -124,7 +122,7 @@ def test_in_a_program_of_the_users():
     """The first signal ends the body where it wants, the second raises, and the handlers come back."""
     before = [signal.getsignal(s) for s in SIGNALS]
 
-    def body(times: int) -> int:
+    def body(times):
         with finishing() as stopping:
             for i in range(100):
                 if stopping():
@@ -199,7 +197,7 @@ def test_little_is_imported_before_signals_are_taken_over(tmp_path):
 def test_an_interrupt_while_an_image_is_opened_stays_one(photo_folder, monkeypatch):
     """The file object has closed its descriptor already: closing it again is an error that would hide the interrupt."""
 
-    def interrupted(*args: Any, **options: Any) -> None:
+    def interrupted(*args, **options):
         open(*args, **options).close()
         raise KeyboardInterrupt
 

@@ -3,9 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -14,10 +12,8 @@ import pytest
 from srfast.cli import COMMANDS, group
 from srfast.training.arguments import gather
 
-Run = Callable[..., tuple[int, str, str]]
 
-
-def options_of(name: str) -> set[str]:
+def options_of(name):
     """Of a group of commands, those that all of them have."""
     command = group.get_command(click.Context(group), name)
     parts = list(command.commands.values()) if isinstance(command, click.Group) else [command]
@@ -48,7 +44,7 @@ def test_earlier_names_still_work(photo_folder, tmp_path, run):
 
 
 def test_json_of_the_commands_that_write(photo_folder, tmp_path, run):
-    def told(*args: str | Path) -> dict[str, Any]:
+    def told(*args):
         code, out, err = run(*args, "--json")
         assert code == 0, err
         return dict(json.loads(out))
@@ -117,7 +113,7 @@ def test_completion(shell, run, monkeypatch):
 
 
 @pytest.fixture
-def scores(make_table: Callable[..., Any], tmp_path: Path) -> Path:
+def scores(make_table, tmp_path):
     table = make_table(np.arange(1, 21.0), noise=np.zeros(20, np.float32))
     table.write(path := tmp_path / "s.parquet")
     return path

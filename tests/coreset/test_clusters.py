@@ -1,12 +1,7 @@
 """Features of patches against plain means, and the two methods that cluster by them."""
 
-from __future__ import annotations
-
 import builtins
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,12 +16,11 @@ from srfast.scoring.table import ScoreTable
 
 pytest.importorskip("sklearn")
 
-MakeTable = Callable[..., ScoreTable]
 KINDS = 4
 COLUMNS, LINES = 12, 10
 
 
-def texture(kind: int, draw: np.random.Generator) -> np.ndarray:
+def texture(kind, draw):
     """48 x 48 uint8: smooth, horizontal and vertical stripes, noise."""
     i = np.arange(48)
     phase, level = draw.uniform(0, 6), draw.uniform(100, 140)
@@ -40,7 +34,7 @@ def texture(kind: int, draw: np.random.Generator) -> np.ndarray:
 
 
 @pytest.fixture
-def textured(tmp_path: Path, make_table: MakeTable) -> tuple[ScoreTable, np.ndarray]:
+def textured(tmp_path, make_table):
     """A table over one image, and the kind of texture of each patch: 90 smooth ones and ten of each other kind."""
     draw = np.random.default_rng(5)
     kind = draw.permutation(np.repeat(np.arange(KINDS), [90, 10, 10, 10]))
@@ -57,13 +51,13 @@ def textured(tmp_path: Path, make_table: MakeTable) -> tuple[ScoreTable, np.ndar
     return ScoreTable(table.table, {**table.meta, "root": str(tmp_path)}), kind
 
 
-def kinds_of(coreset: Any, kind: np.ndarray) -> Counter[int]:
+def kinds_of(coreset, kind):
     at = coreset.column("y") // 48 * COLUMNS + coreset.column("x") // 48
     return Counter(kind[at].tolist())
 
 
 @pytest.mark.parametrize("size", [32, 96, 50, 33, 20, 1])
-def test_small_copies_are_means_of_cells(size: int) -> None:
+def test_small_copies_are_means_of_cells(size):
     plane = np.random.default_rng(size).uniform(0, 255, (110, 130)).astype(np.float32)
     x, y = np.array([0, 7, 130 - size]), np.array([3, 0, 110 - size])
     got = features.copies(summed_area(plane, 1), x, y, np.full(3, size))
@@ -77,13 +71,13 @@ def test_small_copies_are_means_of_cells(size: int) -> None:
                 assert abs(got[n, i, j] - cell.mean(dtype=np.float64)) < 2e-5
 
 
-def turned(copy: np.ndarray, k: int) -> np.ndarray:
+def turned(copy, k):
     copy = copy[:, ::-1] if k & 1 else copy
     copy = copy[::-1] if k & 2 else copy
     return copy.T if k & 4 else copy
 
 
-def test_folded_spectra_do_not_see_flips_and_turns() -> None:
+def test_folded_spectra_do_not_see_flips_and_turns():
     draw = np.random.default_rng(0)
     small = draw.uniform(16, 235, (32, 32)).astype(np.float32).cumsum(axis=1) / 20
     got = features.spectrum(np.stack([turned(small, k) for k in range(8)]), folded=True)
@@ -92,7 +86,7 @@ def test_folded_spectra_do_not_see_flips_and_turns() -> None:
     assert np.abs(features.spectrum(small[None]) - features.spectrum(small.T[None].copy())).max() > 0.1
 
 
-def test_spectra_hardly_see_brightness_and_small_shifts_but_see_direction() -> None:
+def test_spectra_hardly_see_brightness_and_small_shifts_but_see_direction():
     i = np.arange(34)
     wave = np.broadcast_to((100 + 40 * np.sin(i * 0.8)).astype(np.float32), (34, 34))
     base, moved, brighter, across = (
@@ -108,9 +102,7 @@ def test_spectra_hardly_see_brightness_and_small_shifts_but_see_direction() -> N
 
 
 @pytest.mark.parametrize("many", [False, True])
-def test_diverse_takes_one_of_every_kind_first(
-    textured: tuple[ScoreTable, np.ndarray], many: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_diverse_takes_one_of_every_kind_first(textured, many, monkeypatch):
     table, kind = textured
     if many:
         pytest.importorskip("faiss")
@@ -123,9 +115,7 @@ def test_diverse_takes_one_of_every_kind_first(
     assert again.table.equals(got.table)
 
 
-def test_hdc_draws_alike_from_the_clusters_of_the_complex_half(
-    textured: tuple[ScoreTable, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hdc_draws_alike_from_the_clusters_of_the_complex_half(textured, monkeypatch):
     table, kind = textured
     monkeypatch.setattr(clusters, "HDC_CLUSTERS", 3)
     monkeypatch.setattr(clusters, "HDC_COMPLEX", 0.25)  # the thirty patches that are not smooth
@@ -137,13 +127,13 @@ def test_hdc_draws_alike_from_the_clusters_of_the_complex_half(
     assert set(kinds_of(simple, kind)) == {0}
 
 
-def test_hdc_of_more_than_half_is_sobel(textured: tuple[ScoreTable, np.ndarray]) -> None:
+def test_hdc_of_more_than_half_is_sobel(textured):
     table, _ = textured
     for keep in (0.5, 0.8, 1.0):
         assert select(table, keep=keep, method="hdc").table.equals(select(table, keep=keep, method="sobel").table)
 
 
-def test_images_that_moved_or_changed(textured: tuple[ScoreTable, np.ndarray], tmp_path: Path) -> None:
+def test_images_that_moved_or_changed(textured, tmp_path):
     table, _ = textured
     away = ScoreTable(table.table, {**table.meta, "root": "/nowhere"})
     with pytest.raises(InputError, match=r"^root: expected the folder the images lie in, got '/nowhere'"):
@@ -155,12 +145,10 @@ def test_images_that_moved_or_changed(textured: tuple[ScoreTable, np.ndarray], t
 
 
 @pytest.mark.parametrize(("package", "many"), [("sklearn.cluster", 10**6), ("faiss", 10)])
-def test_a_missing_package_is_named(
-    textured: tuple[ScoreTable, np.ndarray], monkeypatch: pytest.MonkeyPatch, package: str, many: int
-) -> None:
+def test_a_missing_package_is_named(textured, monkeypatch, package, many):
     real = builtins.__import__
 
-    def blocked(name: str, *args: Any, **kwargs: Any) -> Any:
+    def blocked(name, *args, **kwargs):
         if name == package:
             raise ModuleNotFoundError(name=name)
         return real(name, *args, **kwargs)

@@ -1,10 +1,5 @@
 """Copies of whole images, and which of them is kept."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
@@ -14,7 +9,7 @@ from srfast.data.encoding import encoding_of, jpeg_quality
 from srfast.data.images import find_images
 from srfast.errors import InputError
 
-COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
+COPIES = {
     "the same": lambda image: image,
     "mirrored": ImageOps.mirror,
     "upside down": ImageOps.flip,
@@ -29,7 +24,7 @@ COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 
 @pytest.fixture
-def folder(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Path:
+def folder(tmp_path, photographs):
     """Photographs, two parts of one of them, and what is no copy: stripes, noise, flat images."""
     path = tmp_path / "images"
     path.mkdir()
@@ -48,17 +43,17 @@ def folder(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Path:
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_copies_are_found_and_nothing_else(kind: str, folder: Path, photographs: dict[str, np.ndarray]) -> None:
+def test_copies_are_found_and_nothing_else(kind, folder, photographs):
     for name, photo in photographs.items():
         COPIES[kind](Image.fromarray(photo)).save(folder / f"{name} again.jpg", quality=40)
     assert find_copies(find_images(folder)) == ({f"{name} again.jpg": f"{name}.png" for name in photographs}, {})
 
 
-def test_nothing_is_a_copy_of_something_else(folder: Path) -> None:
+def test_nothing_is_a_copy_of_something_else(folder):
     assert find_copies(find_images(folder)) == find_copies([]) == ({}, {})
 
 
-def test_the_best_is_kept(tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+def test_the_best_is_kept(tmp_path, photographs):
     """The largest, then a lossless one, then that of the highest quality, then the first by path."""
     photo = Image.fromarray(photographs["astronaut"][:360, :480])
     photo.save(tmp_path / "z.png")
@@ -73,7 +68,7 @@ def test_the_best_is_kept(tmp_path: Path, photographs: dict[str, np.ndarray]) ->
         (tmp_path / best).unlink()
 
 
-def test_leaks_and_unreadable_files(folder: Path, photographs: dict[str, np.ndarray]) -> None:
+def test_leaks_and_unreadable_files(folder, photographs):
     tests = folder.parent / "tests"
     tests.mkdir()
     ImageOps.mirror(Image.fromarray(photographs["chelsea"])).save(tests / "cat.jpg")
@@ -87,7 +82,7 @@ def test_leaks_and_unreadable_files(folder: Path, photographs: dict[str, np.ndar
 
 
 @pytest.mark.parametrize("quality", [1, 10, 35, 50, 75, 90, 95, 99, 100])
-def test_quality_of_a_jpeg_file(quality: int, tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+def test_quality_of_a_jpeg_file(quality, tmp_path, photographs):
     photo = Image.fromarray(photographs["rocket"][:64, :96])
     photo.save(tmp_path / "a.jpg", quality=quality)
     encoding = encoding_of(tmp_path / "a.jpg")
@@ -95,7 +90,7 @@ def test_quality_of_a_jpeg_file(quality: int, tmp_path: Path, photographs: dict[
     assert jpeg_quality(None) is None
 
 
-def test_what_keeps_every_pixel(tmp_path: Path, photographs: dict[str, np.ndarray]) -> None:
+def test_what_keeps_every_pixel(tmp_path, photographs):
     photo = Image.fromarray(photographs["rocket"][:64, :96])
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -1,13 +1,9 @@
 """CorePatches as a data set for training: packed pixels, crops and flips, seeds, workers, resuming."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,30 +21,30 @@ Pixels = list[tuple[bytes, bytes]]
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
 @pytest.fixture
-def coreset(photo_folder: Path) -> srfast.CoreSet:
+def coreset(photo_folder):
     return srfast.select(srfast.score(photo_folder, scale=4, patch=48, stride=24, scorer="bicubic"), keep=0.5)
 
 
-def pixels(items: Any) -> Pixels:
+def pixels(items):
     return [(lr.numpy().tobytes(), hr.numpy().tobytes()) for lr, hr in items]
 
 
-def whole_epoch(loader: Any) -> Pixels:
+def whole_epoch(loader):
     """The pairs of an epoch in the order of their batches."""
     return [pair for lr, hr in loader for pair in pixels(zip(lr, hr, strict=True))]
 
 
-def batches(dataset: CorePatches, workers: int, **options: Any) -> Any:
+def batches(dataset, workers, **options):
     return DataLoader(dataset, batch_size=8, num_workers=workers, persistent_workers=workers > 0, **options)
 
 
-def test_packed_pixels_are_those_of_the_images(coreset: srfast.CoreSet, tmp_path: Path, cache: Path) -> None:
+def test_packed_pixels_are_those_of_the_images(coreset, tmp_path, cache):
     """Also of shrunk images, whose patches share the names of files with patches of whole ones."""
     shrunk = srfast.score(coreset.meta["root"], patch=48, stride=48, scorer="bicubic", mode="dense", shrink="1,1/2")
     for table in (coreset, srfast.select(shrunk, keep=1.0)):
@@ -62,9 +58,7 @@ def test_packed_pixels_are_those_of_the_images(coreset: srfast.CoreSet, tmp_path
     assert len(list((tmp_path / "here").glob("*.pairs"))) == 1
 
 
-def test_a_store_is_found_again_and_not_that_of_others(
-    coreset: srfast.CoreSet, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_is_found_again_and_not_that_of_others(coreset, cache, monkeypatch):
     CorePatches(coreset, 2)[0]
     assert not cache.exists()  # one item alone packs nothing
     CorePatches(coreset, 2).prepare(False)
@@ -81,7 +75,7 @@ def test_a_store_is_found_again_and_not_that_of_others(
         assert pixels(CorePatches(coreset, scale).prepare(False)) == pixels(CorePatches(coreset, scale, cache=False))
 
 
-def test_changed_images_are_refused_with_a_store_too(coreset: srfast.CoreSet) -> None:
+def test_changed_images_are_refused_with_a_store_too(coreset):
     CorePatches(coreset, 2).prepare(False)
     image = Path(coreset.meta["root"]) / coreset["image"][0]
     now = image.stat()
@@ -93,7 +87,7 @@ def test_changed_images_are_refused_with_a_store_too(coreset: srfast.CoreSet) ->
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_crops_and_flips_are_aligned_pairs(photo_folder: Path, scale: int) -> None:
+def test_crops_and_flips_are_aligned_pairs(photo_folder, scale):
     """Each crop stands in its patch, turned by one of 8 forms, and its LR crop at the same place; all places occur."""
     table = srfast.score(photo_folder, scale=scale, patch=48, stride=48, scorer="bicubic")
     dataset = CorePatches(table, scale, crop=36, flip=True, seed=5)
@@ -117,8 +111,8 @@ def test_crops_and_flips_are_aligned_pairs(photo_folder: Path, scale: int) -> No
     assert abs(statistic - len(forms)) < 5 * (2 * len(forms)) ** 0.5
 
 
-def test_crops_do_not_depend_on_workers(coreset: srfast.CoreSet) -> None:
-    def epochs(workers: int, seed: int = 0, explicit: bool = False) -> list[Pixels]:
+def test_crops_do_not_depend_on_workers(coreset):
+    def epochs(workers, seed=0, explicit=False):
         dataset = CorePatches(coreset, 2, crop=24, flip=True, seed=seed)
         loader = batches(dataset, workers)
         crops = []
@@ -136,12 +130,12 @@ def test_crops_do_not_depend_on_workers(coreset: srfast.CoreSet) -> None:
 
 
 @pytest.mark.parametrize("sent", [0, 1 << 20])
-def test_a_batch_is_its_items(coreset: srfast.CoreSet, monkeypatch: pytest.MonkeyPatch, sent: int) -> None:
+def test_a_batch_is_its_items(coreset, monkeypatch, sent):
     """Whoever collates it, and however it comes from a worker: through its pipe, or in shared memory."""
     monkeypatch.setattr("srfast.coreset.dataset._SENT", sent)
     rows = [3, -1, 0, 3, 7, 0, 0, 5]
 
-    def dataset() -> CorePatches:
+    def dataset():
         return CorePatches(coreset, 2, crop=24, flip=True)
 
     alone = dataset()
@@ -164,8 +158,8 @@ def test_a_batch_is_its_items(coreset: srfast.CoreSet, monkeypatch: pytest.Monke
     assert {hr.shape[1] for _, hr in mixed.__getitems__([0, -1])} == {48, 96}  # items of several sizes
 
 
-def test_a_run_goes_on_in_the_middle_of_an_epoch(coreset: srfast.CoreSet) -> None:
-    def draws(dataset: CorePatches, explicit: bool, first: int = 0) -> Iterator[tuple[bytes, bytes]]:
+def test_a_run_goes_on_in_the_middle_of_an_epoch(coreset):
+    def draws(dataset, explicit, first=0):
         for step in range(first, 3 * len(dataset)):
             if explicit and step % len(dataset) == 0:
                 dataset.set_epoch(step // len(dataset))
@@ -185,7 +179,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(coreset: srfast.CoreSet) -> Non
         CorePatches(coreset, 2, crop=24, seed=1).load_state_dict(state)
 
 
-def test_samplers_and_transform(coreset: srfast.CoreSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_samplers_and_transform(coreset, monkeypatch):
     expected = sorted(pixels(CorePatches(coreset, 2, cache=False)))
     shares = [
         batches(CorePatches(coreset, 2), 0, sampler=DistributedSampler(CorePatches(coreset, 2), 2, rank))
@@ -207,9 +201,7 @@ def test_samplers_and_transform(coreset: srfast.CoreSet, monkeypatch: pytest.Mon
     assert batch["gt"].shape == (8, 3, 48, 48)
 
 
-def test_without_room_pairs_are_read_from_the_images(
-    coreset: srfast.CoreSet, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_room_pairs_are_read_from_the_images(coreset, tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("SRFAST_CACHE_GB", "0.00001")
     dataset = CorePatches(coreset, 2)
     assert pixels(dataset.__getitems__([0, 1])) == pixels(CorePatches(coreset, 2, cache=False).__getitems__([0, 1]))
@@ -222,7 +214,7 @@ def test_without_room_pairs_are_read_from_the_images(
         CorePatches(coreset, 2).prepare(False)
 
 
-def test_the_cache_folder_stays_below_its_limit(coreset: srfast.CoreSet, cache: Path) -> None:
+def test_the_cache_folder_stays_below_its_limit(coreset, cache):
     CorePatches(coreset, 2).prepare(False)
     size = next(cache.glob("*.pairs")).stat().st_size
     with pytest.MonkeyPatch.context() as patched:
@@ -247,12 +239,12 @@ def test_the_cache_folder_stays_below_its_limit(coreset: srfast.CoreSet, cache: 
         ({"seed": -1}, "seed: expected at least 0"),
     ],
 )
-def test_wrong_arguments(coreset: srfast.CoreSet, options: dict[str, Any], message: str) -> None:
+def test_wrong_arguments(coreset, options, message):
     with pytest.raises(InputError, match=message):
         CorePatches(coreset, 2, **options)
 
 
-def test_a_pickle_holds_no_pixels(coreset: srfast.CoreSet) -> None:
+def test_a_pickle_holds_no_pixels(coreset):
     dataset = CorePatches(coreset, 2, crop=24).prepare(False)
     copy = pickle.loads(data := pickle.dumps(dataset))
     assert len(data) < 20_000

@@ -1,7 +1,5 @@
 """Which conditions of a stranger are run: those that cost a fixed time for each row."""
 
-from __future__ import annotations
-
 import pytest
 
 from srfast.coreset.condition import LONGEST, not_plain
@@ -20,7 +18,7 @@ COLUMNS = ["image", "x", "y", "size", "loss", "bicubic", "sobel", "night shift",
         "LOSS<>-1 AND abs(sobel)<.5",
     ],
 )
-def test_comparisons_are_run(condition: str) -> None:
+def test_comparisons_are_run(condition):
     assert not_plain(condition, COLUMNS) is None
 
 
@@ -36,6 +34,6 @@ def test_comparisons_are_run(condition: str) -> None:
         "sum(loss) over () > 0", "other > 0", "true or " * 1000 + "true",
     ],
 )  # fmt: skip
-def test_anything_else_is_not(condition: str) -> None:
+def test_anything_else_is_not(condition):
     assert not_plain(condition, COLUMNS) is not None
     assert len(condition) <= LONGEST or "characters" in str(not_plain(condition, COLUMNS))

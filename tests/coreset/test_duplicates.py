@@ -1,9 +1,6 @@
 """Near-duplicates and leaks among made copies of photographs."""
 
-from __future__ import annotations
-
 import logging
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +17,7 @@ pytest.importorskip("faiss")
 pytest.importorskip("scipy")
 
 
-def photograph(seed: int, side: int = 288) -> Image.Image:
+def photograph(seed, side=288):
     """Clouds and edges with the spectrum of a photograph (1 / f), in colour."""
     draw = np.random.default_rng(seed)
     f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
@@ -34,7 +31,7 @@ def photograph(seed: int, side: int = 288) -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScoreTable]:
+def dataset(tmp_path_factory):
     """Four photographs, and of the first a flipped, a turned, a compressed and a moved copy; and a flat image."""
     root = tmp_path_factory.mktemp("dätä")
     for i in range(4):
@@ -48,7 +45,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ScoreTable]
     return root, srfast.score(root, mode="dense", scorer="bicubic")
 
 
-def test_copies_are_found_and_nothing_else(dataset: tuple[Path, ScoreTable]) -> None:
+def test_copies_are_found_and_nothing_else(dataset):
     _, table = dataset
     duplicates = find_duplicates(table)
     image = duplicates.table.column("image")
@@ -81,7 +78,7 @@ def test_copies_are_found_and_nothing_else(dataset: tuple[Path, ScoreTable]) -> 
     assert duplicates.leaking == 0
 
 
-def test_the_better_copy_is_kept_whatever_sorts_first(tmp_path: Path) -> None:
+def test_the_better_copy_is_kept_whatever_sorts_first(tmp_path):
     photo = photograph(0)
     photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "a.jpg", quality=80)
     photo.save(tmp_path / "b.jpg", quality=95)
@@ -98,7 +95,7 @@ def test_the_better_copy_is_kept_whatever_sorts_first(tmp_path: Path) -> None:
     }
 
 
-def test_leaks_are_named_and_selected_away(dataset: tuple[Path, ScoreTable], tmp_path: Path) -> None:
+def test_leaks_are_named_and_selected_away(dataset, tmp_path):
     """Test images: a turned, compressed crop at an odd place of one photograph, and one of another kind."""
     root, table = dataset
     tests = tmp_path / "Set é"
@@ -122,9 +119,7 @@ def test_leaks_are_named_and_selected_away(dataset: tuple[Path, ScoreTable], tmp
     assert len(kept) == len(table) - (leaking | duplicates.table.column("duplicate")).sum()
 
 
-def test_test_images_that_are_smaller_than_a_patch_are_said(
-    dataset: tuple[Path, ScoreTable], tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_test_images_that_are_smaller_than_a_patch_are_said(dataset, tmp_path, caplog):
     """None of their windows is compared, and still they were said to share no patch."""
     (tests := tmp_path / "tests").mkdir()
     Image.new("RGB", (40, 400)).save(tests / "small.png")
@@ -136,7 +131,7 @@ def test_test_images_that_are_smaller_than_a_patch_are_said(
     assert said in caplog.text
 
 
-def test_overlapping_windows_are_no_duplicates(dataset: tuple[Path, ScoreTable]) -> None:
+def test_overlapping_windows_are_no_duplicates(dataset):
     root, _ = dataset
     table = srfast.score(
         [root / "1.png", root / "8 moved.png", root / "0.png"], mode="dense", scorer="bicubic", stride=24
@@ -147,7 +142,7 @@ def test_overlapping_windows_are_no_duplicates(dataset: tuple[Path, ScoreTable])
     assert duplicates.table.column("duplicate")[image == "8 moved.png"].mean() > 0.9
 
 
-def plain_likeness(a: np.ndarray, b: np.ndarray) -> float:
+def plain_likeness(a, b):
     """Largest concordance over turns and shifts, in float64 loops, of copies that are smooth already."""
     from srfast.coreset.features import REACH, smoothed
 
@@ -164,7 +159,7 @@ def plain_likeness(a: np.ndarray, b: np.ndarray) -> float:
     return best
 
 
-def test_likeness_against_plain_loops() -> None:
+def test_likeness_against_plain_loops():
     draw = np.random.default_rng(3)
     a = draw.uniform(0, 255, (6, 32, 32)).astype(np.uint8)
     b = a.copy()
@@ -188,7 +183,7 @@ def test_likeness_against_plain_loops() -> None:
     assert (small == 7).all()
 
 
-def test_what_is_refused(dataset: tuple[Path, ScoreTable], tmp_path: Path) -> None:
+def test_what_is_refused(dataset, tmp_path):
     _, table = dataset
     with pytest.raises(InputError, match="alike: expected"):
         find_duplicates(table, alike=1.5)

@@ -1,18 +1,12 @@
 """Influence on a target against float64 derivatives of the definition, and what it refuses."""
 
-from __future__ import annotations
-
 import itertools
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 import srfast
 from srfast.coreset import curvature, influence
@@ -25,7 +19,7 @@ from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable
 
 
-def picture(seed: int, height: int = 61, width: int = 84) -> np.ndarray:
+def picture(seed, height=61, width=84):
     """Edges and ramps over a little noise, RGB."""
     draw = np.random.default_rng(seed)
     yy, xx = np.mgrid[:height, :width]
@@ -34,7 +28,7 @@ def picture(seed: int, height: int = 61, width: int = 84) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def images(tmp_path_factory):
     """A pool of three images in two folders, and a target of two."""
     pool, target = tmp_path_factory.mktemp("pool"), tmp_path_factory.mktemp("target")
     (pool / "b").mkdir()
@@ -44,11 +38,11 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module", params=["dense", "patch"])
-def scored(request: pytest.FixtureRequest, images: tuple[Path, Path]) -> ScoreTable:
+def scored(request, images):
     return srfast.score(images[0], patch=40, stride=20, mode=request.param)
 
 
-def losses(path: Path, weights: Any, table: ScoreTable) -> torch.Tensor:
+def losses(path, weights, table):
     """Of every patch of an image on the table's grid, in float64, differentiable."""
     rgb = torch.from_numpy(np.array(Image.open(path)))
     height, width = (s - s % 2 for s in rgb.shape[:2])
@@ -61,14 +55,12 @@ def losses(path: Path, weights: Any, table: ScoreTable) -> torch.Tensor:
     return reference.score_patches(patches, weights, 2, torch.float64)
 
 
-def test_column_is_the_derivative_along_the_direction(
-    images: tuple[Path, Path], scored: ScoreTable, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_column_is_the_derivative_along_the_direction(images, scored, monkeypatch):
     monkeypatch.setattr(influence, "_PIECE", 84 * 11)  # several strips an image, several patches at a time
     weights = {k: w.double() for k, w in load_network("srcnn", 2).weights.items()}
-    seen: dict[str, torch.Tensor] = {}
+    seen = {}
 
-    def along(rows: Any, held_out: Any, gradient: Any, damping: Any) -> curvature.Direction:
+    def along(rows, held_out, gradient, damping):
         seen["gradient"] = gradient
         step = curvature.Direction(gradient / gradient.norm(), 1.0, 1.0)
         seen["v"] = step.vector.double()
@@ -104,7 +96,7 @@ def test_column_is_the_derivative_along_the_direction(
     assert (seen["gradient"] - exact).norm() < 3e-4 * exact.norm()
 
 
-def test_a_patch_of_the_target_itself_helps_most(images: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_patch_of_the_target_itself_helps_most(images, tmp_path):
     """The target is one of the pool's images: v . g_i is then positive in the mean."""
     table = srfast.score(images[0], patch=40, stride=20, mode="dense")
     scored = srfast.influence(table, images[0] / "b" / "c.png", probes=60, damping=0.1)
@@ -124,7 +116,7 @@ def test_a_patch_of_the_target_itself_helps_most(images: tuple[Path, Path], tmp_
 
 
 @pytest.mark.parametrize("mode", ["dense", "patch"])
-def test_shrunk_images_are_as_images_of_that_size(images: tuple[Path, Path], tmp_path: Path, mode: Any) -> None:
+def test_shrunk_images_are_as_images_of_that_size(images, tmp_path, mode):
     for path in images[0].rglob("*.png"):
         small = tmp_path / "half" / path.relative_to(images[0])
         small.parent.mkdir(parents=True, exist_ok=True)
@@ -161,13 +153,13 @@ def test_shrunk_images_are_as_images_of_that_size(images: tuple[Path, Path], tmp
         ({"target": "none"}, "none: no such file or folder"),
     ],
 )
-def test_refusals(images: tuple[Path, Path], scored: ScoreTable, change: dict[str, Any], message: str) -> None:
+def test_refusals(images, scored, change, message):
     with pytest.raises(InputError) as caught:
         srfast.influence(scored, **{"target": images[1], **change})
     assert message in str(caught.value)
 
 
-def test_target_smaller_than_a_patch(tmp_path: Path, images: tuple[Path, Path]) -> None:
+def test_target_smaller_than_a_patch(tmp_path, images):
     Image.fromarray(picture(0)[:20, :20]).save(tmp_path / "small.png")
     table = srfast.score(images[0], patch=40, mode="patch")
     with pytest.raises(InputError, match="target: expected images of at least 40 pixels a side"):
@@ -176,7 +168,7 @@ def test_target_smaller_than_a_patch(tmp_path: Path, images: tuple[Path, Path]) 
         similarity(table, np.arange(3), [tmp_path], None, np.random.default_rng(0))
 
 
-def test_similar_is_nearest_to_the_image_itself(images: tuple[Path, Path]) -> None:
+def test_similar_is_nearest_to_the_image_itself(images):
     table = srfast.score(images[0], patch=40, stride=20, mode="dense")
     values = similarity(table, np.arange(len(table)), [images[0] / "d.png"], None, np.random.default_rng(0))
     own = np.array([n == "d.png" for n in table.table.column("image").to_pylist()])
@@ -185,9 +177,7 @@ def test_similar_is_nearest_to_the_image_itself(images: tuple[Path, Path]) -> No
 
 
 @pytest.mark.parametrize("method", ["influence", "similar"])
-def test_a_selection_for_a_target(
-    method: Any, images: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_selection_for_a_target(method, images, tmp_path, monkeypatch):
     """`srfast select --method METHOD --target DIR`: the column is made, sorted by and kept."""
     table = srfast.score(images[0], patch=40, stride=20, mode="dense")
     table.write(tmp_path / "scores.parquet")
@@ -214,7 +204,7 @@ SIDE = 2
 
 
 @pytest.fixture
-def tiny() -> dict[str, Tensor]:
+def tiny():
     """3 and 2 channels, kernels 3, 1, 3, of which some units are at rest."""
     draw = torch.Generator().manual_seed(3)
     shapes = {
@@ -224,10 +214,10 @@ def tiny() -> dict[str, Tensor]:
     return {k: torch.randn(*s, generator=draw) for k, s in shapes.items()}
 
 
-def jacobian(up: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+def jacobian(up, weights):
     """Of the pixels [p] by the weights [W] of one crop with its context, float64."""
 
-    def output(vector: Tensor) -> Tensor:
+    def output(vector):
         w = curvature.unflattened(vector, weights)
         x = F.conv2d(up.double()[None, None], w["conv1.weight"], w["conv1.bias"]).relu()
         x = F.conv2d(x, w["conv2.weight"], w["conv2.bias"]).relu()
@@ -236,7 +226,7 @@ def jacobian(up: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
     return torch.autograd.functional.jacobian(output, curvature.flattened(weights).double())
 
 
-def test_mean_over_all_signs_is_the_gauss_newton_matrix(tiny: dict[str, Tensor]) -> None:
+def test_mean_over_all_signs_is_the_gauss_newton_matrix(tiny):
     reach = curvature.context(tiny)
     assert reach == 2
     up = torch.rand(SIDE + 2 * reach, SIDE + 2 * reach, generator=torch.Generator().manual_seed(1))
@@ -248,7 +238,7 @@ def test_mean_over_all_signs_is_the_gauss_newton_matrix(tiny: dict[str, Tensor])
     assert (rows.T @ rows / len(every) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-def test_more_crops_than_a_piece_are_the_same_rows(tiny: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_crops_than_a_piece_are_the_same_rows(tiny, monkeypatch):
     draw = torch.Generator().manual_seed(2)
     up, signs = torch.rand(7, 9, 8, generator=draw), torch.randint(0, 2, (7, 5, 4), generator=draw) * 2.0 - 1
     whole = curvature.probe_rows(up, signs, tiny)
@@ -261,18 +251,18 @@ def test_more_crops_than_a_piece_are_the_same_rows(tiny: dict[str, Tensor], monk
 
 
 @pytest.mark.parametrize("given", [None, 0.1])
-def test_direction_solves_the_explicit_system(given: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_direction_solves_the_explicit_system(given, monkeypatch):
     monkeypatch.setattr(curvature, "_BLOCK", 4)
     draw = torch.Generator().manual_seed(4)
     spread = torch.logspace(0, -3, 12)
     rows, unseen = (torch.randn(n, 12, generator=draw) * spread for n in (9, 5))
     gradient = torch.randn(12, generator=draw)
 
-    def solved(of: Tensor, relative: float) -> Tensor:
+    def solved(of, relative):
         matrix = of.double().T @ of.double() / len(of)
         return torch.linalg.solve(matrix + relative * matrix.diagonal().mean() * torch.eye(12), gradient.double())
 
-    def error(v: Tensor) -> float:
+    def error(v):
         return float(0.5 * (unseen.double() @ v).square().mean() - gradient.double() @ v)
 
     best = min(curvature.DAMPINGS, key=lambda d: error(solved(rows, d)))
@@ -284,6 +274,6 @@ def test_direction_solves_the_explicit_system(given: float | None, monkeypatch: 
     assert step.damping == pytest.approx(step.relative * float(mean), rel=1e-9)
 
 
-def test_nothing_to_learn_is_said() -> None:
+def test_nothing_to_learn_is_said():
     with pytest.raises(RunError, match="does not depend on its weights"):
         curvature.direction(torch.zeros(4, 4), 1, torch.ones(4), 0.1)

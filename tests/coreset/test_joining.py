@@ -1,10 +1,5 @@
 """Columns from elsewhere: every kind of file, every way of naming images, and what is refused."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,12 +11,11 @@ from srfast.coreset.settings import METHODS, SCORES, TARGETED
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
 
-MakeTable = Callable[..., ScoreTable]
 IMAGES = ["a/1 ä.png"] * 3 + ["a/2.png"] * 2 + ["b/3, x.jpg"] * 4
 
 
 @pytest.fixture
-def table(make_table: MakeTable) -> ScoreTable:
+def table(make_table):
     x = np.array([0, 96, 192, 0, 96, 0, 96, 0, 96], np.int32)
     y = np.array([0, 0, 0, 0, 0, 0, 0, 96, 96], np.int32)
     return make_table([float(v) for v in range(9)], IMAGES, x=x, y=y)
@@ -42,7 +36,7 @@ WANT = [0.5, 0.5, 0.5, None, None, -2.0, -2.0, -2.0, -2.0]
         ("q.txt", "a/1 ä.png, 0.5\r\nb/3, x.jpg, -2.0\r\n", "q", "path"),
     ],
 )  # fmt: skip
-def test_files_and_names(table: ScoreTable, tmp_path: Path, file: str, text: str, column: str, by: str) -> None:
+def test_files_and_names(table, tmp_path, file, text, column, by):
     (tmp_path / file).write_text(text, encoding="utf-8")
     got = join_columns(table, tmp_path / file)
     assert got.table.table.column(column).to_pylist() == WANT
@@ -50,7 +44,7 @@ def test_files_and_names(table: ScoreTable, tmp_path: Path, file: str, text: str
     assert got.table.table.drop_columns([column]).equals(table.table)
 
 
-def test_parquet_by_position(table: ScoreTable, tmp_path: Path) -> None:
+def test_parquet_by_position(table, tmp_path):
     """Rows in any order, positions as other integers, other names of the columns."""
     order = np.random.default_rng(0).permutation(9)[:7]
     other = pa.table(
@@ -71,7 +65,7 @@ def test_parquet_by_position(table: ScoreTable, tmp_path: Path) -> None:
     assert ScoreTable.read(tmp_path / "joined.parquet").table.equals(got.table.table)
 
 
-def test_a_joined_column_is_selected_by(table: ScoreTable) -> None:
+def test_a_joined_column_is_selected_by(table):
     other = pa.table({"image": ["a/1 ä.png", "a/2.png", "b/3, x.jpg"], "blockiness": [10, 40, 20]})
     joined = join_columns(table, other).table
     got = select(joined, keep=3 / 9, method="blockiness", order="asc")
@@ -107,9 +101,7 @@ def test_a_joined_column_is_selected_by(table: ScoreTable) -> None:
         ("q.parquet", "no", ["image"], "not a readable parquet file"),
     ],
 )
-def test_bad_tables_are_refused_in_one_line(
-    table: ScoreTable, tmp_path: Path, file: str, text: str, on: list[str], words: str
-) -> None:
+def test_bad_tables_are_refused_in_one_line(table, tmp_path, file, text, on, words):
     (tmp_path / file).write_text(text)
     with pytest.raises(InputError) as caught:
         join_columns(table, tmp_path / file, on)
@@ -117,31 +109,31 @@ def test_bad_tables_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_core_set_is_refused(table: ScoreTable, tmp_path: Path) -> None:
+def test_a_core_set_is_refused(table, tmp_path):
     """It would come out without its ranks, and be replaced by no later run."""
     (tmp_path / "q.csv").write_text("image,q\na/2.png,1\n")
     with pytest.raises(InputError, match="expected a score table, got a core-set"):
         join_columns(select(table, keep=0.5), tmp_path / "q.csv")
 
 
-def test_names_shared_by_two_of_our_images_tell_nothing(make_table: MakeTable) -> None:
+def test_names_shared_by_two_of_our_images_tell_nothing(make_table):
     table = make_table([1.0, 2.0], ["a/1.png", "b/1.png"])
     with pytest.raises(InputError, match="no row matches"):
         join_columns(table, pa.table({"image": ["1.png"], "q": [1]}))
 
 
-def test_columns_may_not_hide_behind_methods(table: ScoreTable) -> None:
+def test_columns_may_not_hide_behind_methods(table):
     """All methods but those that read a column of their name."""
     assert set(COMPUTED) == METHODS.keys() - {*SCORES, *TARGETED}
     joined = join_columns(table, pa.table({"image": ["a/2.png"], "influence": [1.0], "similar": [2.0]}))
     assert joined.added == ["influence", "similar"]
 
 
-def test_rows_are_matched_by_the_size_of_the_image_and_the_side_of_the_patch(make_table: MakeTable) -> None:
+def test_rows_are_matched_by_the_size_of_the_image_and_the_side_of_the_patch(make_table):
     """Sizes were matched by their number in each table, and patches of another side at the same place were the same."""
     at = {"x": np.array([0, 0, 96], np.int32)}
 
-    def scored(shrink: list[str], of: list[float], side: list[int]) -> ScoreTable:
+    def scored(shrink, of, side):
         made = make_table([1.0] * 3, **at, shrink=np.array(of, np.float32)).table
         made = made.set_column(3, "size", pa.array(side, pa.int32()))
         return ScoreTable(made, {"root": "/data", "shrink": shrink})

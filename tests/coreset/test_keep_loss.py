@@ -1,12 +1,7 @@
 """``keep_loss`` against a plain loop with ``math.fsum``, by every reader; its rules, and what it refuses."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,16 +11,13 @@ from srfast.coreset.limits import exact_sum, first_holding
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError
 from srfast.scoring import stored
-from srfast.scoring.table import ScoreTable
-
-MakeTable = Callable[..., ScoreTable]
 
 
 @pytest.fixture
-def table_of(make_table: MakeTable) -> MakeTable:
+def table_of(make_table):
     """Patches of 96 px on a grid 60 px apart, so that neighbours overlap."""
 
-    def make(loss: Any, images: int = 1, seed: int = 0) -> ScoreTable:
+    def make(loss, images=1, seed=0):
         n, rng = len(loss), np.random.default_rng(seed)
         names = sorted(f"{i % images:02d}.png" for i in range(n))
         x = np.arange(n, dtype=np.int32) * 60
@@ -34,7 +26,7 @@ def table_of(make_table: MakeTable) -> MakeTable:
     return make
 
 
-def losses(seed: int) -> np.ndarray:
+def losses(seed):
     """Losses over 16 decimal orders, with ties and zeros."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(1, 400))
@@ -44,15 +36,15 @@ def losses(seed: int) -> np.ndarray:
     return loss if loss.any() else loss + 1
 
 
-def plain(table: ScoreTable, share: float, method: str, order: str, drop: float, cap: int | None) -> list[int]:
+def plain(table, share, method, order, drop, cap):
     """The rows that are kept, ascending, by a loop."""
     loss = table.column("loss").tolist()
     key = table.column(method).tolist()
     hardest = sorted(range(len(loss)), key=lambda i: -loss[i])
     left = sorted(hardest[int(drop * len(loss) + 0.5) :])
     goal = Fraction(str(share)) * Fraction(math.fsum(loss[i] for i in left))
-    kept: list[int] = []
-    seen: dict[str, int] = {}
+    kept = []
+    seen = {}
     for i in sorted(left, key=lambda i: -key[i] if order == "des" else key[i]):
         if Fraction(math.fsum(loss[k] for k in kept)) >= goal:
             break
@@ -64,14 +56,12 @@ def plain(table: ScoreTable, share: float, method: str, order: str, drop: float,
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_same_rows_by_every_reader(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table_of: MakeTable
-) -> None:
+def test_same_rows_by_every_reader(seed, tmp_path, monkeypatch, table_of):
     table = table_of(losses(seed), images=4, seed=seed)
     table.write(tmp_path / "scores.parquet")
     rng = np.random.default_rng(seed)
     share = float(rng.choice([0.001, 0.25, 0.5, 0.88, 1.0]))
-    settings: dict[str, Any] = {
+    settings = {
         "method": str(rng.choice(["loss", "sobel", "bicubic"])),
         "order": str(rng.choice(["des", "asc"])),
         "drop_hardest": float(rng.choice([0.0, 0.1])) if len(table) > 20 else 0.0,
@@ -90,7 +80,7 @@ def test_same_rows_by_every_reader(
         assert (core.meta["selection"]["short"] is None) == (shares["loss"] >= share)
 
 
-def test_sums_are_exact_whatever_their_order() -> None:
+def test_sums_are_exact_whatever_their_order():
     scale = np.float32(10) ** np.arange(-44, 6).repeat(100).astype(np.float32)
     values = np.random.default_rng(1).normal(0, 1, 5000).astype(np.float32) * scale
     values = np.append(values, np.float32([1e-45, -1e-45, 3.4e38, 0.0, -0.0]))
@@ -100,14 +90,14 @@ def test_sums_are_exact_whatever_their_order() -> None:
     assert first_holding(ones, Fraction(88, 100) * exact_sum(ones)) == 88
 
 
-def test_decimals_count_as_written_and_the_patch_that_crosses_is_kept(table_of: MakeTable) -> None:
+def test_decimals_count_as_written_and_the_patch_that_crosses_is_kept(table_of):
     """0.07 as a float is a little more than 7 of 100 equal losses."""
     equal = table_of(np.ones(100))
     assert [len(srfast.select(equal, keep_loss=f)) for f in (0.07, 0.29, 0.57, 0.8701, 1)] == [7, 29, 57, 88, 100]
     assert srfast.select(equal, keep_loss=0.07)["x"].tolist() == [60 * i for i in range(7)]  # ties in row order
 
 
-def test_what_is_eligible_is_the_whole(table_of: MakeTable) -> None:
+def test_what_is_eligible_is_the_whole(table_of):
     table = table_of([8, 4, 2, 1, 1, 0, 0, 0], images=2)
     kept = lambda **asked: sorted((srfast.select(table, **asked)["x"] // 60).tolist())  # noqa: E731
     assert kept(keep_loss=0.5) == [0]
@@ -138,7 +128,7 @@ def test_what_is_eligible_is_the_whole(table_of: MakeTable) -> None:
     ],
     ids=str,
 )
-def test_what_is_refused(settings: dict[str, Any], names: str, table_of: MakeTable) -> None:
+def test_what_is_refused(settings, names, table_of):
     with pytest.raises(InputError) as error:
         srfast.select(table_of([4, 3, 2, 1]), **settings)
     assert str(error.value).startswith(f"{names}: ")
@@ -147,9 +137,7 @@ def test_what_is_refused(settings: dict[str, Any], names: str, table_of: MakeTab
 
 @pytest.mark.parametrize("small", [0, stored.SMALL])
 @pytest.mark.parametrize("loss", [[0, 0, 0], [3, -1, 2], [1, math.nan, 2]], ids=["zero", "negative", "nan"])
-def test_losses_without_a_sum(
-    loss: list[float], small: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table_of: MakeTable
-) -> None:
+def test_losses_without_a_sum(loss, small, tmp_path, monkeypatch, table_of):
     monkeypatch.setattr(stored, "SMALL", small)
     table_of(loss).write(tmp_path / "s.parquet")
     with pytest.raises(InputError):
@@ -158,7 +146,7 @@ def test_losses_without_a_sum(
         assert len(srfast.select(tmp_path / "s.parquet", keep=0.5)) == 2
 
 
-def test_a_method_declares_that_it_counts(table_of: MakeTable) -> None:
+def test_a_method_declares_that_it_counts(table_of):
     from srfast.coreset.settings import Method
 
     own = Method("test", lambda table: table.column("loss"), lambda pool: np.arange(len(pool)), counts=True)

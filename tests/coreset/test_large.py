@@ -1,11 +1,7 @@
 """Selections from files, read by column, are those from tables in memory; folders of parts; what is refused."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +23,7 @@ pytest.importorskip("duckdb")
 META = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
 
 
-def random_table(seed: int, images: range, per_image: int = 211, **extra: Any) -> ScoreTable:
+def random_table(seed, images, per_image=211, **extra):
     """Scores with many ties, zeros of both signs and a wide range; a quarter is flat."""
     rng = np.random.default_rng(seed)
     n = len(images) * per_image
@@ -52,21 +48,19 @@ def random_table(seed: int, images: range, per_image: int = 211, **extra: Any) -
 
 
 @pytest.fixture(autouse=True)
-def _by_column(monkeypatch: pytest.MonkeyPatch) -> None:
+def _by_column(monkeypatch):
     monkeypatch.setattr(stored, "SMALL", 0)
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one(tmp_path_factory):
     path = tmp_path_factory.mktemp("large") / "scores é.parquet"
     random_table(1, range(30)).write(path)
     return path
 
 
 @pytest.mark.parametrize("flags", [False, True], ids=["plain", "flags"])
-def test_statistics_and_pages_are_those_of_tables_in_memory(
-    flags: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_statistics_and_pages_are_those_of_tables_in_memory(flags, tmp_path, monkeypatch):
     """Of one table, of a folder of its parts, and of a core-set, whose images follow each other in any order."""
     more = {
         "odd": lambda n: pa.array(np.where(np.arange(n) % 7, np.arange(n) % 5, np.nan).astype(np.float32)),
@@ -99,7 +93,7 @@ def test_statistics_and_pages_are_those_of_tables_in_memory(
     assert found[: len(found) // 2] == found[len(found) // 2 :]
 
 
-SELECTIONS: list[dict[str, Any]] = [
+SELECTIONS = [
     {}, {"keep": 1.0}, {"keep": 0.0001}, {"order": "asc", "keep": 0.3}, {"drop_hardest": 0.05, "keep": 0.5},
     {"method": "bicubic", "keep": 0.37}, {"method": "sobel", "keep": 0.21, "order": "asc"},
     {"method": "reducible", "keep": 0.4}, {"method": "reducible", "keep": 0.4, "order": "asc"},
@@ -117,9 +111,7 @@ SELECTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("arguments", SELECTIONS, ids=str)
-def test_same_rows_as_in_memory(
-    one: Path, tmp_path: Path, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_same_rows_as_in_memory(one, tmp_path, arguments, monkeypatch):
     expected = srfast.select(ScoreTable.read(one), **arguments)
     got = srfast.select(one, **arguments)
     assert got.table.equals(expected.table)
@@ -133,7 +125,7 @@ def test_same_rows_as_in_memory(
 
 
 @pytest.mark.parametrize("order", ["des", "asc"])
-def test_integers_beyond_what_a_float_holds(tmp_path: Path, order: Any) -> None:
+def test_integers_beyond_what_a_float_holds(tmp_path, order):
     """A cut among them did not end: as floats, all fell into one bin."""
     rng = np.random.default_rng(7)
     columns = {
@@ -144,13 +136,13 @@ def test_integers_beyond_what_a_float_holds(tmp_path: Path, order: Any) -> None:
     }
     random_table(7, range(4), **columns).write(tmp_path / "s.parquet")
     for name in columns:
-        settings: dict[str, Any] = {"method": name, "keep": 0.4, "order": order, "where": f"{name} is not null"}
+        settings = {"method": name, "keep": 0.4, "order": order, "where": f"{name} is not null"}
         expected = srfast.select(ScoreTable.read(tmp_path / "s.parquet"), **settings)
         assert srfast.select(tmp_path / "s.parquet", **settings).table.equals(expected.table)
 
 
 @pytest.mark.parametrize("arguments", SELECTIONS[::3], ids=str)
-def test_shards_come_in_the_order_of_one_run(tmp_path: Path, arguments: dict[str, Any]) -> None:
+def test_shards_come_in_the_order_of_one_run(tmp_path, arguments):
     paths = [tmp_path / f"shard-{i}.parquet" for i in range(3)]
     for i, path in enumerate(paths):
         random_table(i, range(i, 20, 3)).write(path)
@@ -178,7 +170,7 @@ def test_shards_come_in_the_order_of_one_run(tmp_path: Path, arguments: dict[str
     ],
     ids=str,
 )
-def test_refusals(tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_refusals(tmp_path, settings):
     holes = random_table(3, range(2), holes=lambda n: pa.array([None, *range(n - 1)]))
     holes.write(tmp_path / "scores.parquet")
     for scores in (tmp_path / "scores.parquet", holes):
@@ -186,7 +178,7 @@ def test_refusals(tmp_path: Path, settings: dict[str, Any]) -> None:
             srfast.select(scores, **settings)
 
 
-def test_parts_follow_each_other(tmp_path: Path) -> None:
+def test_parts_follow_each_other(tmp_path):
     whole, rows = random_table(5, range(24)), 211 * 6
     for i in range(4):
         whole[i * rows : (i + 1) * rows].write(tmp_path / f"part-{i:08d}.parquet")
@@ -194,9 +186,9 @@ def test_parts_follow_each_other(tmp_path: Path) -> None:
     assert srfast.select(tmp_path, keep=0.3).table.equals(srfast.select(whole, keep=0.3).table)
 
 
-def test_refuses_what_memory_refuses(one: Path, tmp_path: Path) -> None:
+def test_refuses_what_memory_refuses(one, tmp_path):
     with pytest.raises(InputError, match="engine: "):
-        srfast.select(one, engine="spark")  # type: ignore[arg-type]
+        srfast.select(one, engine="spark")
     table = ScoreTable.read(one)
     twice = tmp_path / "twice.parquet"
     table.write(twice)
@@ -217,7 +209,7 @@ def test_refuses_what_memory_refuses(one: Path, tmp_path: Path) -> None:
         srfast.select(tmp_path)
 
 
-def test_a_row_group_of_more_rows_than_memory(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_group_of_more_rows_than_memory(one, tmp_path, monkeypatch):
     """The table as a whole may be larger."""
     monkeypatch.setattr("srfast.data.parquet._memory", lambda: 100_000)
     with pytest.raises(InputError, match=r"refused, its 6,330 rows would take 0 MiB"):
@@ -259,7 +251,7 @@ print(write_selection([sys.argv[1]], sys.argv[2], asked)[0]["kept"])
 """
 
 
-def test_no_bar_on_stdout(one: Path, tmp_path: Path) -> None:
+def test_no_bar_on_stdout(one, tmp_path):
     """DuckDB would print one for a query that takes its ``progress_bar_time``."""
     done = subprocess.run(
         [sys.executable, "-c", SLOW, str(one), str(tmp_path / "c.parquet")], capture_output=True, text=True
@@ -268,11 +260,11 @@ def test_no_bar_on_stdout(one: Path, tmp_path: Path) -> None:
     assert done.stdout == f"{len(ScoreTable.read(one)) // 2}\n"
 
 
-def test_how_far_it_is(one: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+def test_how_far_it_is(one, tmp_path, monkeypatch, capfd):
     """A function is told; True says it on stderr, where a terminal has a bar and others a line."""
     monkeypatch.setattr(stored, "BATCH", 512)
-    seen: list[tuple[int, int, int]] = []
-    options: dict[str, Any] = {"keep": 0.5}
+    seen = []
+    options = {"keep": 0.5}
     settings = SelectArguments(**options, progress=lambda *n: seen.append(n))
     kept = write_selection([one], tmp_path / "c.parquet", settings)
     total = kept[0]["kept"]

@@ -1,49 +1,43 @@
 """Windows, quotas of images and the floor of easy patches against plain loops."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from srfast.coreset.selection import CoreSet, select
+from srfast.coreset.selection import select
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
-
-MakeTable = Callable[..., ScoreTable]
 
 _DRAW = random.Random(4)
 LOSSES = [round(_DRAW.lognormvariate(3, 1.2), 1) for _ in range(157)]
 IMAGES = sorted(random.Random(5).choices(["a.png", "b/c.png", "d é.jpg", "e.png"], k=157))
 
 
-def rows(coreset: CoreSet) -> list[int]:
+def rows(coreset):
     return (coreset.column("x") // 96).tolist()
 
 
-def hardest_first(of: list[int]) -> list[int]:
+def hardest_first(of):
     return sorted(sorted(of), key=lambda i: -LOSSES[i])
 
 
-def share(fraction: float) -> int:
+def share(fraction):
     return int(fraction * 157 + 0.5)
 
 
 @pytest.mark.parametrize("window", [(0.0, 1.0), (0.05, 0.55), (0.2, 0.21), (0.9, 1.0)])
 @pytest.mark.parametrize("order", ["des", "asc"])
-def test_window_keeps_ranks(make_table: MakeTable, window: tuple[float, float], order: str) -> None:
+def test_window_keeps_ranks(make_table, window, order):
     got = select(make_table(LOSSES), window=window, order=order)
     ranked = sorted(range(157), key=lambda i: -LOSSES[i] if order == "des" else LOSSES[i])
     assert rows(got) == hardest_first(ranked[share(window[0]) : share(window[1])])
     assert got.meta["selection"]["window"] == list(window)
 
 
-def test_window_by_another_column_and_a_draw_inside_it(make_table: MakeTable) -> None:
+def test_window_by_another_column_and_a_draw_inside_it(make_table):
     table = make_table(LOSSES)
     sobel = table.column("sobel")
     ranked = sorted(range(157), key=lambda i: -sobel[i])[share(0.1) : share(0.6)]
@@ -54,7 +48,7 @@ def test_window_by_another_column_and_a_draw_inside_it(make_table: MakeTable) ->
     assert set(rows(drawn)) <= inside
 
 
-def test_window_and_dropping_the_hardest(make_table: MakeTable) -> None:
+def test_window_and_dropping_the_hardest(make_table):
     table = make_table(LOSSES)
     got = select(table, window=(0.0, 0.5), drop_hardest=0.2)
     assert rows(got) == hardest_first(list(range(157)))[share(0.2) : share(0.5)]
@@ -70,27 +64,25 @@ def test_window_and_dropping_the_hardest(make_table: MakeTable) -> None:
         ({"drop_hardest": 0.7}, "keep: 0.5 of 157 patches is 79, but drop_hardest=0.7 leaves 47; "),
     ],
 )
-def test_more_than_is_left_is_refused_with_what_can_be_kept(
-    make_table: MakeTable, options: dict[str, object], words: str
-) -> None:
+def test_more_than_is_left_is_refused_with_what_can_be_kept(make_table, options, words):
     with pytest.raises(InputError) as caught:
-        select(make_table(LOSSES), **options)  # type: ignore[arg-type]
+        select(make_table(LOSSES), **options)
     message = str(caught.value)
     assert message.startswith(words)
     possible = float(message.rsplit("keep=", 1)[1])
-    got = select(make_table(LOSSES), **{**options, "keep": possible})  # type: ignore[arg-type]
+    got = select(make_table(LOSSES), **{**options, "keep": possible})
     assert len(got) == share(possible)
 
 
 @pytest.mark.parametrize("n", [10, 11, 30, 157])
-def test_fractions_that_fit_are_kept_whole_though_both_round_up(make_table: MakeTable, n: int) -> None:
+def test_fractions_that_fit_are_kept_whole_though_both_round_up(make_table, n):
     table = make_table(LOSSES[:n])
     assert len(select(table, keep=0.95, drop_hardest=0.05)) == n - int(0.05 * n + 0.5)
 
 
-def plain_quota(order: list[int], per_image: str, count: int) -> list[int]:
+def plain_quota(order, per_image, count):
     size = Counter(IMAGES)
-    seen: Counter[str] = Counter()
+    seen = Counter()
     turns = []
     for position, i in enumerate(order):
         turn = seen[IMAGES[i]]
@@ -102,7 +94,7 @@ def plain_quota(order: list[int], per_image: str, count: int) -> list[int]:
 @pytest.mark.parametrize("per_image", ["share", "even"])
 @pytest.mark.parametrize("keep", [0.01, 0.1, 0.5, 0.8, 1.0])
 @pytest.mark.parametrize("order", ["des", "asc"])
-def test_quotas_of_images(make_table: MakeTable, per_image: str, keep: float, order: str) -> None:
+def test_quotas_of_images(make_table, per_image, keep, order):
     got = select(make_table(LOSSES, IMAGES), keep=keep, per_image=per_image, order=order)
     ranked = sorted(range(157), key=lambda i: -LOSSES[i] if order == "des" else LOSSES[i])
     assert rows(got) == plain_quota(ranked, per_image, max(1, share(keep)))
@@ -114,7 +106,7 @@ def test_quotas_of_images(make_table: MakeTable, per_image: str, keep: float, or
         assert all(kept[name] >= min(size[name], most - 1) for name in size)
 
 
-def test_a_cap_that_cannot_be_met_says_what_was_kept_and_why(make_table: MakeTable) -> None:
+def test_a_cap_that_cannot_be_met_says_what_was_kept_and_why(make_table):
     got = select(make_table(LOSSES, IMAGES), keep=0.5, max_per_image=3)
     assert len(got) == 12
     assert got.meta["selection"]["short"] == (
@@ -125,7 +117,7 @@ def test_a_cap_that_cannot_be_met_says_what_was_kept_and_why(make_table: MakeTab
 
 @pytest.mark.parametrize("floor", [0.05, 0.2, 0.99])
 @pytest.mark.parametrize("method", ["loss", "random", "sobel"])
-def test_a_floor_of_the_easiest(make_table: MakeTable, floor: float, method: str) -> None:
+def test_a_floor_of_the_easiest(make_table, floor, method):
     table = make_table(LOSSES)
     got = select(table, keep=0.3, flat_floor=floor, method=method, seed=2)
     count = share(0.3)
@@ -139,11 +131,11 @@ def test_a_floor_of_the_easiest(make_table: MakeTable, floor: float, method: str
         assert rows(got) == hardest_first([*easiest, *rest])
 
 
-def test_a_floor_obeys_the_cap_and_the_quota_leaves_it(make_table: MakeTable) -> None:
+def test_a_floor_obeys_the_cap_and_the_quota_leaves_it(make_table):
     table = make_table(LOSSES, IMAGES)
     got = select(table, keep=0.2, flat_floor=0.5, max_per_image=10)
     assert max(Counter(got.column("image").tolist()).values()) <= 10
-    seen: Counter[str] = Counter()
+    seen = Counter()
     easiest = []
     for i in sorted(range(157), key=lambda i: LOSSES[i]):
         if seen[IMAGES[i]] < 10:
@@ -156,7 +148,7 @@ def test_a_floor_obeys_the_cap_and_the_quota_leaves_it(make_table: MakeTable) ->
     assert set(first) <= set(rows(spread))
 
 
-def test_options_together_hold_together(make_table: MakeTable) -> None:
+def test_options_together_hold_together(make_table):
     """Random combinations: the count, the caps and the window all hold, and a second run gives the same."""
     draw = random.Random(7)
     table = make_table(LOSSES, IMAGES)
@@ -188,7 +180,7 @@ def test_options_together_hold_together(make_table: MakeTable) -> None:
 
 
 @pytest.fixture
-def sized(make_table: MakeTable) -> ScoreTable:
+def sized(make_table):
     """Four places of two images, each image at its own size and at a third."""
     names = ["a.png"] * 4 + ["b.png"] * 4
     table = make_table([9.0, 8, 7, 6, 5, 4, 3, 2], names, x=np.array([0, 96, 0, 96] * 2, np.int32))
@@ -206,13 +198,11 @@ def sized(make_table: MakeTable) -> ScoreTable:
         ("image,x,y,size,reason\nb.png,,,,text\n", {("b.png", x, s) for x in (0, 96) for s in (1.0, 0.333)}),
     ],
 )
-def test_a_line_says_which_size(
-    sized: ScoreTable, lines: str, gone: set[tuple[str, int, float]], tmp_path: Path
-) -> None:
+def test_a_line_says_which_size(sized, lines, gone, tmp_path):
     (tmp_path / "rejects.csv").write_text(lines)
     kept = select(sized, keep=1.0, reject=tmp_path / "rejects.csv", sizes="all")
 
-    def rows(table: ScoreTable) -> set[tuple[str, int, float]]:
+    def rows(table):
         return {(r["image"], r["x"], round(r["shrink"], 3)) for r in table}
 
     assert rows(sized) - rows(kept) == gone
@@ -226,7 +216,7 @@ def test_a_line_says_which_size(
         ("a.png,0,0,96,noise,half", "and shrink as a number, got '0,0,96,half'"),
     ],
 )
-def test_lines_that_are_refused(sized: ScoreTable, line: str, message: str, tmp_path: Path) -> None:
+def test_lines_that_are_refused(sized, line, message, tmp_path):
     (tmp_path / "r.csv").write_text(f"image,x,y,size,reason,shrink\n{line}\n")
     with pytest.raises(InputError, match=message):
         select(sized, reject=tmp_path / "r.csv")
@@ -235,9 +225,7 @@ def test_lines_that_are_refused(sized: ScoreTable, line: str, message: str, tmp_
 @pytest.mark.parametrize(
     ("line", "left"), [(" q.jpg,,,,noise", ["q.jpg", "a.png"]), ("q.jpg ,,,,noise", [" q.jpg", "a.png"])]
 )
-def test_outer_spaces_count_if_an_image_has_them(
-    make_table: MakeTable, line: str, left: list[str], tmp_path: Path
-) -> None:
+def test_outer_spaces_count_if_an_image_has_them(make_table, line, left, tmp_path):
     table = make_table([3.0, 2.0, 1.0], [" q.jpg", "q.jpg", "a.png"])
     (tmp_path / "r.csv").write_text(f"image,x,y,size,reason\n{line}\n")
     assert select(table, keep=1.0, reject=tmp_path / "r.csv")["image"].tolist() == left

@@ -1,13 +1,9 @@
 """Manifests: what is published, its root hash by a plain loop, what strangers may put into one, and its size."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import struct
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,23 +20,23 @@ from srfast.errors import InputError
 
 
 @pytest.fixture
-def coreset(photo_folder: Path) -> srfast.CoreSet:
+def coreset(photo_folder):
     scores = srfast.score(photo_folder, patch=48, stride=24, mode="dense", scorer="bicubic", shrink="1,1/2")
     return srfast.select(scores, keep=0.3)
 
 
 @pytest.fixture
-def published(coreset: srfast.CoreSet, tmp_path: Path) -> Path:
+def published(coreset, tmp_path):
     srfast.manifest(coreset, tmp_path / "m", source=["PHOTOS=https://example.org/photos"])
     return tmp_path / "m"
 
 
-def rows_of(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+def rows_of(folder):
     document = json.loads((folder / "manifest.json").read_text())
     return document, *(pq.read_table(folder / name).to_pylist() for name in (SOURCES, PATCHES))
 
 
-def test_a_manifest_holds_the_hashes_of_its_images_and_patches(coreset: srfast.CoreSet, published: Path) -> None:
+def test_a_manifest_holds_the_hashes_of_its_images_and_patches(coreset, published):
     document, sources, patches = rows_of(published)
     root = Path(coreset.meta["root"])
     assert sorted(s["name"] for s in sources) == sorted(set(coreset["image"]))
@@ -68,10 +64,10 @@ def test_a_manifest_holds_the_hashes_of_its_images_and_patches(coreset: srfast.C
         assert file["sha256"] == hashlib.sha256((published / file["contentUrl"]).read_bytes()).hexdigest()
 
 
-def plain_root(document: dict[str, Any], sources: list[dict[str, Any]], patches: list[dict[str, Any]]) -> str:
+def plain_root(document, sources, patches):
     """The root hash as the documentation defines it."""
 
-    def line(row: dict[str, Any], schema: pa.Schema) -> str:
+    def line(row, schema):
         cells = [struct.pack(">f", row[f.name]).hex() if f.type == pa.float32() else row[f.name] for f in schema]
         return json.dumps(cells, separators=(",", ":"))
 
@@ -81,11 +77,11 @@ def plain_root(document: dict[str, Any], sources: list[dict[str, Any]], patches:
     return hashlib.sha256("".join(f"{text}\n" for text in lines).encode("ascii")).hexdigest()
 
 
-def test_the_root_hash_is_that_of_its_definition(published: Path) -> None:
+def test_the_root_hash_is_that_of_its_definition(published):
     assert plain_root(*rows_of(published)) == rows_of(published)[0]["srfast"]["root_sha256"]
 
 
-def test_the_root_hash_never_changes() -> None:
+def test_the_root_hash_never_changes():
     """Published manifests hold it."""
     source = dict.fromkeys(SOURCE_SCHEMA.names) | {
         "source": 0, "sha256": "a" * 64, "pixels_sha256": "b" * 64, "width": 9, "height": 8, "bytes": 7,
@@ -99,7 +95,7 @@ def test_the_root_hash_never_changes() -> None:
     )
 
 
-def test_another_way_of_storing_the_rows_is_the_same_manifest(published: Path, tmp_path: Path) -> None:
+def test_another_way_of_storing_the_rows_is_the_same_manifest(published, tmp_path):
     """Other compression, pages and types of texts, as other versions of a library write them."""
     known = read_manifest(published)
     for name, columns in ((SOURCES, ("name", "sha256")), (PATCHES, ("pixels_sha256",))):
@@ -111,7 +107,7 @@ def test_another_way_of_storing_the_rows_is_the_same_manifest(published: Path, t
     assert read_manifest(published).root == known.root
 
 
-def test_the_same_core_set_gives_the_same_bytes(coreset: srfast.CoreSet, published: Path, tmp_path: Path) -> None:
+def test_the_same_core_set_gives_the_same_bytes(coreset, published, tmp_path):
     srfast.manifest(coreset, tmp_path / "again", source=["PHOTOS=https://example.org/photos"], name="m")
     for name in (SOURCES, PATCHES, "manifest.json"):
         assert (tmp_path / "again" / name).read_bytes() == (published / name).read_bytes()
@@ -119,7 +115,7 @@ def test_the_same_core_set_gives_the_same_bytes(coreset: srfast.CoreSet, publish
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # pandas, of mlcroissant's own reader
-def test_croissant_readers_read_every_record(published: Path) -> None:
+def test_croissant_readers_read_every_record(published):
     mlcroissant = pytest.importorskip("mlcroissant", reason="mlcroissant reads the document")
     data = mlcroissant.Dataset(jsonld=published / "manifest.json")
     assert not data.metadata.ctx.issues.errors
@@ -133,7 +129,7 @@ def test_croissant_readers_read_every_record(published: Path) -> None:
                 assert (got.decode() if isinstance(got, bytes) else got) == value
 
 
-def test_what_was_rejected_is_published_with_its_reason(photo_folder: Path, tmp_path: Path) -> None:
+def test_what_was_rejected_is_published_with_its_reason(photo_folder, tmp_path):
     (photo_folder / "broken.jpg").write_bytes(b"no image")
     scores = srfast.score(photo_folder, patch=48, scorer="bicubic", skip_bad=True)
     (tmp_path / "rejects.csv").write_text("image,x,y,size,reason\nchelsea.jpg,,,,noisy\nastronaut.png,0,0,48,text\n")
@@ -153,12 +149,10 @@ def test_what_was_rejected_is_published_with_its_reason(photo_folder: Path, tmp_
     assert srfast.rebuild(tmp_path / "m", photo_folder, verify=True).images == made.images
 
 
-def test_an_interrupted_run_goes_on(
-    coreset: srfast.CoreSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Callable[..., None]
-) -> None:
+def test_an_interrupted_run_goes_on(coreset, tmp_path, monkeypatch, interrupted):
     interrupted(srfast.manifest, coreset, tmp_path / "m", after=2)
     assert not (tmp_path / "m").exists()
-    decoded: list[Path] = []
+    decoded = []
     real = source_search.read_hashed
     monkeypatch.setattr(source_search, "read_hashed", lambda path: (decoded.append(path), real(path))[1])
     journal = tmp_path / "m.parts" / "hashed.jsonl"
@@ -172,7 +166,7 @@ def test_an_interrupted_run_goes_on(
     ]  # fmt: skip
 
 
-def test_changed_images_and_taken_outputs_are_refused(coreset: srfast.CoreSet, tmp_path: Path) -> None:
+def test_changed_images_and_taken_outputs_are_refused(coreset, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="mine: exists; choose another output"):
@@ -185,7 +179,7 @@ def test_changed_images_and_taken_outputs_are_refused(coreset: srfast.CoreSet, t
     assert not (tmp_path / "m").exists()
 
 
-def replace(folder: Path, name: str, column: str, value: Any) -> None:
+def replace(folder, name, column, value):
     table = pq.read_table(folder / name)
     values = table[column].to_pylist()
     values[-1] = value
@@ -195,21 +189,21 @@ def replace(folder: Path, name: str, column: str, value: Any) -> None:
     )
 
 
-def rewritten(change: Callable[[Any], Any]) -> Callable[[Path], None]:
-    def apply(folder: Path) -> None:
+def rewritten(change):
+    def apply(folder):
         path = folder / "manifest.json"
         path.write_text(json.dumps(change(json.loads(path.read_text()))))
 
     return apply
 
 
-def million(folder: Path) -> None:
+def million(folder):
     """A file of kilobytes that claims 100 million rows."""
     run = pa.array(np.zeros(100_000_000, np.int8)).cast(pa.int32())
     pq.write_table(pa.table({"source": run}), folder / PATCHES, compression="zstd")
 
 
-HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
+HOSTILE = {
     "no document": (lambda f: (f / "manifest.json").unlink(), "no such file"),
     "no JSON": (lambda f: (f / "manifest.json").write_bytes(b"\xff{"), "not a readable JSON file"),
     "deep JSON": (lambda f: (f / "manifest.json").write_text("[" * 100_000), "not a readable JSON file"),
@@ -244,9 +238,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_manifest_of_a_stranger_is_judged_before_it_is_used(
-    what: str, published: Path, photo_folder: Path, tmp_path: Path
-) -> None:
+def test_a_manifest_of_a_stranger_is_judged_before_it_is_used(what, published, photo_folder, tmp_path):
     change, words = HOSTILE[what]
     change(published)
     with pytest.raises(InputError, match=words) as caught:
@@ -255,7 +247,7 @@ def test_a_manifest_of_a_stranger_is_judged_before_it_is_used(
     assert not (tmp_path / "r.parquet").exists()
 
 
-STRANGE: list[dict[str, Any]] = [
+STRANGE = [
     {"scoring": {"scale": "2", "mode": "dense"}},
     {"scoring": []},
     {"scoring": {"scale": 2, "mode": "dense", "shrink": ["1", "x"]}},
@@ -270,9 +262,7 @@ STRANGE: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("about", STRANGE, ids=str)
-def test_settings_of_wrong_types_are_refused_though_the_root_hash_is_theirs(
-    about: dict[str, Any], published: Path, photo_folder: Path, tmp_path: Path
-) -> None:
+def test_settings_of_wrong_types_are_refused_though_the_root_hash_is_theirs(about, published, photo_folder, tmp_path):
     known = read_manifest(published)
     rows = ManifestRows({**known.about, **about}, known.sources, known.patches)
     document = json.loads((published / "manifest.json").read_text())
@@ -283,10 +273,10 @@ def test_settings_of_wrong_types_are_refused_though_the_root_hash_is_theirs(
     assert "\n" not in str(error.value)
 
 
-def test_a_hundred_thousand_patches_take_under_ten_megabytes(tmp_path: Path) -> None:
+def test_a_hundred_thousand_patches_take_under_ten_megabytes(tmp_path):
     rng = np.random.default_rng(0)
 
-    def hashes(n: int) -> list[str]:
+    def hashes(n):
         return [row.tobytes().hex() for row in rng.integers(0, 256, (n, 32), np.uint8)]
 
     images, n = 3450, 100_000
@@ -294,7 +284,7 @@ def test_a_hundred_thousand_patches_take_under_ten_megabytes(tmp_path: Path) -> 
     names = [f"DF2K/train_HR/{i:06d}.png" for i in range(images)]
     text = {"sha256": hashes(images), "pixels_sha256": hashes(images), "name": names}
     sources = {f.name: some.get(f.name, text.get(f.name, [None] * images)) for f in SOURCE_SCHEMA}
-    patches: dict[str, Any] = {
+    patches = {
         "source": rng.integers(0, images, n), "rank": np.arange(n), "size": np.full(n, 96), "pixels_sha256": hashes(n),
         "x": rng.integers(0, 2000, n), "y": rng.integers(0, 1400, n),
         **{c: rng.gamma(2, 50, n).astype(np.float32) for c in ("score", "bicubic", "sobel")},
@@ -308,15 +298,13 @@ def test_a_hundred_thousand_patches_take_under_ten_megabytes(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def degraded(coreset: srfast.CoreSet, tmp_path: Path) -> Path:
+def degraded(coreset, tmp_path):
     srfast.export(coreset, tmp_path / "pairs", degradation="realesrgan", draws=2, seed=5)
     srfast.manifest(coreset, tmp_path / "d", degradation=tmp_path / "pairs" / "degradation.parquet")
     return tmp_path / "d"
 
 
-def test_draws_are_published_and_make_the_same_pairs(
-    coreset: srfast.CoreSet, degraded: Path, photo_folder: Path, tmp_path: Path
-) -> None:
+def test_draws_are_published_and_make_the_same_pairs(coreset, degraded, photo_folder, tmp_path):
     document, *_ = rows_of(degraded)
     assert {k: document["srfast"]["about"]["degradation"][k] for k in ("scale", "seed", "draws")} == {
         "scale": 2, "seed": 5, "draws": 2,
@@ -334,7 +322,7 @@ def test_draws_are_published_and_make_the_same_pairs(
     assert [p.read_bytes() for p in low] == [(tmp_path / "same" / "LRx2" / p.name).read_bytes() for p in low]
 
 
-def test_other_draws_are_refused(coreset: srfast.CoreSet, degraded: Path, photo_folder: Path, tmp_path: Path) -> None:
+def test_other_draws_are_refused(coreset, degraded, photo_folder, tmp_path):
     known = pq.read_table(degraded / DRAWS)
     sigma = known["sigma_x"].to_numpy(zero_copy_only=False)
     changed = known.set_column(

@@ -1,11 +1,6 @@
 """Each method against a plain loop, and the columns of a table as methods."""
 
-from __future__ import annotations
-
 import random
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,25 +10,23 @@ from srfast.errors import InputError
 from srfast.scoring.rows import descending
 from srfast.scoring.table import ScoreTable, concatenate
 
-MakeTable = Callable[..., ScoreTable]
-
 _DRAW = random.Random(4)
 LOSSES = [round(_DRAW.lognormvariate(3, 1.2), 1) for _ in range(83)]
 BICUBIC = [round(_DRAW.lognormvariate(3, 1.2), 1) for _ in range(83)]
 
 
-def rows(coreset: CoreSet) -> list[int]:
+def rows(coreset):
     return (coreset.column("x") // 96).tolist()
 
 
-def plain(key: list[float], keep: float, order: str) -> set[int]:
+def plain(key, keep, order):
     ranked = sorted(range(len(key)), key=lambda i: -key[i] if order == "des" else key[i])
     return set(ranked[: int(keep * len(key) + 0.5)])
 
 
 @pytest.mark.parametrize("order", ["des", "asc"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32, np.uint8, np.uint64])
-def test_descending_is_the_stable_order(dtype: type, order: str) -> None:
+def test_descending_is_the_stable_order(dtype, order):
     rng = np.random.default_rng(0)
     values = np.round(rng.normal(size=4000) * 30).astype(np.int64).astype(dtype)  # many ties
     if values.dtype.kind == "f":
@@ -51,7 +44,7 @@ def test_descending_is_the_stable_order(dtype: type, order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["des", "asc"])
-def test_bicubic_reducible_and_relative(make_table: MakeTable, order: str) -> None:
+def test_bicubic_reducible_and_relative(make_table, order):
     """``relative`` against float64; below a bicubic loss of 0.1 it is 0, also where the loss is higher."""
     for loss, bicubic, keep in (
         (np.array(LOSSES, np.float32), np.array(BICUBIC, np.float32), 0.4),
@@ -68,7 +61,7 @@ def test_bicubic_reducible_and_relative(make_table: MakeTable, order: str) -> No
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.uint8, np.int64, np.uint64])
 @pytest.mark.parametrize("order", ["des", "asc"])
-def test_any_numeric_column(make_table: MakeTable, kind: Any, order: str) -> None:
+def test_any_numeric_column(make_table, kind, order):
     """The extremes of a type sort where they belong, and ties by row."""
     draw = np.random.default_rng(1)
     values = draw.integers(0, 9, 83).astype(kind)
@@ -80,19 +73,19 @@ def test_any_numeric_column(make_table: MakeTable, kind: Any, order: str) -> Non
 
 
 @pytest.mark.parametrize("values", [[1.0, None, 2.0], [1.0, float("nan"), 2.0], [1, None, 2]])
-def test_a_column_with_holes_cannot_be_sorted_by(make_table: MakeTable, values: list[Any]) -> None:
+def test_a_column_with_holes_cannot_be_sorted_by(make_table, values):
     with pytest.raises(InputError, match="column 'quality': expected finite"):
         select(make_table([1.0, 2.0, 3.0], quality=values), method="quality")
 
 
-def test_an_unknown_method_is_told_the_columns(make_table: MakeTable) -> None:
+def test_an_unknown_method_is_told_the_columns(make_table):
     table = make_table([1.0, 2.0], quality=[1, 2], author=["a", "b"])
     for wrong in ("qualty", "author", "image"):
         with pytest.raises(InputError, match=rf"^method: expected one of loss, .*quality.*, got '{wrong}'"):
             select(table, method=wrong)
 
 
-def test_extra_columns_are_kept_by_files_join_and_selection(make_table: MakeTable, tmp_path: Path) -> None:
+def test_extra_columns_are_kept_by_files_join_and_selection(make_table, tmp_path):
     halves = [
         make_table(LOSSES[:40], ["a.png"] * 40, q=np.arange(40)),
         make_table(LOSSES[40:], ["b.png"] * 43, q=np.arange(43)),

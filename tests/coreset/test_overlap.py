@@ -1,10 +1,7 @@
 """Greedy suppression of overlapping patches against a plain loop."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -12,12 +9,9 @@ import pytest
 
 from srfast.coreset.limits import separate
 from srfast.coreset.selection import select
-from srfast.scoring.table import ScoreTable
-
-MakeTable = Callable[..., ScoreTable]
 
 
-def overlap(a: tuple[int, ...], b: tuple[int, ...]) -> Fraction:
+def overlap(a, b):
     """Intersection over union of (image, x, y, size) and another, exactly."""
     if a[0] != b[0]:
         return Fraction(0)
@@ -25,8 +19,8 @@ def overlap(a: tuple[int, ...], b: tuple[int, ...]) -> Fraction:
     return Fraction(w * h, a[3] ** 2 + b[3] ** 2 - w * h)
 
 
-def plain(squares: list[tuple[int, ...]], iou: float) -> list[bool]:
-    kept: list[tuple[int, ...]] = []
+def plain(squares, iou):
+    kept = []
     keep = []
     for square in squares:
         keep.append(all(overlap(square, other) <= Fraction(iou) for other in kept))
@@ -37,7 +31,7 @@ def plain(squares: list[tuple[int, ...]], iou: float) -> list[bool]:
 
 @pytest.mark.parametrize("iou", [0.0, 0.1, 0.3, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("seed", range(4))
-def test_against_a_plain_loop(iou: float, seed: int) -> None:
+def test_against_a_plain_loop(iou, seed):
     """Random squares of several sizes, crowded, with repeats, over images that interleave."""
     draw = np.random.default_rng(seed)
     n = 250
@@ -52,7 +46,7 @@ def test_against_a_plain_loop(iou: float, seed: int) -> None:
     assert 0 < keep.sum() < n
 
 
-def test_one_patch_far_away_costs_nothing() -> None:
+def test_one_patch_far_away_costs_nothing():
     """All others then lay in one cell, and each was compared with each: 40 s of CPU time for 0.05 s."""
     code = (
         "import resource, numpy as np; from srfast.coreset.limits import separate\n"
@@ -68,7 +62,7 @@ def test_one_patch_far_away_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("iou", [1 / 3, 0.25, 1 / 7])
-def test_the_limit_itself_is_allowed(iou: float) -> None:
+def test_the_limit_itself_is_allowed(iou):
     """Windows of 90 at steps 45, 54 and 67.5 overlap by 1/3, 1/4 and 1/7 of their union; one step more, by less."""
     step = {1 / 3: 45, 0.25: 54, 1 / 7: 68}[iou]
     x = np.arange(5) * step
@@ -76,7 +70,7 @@ def test_the_limit_itself_is_allowed(iou: float) -> None:
     assert keep.tolist() == [True] * 5
 
 
-def test_far_corners_none_and_one() -> None:
+def test_far_corners_none_and_one():
     far = np.array([0, 2**31 - 200, 0, 2**31 - 200])
     keep = separate(np.zeros(4, np.int32), far, far[::-1], np.full(4, 96), 0.99)
     assert keep.tolist() == [True, True, False, False]
@@ -85,7 +79,7 @@ def test_far_corners_none_and_one() -> None:
     assert separate(far[:1], far[:1], far[:1], np.array([96]), 0.3).tolist() == [True]
 
 
-def test_strided_columns() -> None:
+def test_strided_columns():
     columns = np.array([[0, 0, 0, 96], [0, 6, 0, 96], [1, 6, 0, 96], [0, 96, 0, 96]], np.int64)
     assert separate(*columns.T, 0.3).tolist() == [True, False, True, True]
 
@@ -93,14 +87,14 @@ def test_strided_columns() -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"order": "asc"}, {"flat_floor": 0.2}, {"per_image": "even"}, {"max_per_image": 4}]
 )
-def test_no_two_patches_of_a_core_set_overlap_more(make_table: MakeTable, options: dict[str, object]) -> None:
+def test_no_two_patches_of_a_core_set_overlap_more(make_table, options):
     n = 15 * 15
     loss = np.random.default_rng(3).lognormal(3, 1, 2 * n)
     grid = np.arange(n, dtype=np.int32)
     table = make_table(
         loss.tolist(), ["a.png"] * n + ["b.png"] * n, x=np.tile(grid % 15 * 6, 2), y=np.tile(grid // 15 * 6, 2), size=24
     )
-    got = select(table, keep=0.5, nms=0.3, **options)  # type: ignore[arg-type]
+    got = select(table, keep=0.5, nms=0.3, **options)
     squares = list(zip(*(got.column(c).tolist() for c in ("image", "x", "y", "size")), strict=True))
     assert all(overlap(a, b) <= Fraction(0.3) for i, a in enumerate(squares) for b in squares[:i])
     assert "nms=0.3" in got.meta["selection"]["short"]

@@ -1,13 +1,9 @@
 """Training pairs: CorePatches, the in-memory store, the order of batches."""
 
-from __future__ import annotations
-
 import json
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +25,7 @@ from srfast.training.store import CROPS_STREAMED, Batches, Feed, PairStore, Regi
 ROWS = [("astronaut.png", 0, 0), ("astronaut.png", 144, 36), ("chelsea.jpg", 24, 96), ("sub/café au lait.png", 120, 72)]
 
 
-def coreset_table(root: Path, rows: list[tuple[str, int, int]] = ROWS, size: int = 48, **meta: object) -> pa.Table:
+def coreset_table(root, rows=ROWS, size=48, **meta):
     image, x, y = (list(c) for c in zip(*rows, strict=True)) if rows else ([], [], [])
     about = {"version": 1, "root": str(root), "scale": 2, "patch": size, **meta}
     ints = {"x": x, "y": y, "size": [size] * len(x)}
@@ -38,14 +34,14 @@ def coreset_table(root: Path, rows: list[tuple[str, int, int]] = ROWS, size: int
 
 
 @pytest.fixture
-def coreset(photo_folder: Path, tmp_path: Path) -> Path:
+def coreset(photo_folder, tmp_path):
     path = tmp_path / "coreset.parquet"
     pq.write_table(coreset_table(photo_folder, selection={"patches": 40}), path)
     return path
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_core_patches_are_crops_of_whole_images(coreset: Path, photo_folder: Path, scale: int) -> None:
+def test_core_patches_are_crops_of_whole_images(coreset, photo_folder, scale):
     dataset = srfast.CorePatches(coreset, scale)
     assert len(dataset) == len(ROWS)
     for i, (image, x, y) in enumerate(ROWS):
@@ -58,7 +54,7 @@ def test_core_patches_are_crops_of_whole_images(coreset: Path, photo_folder: Pat
         assert np.array_equal(lr.permute(1, 2, 0), low[y // scale : (y + 48) // scale, x // scale : (x + 48) // scale])
 
 
-def test_core_patches_from_a_table_an_object_and_another_root(coreset: Path, photo_folder: Path) -> None:
+def test_core_patches_from_a_table_an_object_and_another_root(coreset, photo_folder):
     expected = srfast.CorePatches(coreset)[1]
     table = pq.read_table(coreset)
 
@@ -73,10 +69,10 @@ def test_core_patches_from_a_table_an_object_and_another_root(coreset: Path, pho
         assert torch.equal(got[1], expected[1])
 
 
-def test_core_patches_decode_each_image_once(coreset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_core_patches_decode_each_image_once(coreset, monkeypatch):
     read = []
 
-    def counted(source: Source, scale: int, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    def counted(source, scale, **options):
         read.append(source.path.name)
         return read_pair(source, scale)
 
@@ -89,7 +85,7 @@ def test_core_patches_decode_each_image_once(coreset: Path, monkeypatch: pytest.
     assert read == ["astronaut.png", "chelsea.jpg", "café au lait.png"]
 
 
-def test_the_scale_of_the_scores_is_followed(photo_folder: Path, tmp_path: Path, caplog: Any) -> None:
+def test_the_scale_of_the_scores_is_followed(photo_folder, tmp_path, caplog):
     table = coreset_table(photo_folder, scale=4)
     assert srfast.CorePatches(table).scale == 4
     assert srfast.CorePatches(coreset_table(photo_folder, scale=None)).scale == 2
@@ -109,15 +105,15 @@ def test_the_scale_of_the_scores_is_followed(photo_folder: Path, tmp_path: Path,
 class Slow(LRUCache):
     """A cache into which another thread looks between the two steps of a removal."""
 
-    def __delitem__(self, key: object) -> None:
-        def removed(cache: LRUCache, key: object) -> None:
+    def __delitem__(self, key):
+        def removed(cache, key):
             Cache.__delitem__(cache, key)
             time.sleep(0.002)
 
         LRUCache.__delitem__(self, key, removed)
 
 
-def test_threads_share_core_patches(coreset: Path) -> None:
+def test_threads_share_core_patches(coreset):
     """Two threads that put an image into the cache at once made it lose track: KeyError."""
     dataset = srfast.CorePatches(coreset, keep_images=1)
     expected = [dataset[i][0] for i in range(len(dataset))]
@@ -127,7 +123,7 @@ def test_threads_share_core_patches(coreset: Path) -> None:
     assert all(torch.equal(lr, expected[i % len(dataset)]) for i, lr in enumerate(read))
 
 
-BAD: dict[str, tuple[Callable[[Path], pa.Table], dict[str, Any], str]] = {
+BAD = {
     "scale": (coreset_table, {"scale": 5}, "scale"),
     **{f"keep {n}": (coreset_table, {"keep_images": n}, "keep_images: expected") for n in (0, 1.5, "8")},
     "no column": (lambda p: coreset_table(p).drop_columns(["y"]), {}, "expected a column 'y'"),
@@ -140,7 +136,7 @@ BAD: dict[str, tuple[Callable[[Path], pa.Table], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_core_patches_bad_input(what: str, photo_folder: Path, tmp_path: Path) -> None:
+def test_core_patches_bad_input(what, photo_folder, tmp_path):
     make, options, words = BAD[what]
     pq.write_table(make(photo_folder), tmp_path / "c.parquet")
     for table in (make(photo_folder), tmp_path / "c.parquet"):
@@ -148,7 +144,7 @@ def test_core_patches_bad_input(what: str, photo_folder: Path, tmp_path: Path) -
             srfast.CorePatches(table, **options)[0]
 
 
-def test_read_pair_of_luma(photo_folder: Path) -> None:
+def test_read_pair_of_luma(photo_folder):
     source = Source(photo_folder / "chelsea.jpg")
     lr, hr = read_pair(source, 3, color="y")
     y = reference.luma(torch.from_numpy(read_rgb(source.path)))[:150, :219]
@@ -161,7 +157,7 @@ def test_read_pair_of_luma(photo_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("color", "quantise"), [("y", False), ("rgb", True)])
-def test_batches_hold_aligned_crops(photo_folder: Path, color: str, quantise: bool) -> None:
+def test_batches_hold_aligned_crops(photo_folder, color, quantise):
     store, left_out = open_store([photo_folder], 2, color=color, patch=40, quantise=quantise)
     assert left_out == 0
     lr, hr = Batches(store, batch=6, patch=40, seed=3)[5]
@@ -176,7 +172,7 @@ def test_batches_hold_aligned_crops(photo_folder: Path, color: str, quantise: bo
     assert float((again - own)[..., 2:-2, 2:-2].abs().max()) < (1.3 if quantise else 1e-3)
 
 
-def test_batches_depend_on_seed_and_step_alone(photo_folder: Path) -> None:
+def test_batches_depend_on_seed_and_step_alone(photo_folder):
     store, _ = open_store([photo_folder], 2, color="y", patch=32)
     batches = Batches(store, batch=3, patch=32, seed=1)
     forwards = [batches[i] for i in range(9)]
@@ -189,7 +185,7 @@ def test_batches_depend_on_seed_and_step_alone(photo_folder: Path) -> None:
             assert torch.equal(feed.draw()[1], forwards[i][1])
 
 
-def test_ranks_share_a_batch(photo_folder: Path) -> None:
+def test_ranks_share_a_batch(photo_folder):
     store, _ = open_store([photo_folder], 2, color="y", patch=32)
     whole = Batches(store, batch=4, patch=32, seed=1)[7]
     parts = [Batches(store, batch=4, patch=32, seed=1, rank=r, world=2)[7] for r in range(2)]
@@ -199,11 +195,9 @@ def test_ranks_share_a_batch(photo_folder: Path) -> None:
         Batches(store, batch=3, patch=32, seed=1, world=2)
 
 
-def test_every_region_once_an_epoch() -> None:
+def test_every_region_once_an_epoch():
     class Flat(PairStore):
-        def crop(
-            self, region: int, x: int, y: int, size: int, k: int = 0, draw: int = 0
-        ) -> tuple[np.ndarray, np.ndarray]:
+        def crop(self, region, x, y, size, k=0, draw=0):
             return np.full((1, size // 2, size // 2), region, np.uint8), np.full((1, size, size), region, np.uint8)
 
     store = Flat([Source(Path("a"))], [Region(0, 0, 0, 8, 8)] * 10, scale=2, color="y")
@@ -213,7 +207,7 @@ def test_every_region_once_an_epoch() -> None:
     assert seen[:10].tolist() != seen[10:].tolist()
 
 
-def test_crops_stay_inside_core_set_patches(coreset: Path) -> None:
+def test_crops_stay_inside_core_set_patches(coreset):
     store, _ = open_store([coreset], 2, color="rgb", patch=48)
     _, hr = Batches(store, batch=4, patch=48, seed=0)[0]
     expected = {srfast.CorePatches(coreset)[i][1].numpy().tobytes() for i in range(4)}
@@ -224,10 +218,8 @@ def test_crops_stay_inside_core_set_patches(coreset: Path) -> None:
 @pytest.mark.parametrize(
     ("color", "quantise", "depth"), [("rgb", True, 8), ("rgb", True, 16), ("y", False, 8), ("y", True, 8)]
 )
-def test_batches_are_the_same_from_packed_patches(
-    coreset: Path, monkeypatch: pytest.MonkeyPatch, color: str, quantise: bool, depth: int
-) -> None:
-    def store(**options: Any) -> PairStore:
+def test_batches_are_the_same_from_packed_patches(coreset, monkeypatch, color, quantise, depth):
+    def store(**options):
         return open_store([coreset], 2, color=color, patch=32, quantise=quantise, depth=depth, **options)[0]
 
     planes = Batches(store(), batch=4, patch=32, seed=3)
@@ -245,9 +237,7 @@ def test_batches_are_the_same_from_packed_patches(
         assert torch.equal(hr, torch.from_numpy(packed.crop(0, 0, 0, 48)[1].copy()))
 
 
-def test_what_cannot_be_packed_is_read_as_planes(
-    coreset: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_packed_is_read_as_planes(coreset, photo_folder, monkeypatch):
     """Patches that would take more than the images, grown patches, and all where nobody wants a cache."""
     monkeypatch.setattr("srfast.coreset.pairs.Pairs.pack", None)
     small, _ = open_store([coreset], 2, color="rgb", patch=48)
@@ -262,10 +252,10 @@ def test_what_cannot_be_packed_is_read_as_planes(
     assert none._packed is None
 
 
-def test_a_small_cache_reads_each_image_once_a_pass(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_cache_reads_each_image_once_a_pass(photo_folder, monkeypatch):
     read = []
 
-    def counted(source: Source, scale: int, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    def counted(source, scale, **options):
         read.append(source.path.name)
         return read_pair(source, scale, **options)
 
@@ -283,7 +273,7 @@ def test_a_small_cache_reads_each_image_once_a_pass(photo_folder: Path, monkeypa
         assert torch.equal(again[i][1], drawn[i][1])
 
 
-def test_a_store_keeps_what_patches_cover(coreset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_keeps_what_patches_cover(coreset, monkeypatch):
     monkeypatch.setenv("SRFAST_CACHE_GB", "0")
     store, _ = open_store([coreset], 2, color="rgb", patch=48)
     store.fill(2)
@@ -293,7 +283,7 @@ def test_a_store_keeps_what_patches_cover(coreset: Path, monkeypatch: pytest.Mon
     assert sum(lr.nbytes + hr.nbytes for lr, hr in store._kept.values()) == store.size_bytes
 
 
-def test_small_images_are_left_out_and_counted(photo_folder: Path) -> None:
+def test_small_images_are_left_out_and_counted(photo_folder):
     Image.new("RGB", (20, 200)).save(photo_folder / "thin.png")
     store, left_out = open_store([photo_folder], 2, color="y", patch=96)
     assert (len(store.regions), left_out) == (4, 1)
@@ -309,15 +299,13 @@ def test_small_images_are_left_out_and_counted(photo_folder: Path) -> None:
         (["photos"], 2, {"patch": 2000}, "lr_patch"), (["none"], 2, {}, "none"),
     ],
 )  # fmt: skip
-def test_open_store_bad_input(
-    data: list[str], scale: int, changes: dict[str, Any], word: str, coreset: Path, photo_folder: Path
-) -> None:
+def test_open_store_bad_input(data, scale, changes, word, coreset, photo_folder):
     places = {"coreset": coreset, "photos": photo_folder, "none": coreset.parent / "none"}
     with pytest.raises(InputError, match=word):
         open_store([places[name] for name in data], scale, **{"color": "y", "patch": 32, **changes})
 
 
-def test_the_size_of_the_whole_dataset(coreset: Path, photo_folder: Path) -> None:
+def test_the_size_of_the_whole_dataset(coreset, photo_folder):
     assert whole_dataset([coreset]) == 40
     with pytest.raises(InputError, match="match_steps: expected `data` to be a core-set"):
         whole_dataset([photo_folder])

@@ -1,13 +1,9 @@
 """A core-set made again from copies of its images: what is found, and what each wrong image is called."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,25 +20,23 @@ MANIFESTS = Path(__file__).resolve().parents[2] / "studies" / "manifests"
 
 
 @pytest.fixture
-def coreset(photo_folder: Path) -> srfast.CoreSet:
+def coreset(photo_folder):
     scores = srfast.score(photo_folder, patch=48, stride=24, mode="dense", scorer="bicubic", shrink="1,1/2")
     return srfast.select(scores, keep=0.8)
 
 
 @pytest.fixture
-def published(coreset: srfast.CoreSet, tmp_path: Path) -> Path:
+def published(coreset, tmp_path):
     srfast.manifest(coreset, tmp_path / "m")
     return tmp_path / "m"
 
 
-def packed(path: Path, to: Path, **options: Any) -> None:
+def packed(path, to, **options):
     to.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(read_rgb(path)).save(to, **options)
 
 
-def test_renamed_repacked_and_scattered_images_give_the_same_core_set(
-    coreset: srfast.CoreSet, published: Path, photo_folder: Path, tmp_path: Path
-) -> None:
+def test_renamed_repacked_and_scattered_images_give_the_same_core_set(coreset, published, photo_folder, tmp_path):
     """In several folders, behind a link, under other names, as PNG and as BMP, among other files."""
     shutil.copy(photo_folder / "sub/rocket.png", (tmp_path / "one").mkdir() or tmp_path / "one/zzz.dat.png")
     packed(photo_folder / "chelsea.jpg", tmp_path / "one/deep/astronaut.png")  # the name of another image
@@ -73,16 +67,16 @@ def test_renamed_repacked_and_scattered_images_give_the_same_core_set(
     srfast.export(tmp_path / "r.parquet", tmp_path / "pairs", check=True)
 
 
-def saved(change: Callable[[Image.Image], Image.Image], **options: Any) -> Callable[[Path], None]:
+def saved(change, **options):
     return lambda path: change(Image.fromarray(read_rgb(path))).save(path, **options)
 
 
-def recompressed(path: Path) -> None:
+def recompressed(path):
     packed(path, path.with_suffix(".jpg"), quality=80)
     path.unlink()
 
 
-WRONG: dict[str, tuple[Callable[[Path], Any], str, str]] = {
+WRONG = {
     "missing": (Path.unlink, "missing", r"is missing: no file has its pixels \(195 x 130\) or its name"),
     "turned": (
         saved(lambda i: i.transpose(Image.Transpose.ROTATE_270)),
@@ -110,7 +104,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str, str]] = {
 
 
 @pytest.mark.parametrize("what", WRONG)
-def test_each_wrong_image_has_its_line(what: str, photo_folder: Path, tmp_path: Path) -> None:
+def test_each_wrong_image_has_its_line(what, photo_folder, tmp_path):
     path = photo_folder / "astronaut.png"
     packed(path, path, compress_level=0)
     coreset = srfast.select(srfast.score(photo_folder, patch=48, stride=24, scorer="bicubic"), keep=0.3)
@@ -134,12 +128,10 @@ def test_each_wrong_image_has_its_line(what: str, photo_folder: Path, tmp_path: 
     assert len(srfast.CorePatches(output, 2)) == len(rest)
 
 
-def test_decoders_that_read_other_pixels_are_named(
-    published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decoders_that_read_other_pixels_are_named(published, photo_folder, tmp_path, monkeypatch):
     real = source_search.read_hashed
 
-    def other(path: Path) -> tuple[np.ndarray, str]:
+    def other(path):
         pixels, digest = real(path)
         return (pixels ^ 1 if path.suffix == ".jpg" else pixels), digest
 
@@ -148,7 +140,7 @@ def test_decoders_that_read_other_pixels_are_named(
         srfast.rebuild(published, photo_folder, verify=True)
 
 
-def test_two_equal_images_need_two_files(photo_folder: Path, tmp_path: Path) -> None:
+def test_two_equal_images_need_two_files(photo_folder, tmp_path):
     shutil.copy(photo_folder / "astronaut.png", photo_folder / "sub/again.png")
     coreset = srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic"), keep=1.0)
     srfast.manifest(coreset, tmp_path / "m")
@@ -159,10 +151,8 @@ def test_two_equal_images_need_two_files(photo_folder: Path, tmp_path: Path) -> 
         srfast.rebuild(tmp_path / "m", photo_folder, verify=True)
 
 
-def test_only_what_must_be_is_decoded(
-    published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decoded: list[str] = []
+def test_only_what_must_be_is_decoded(published, photo_folder, tmp_path, monkeypatch):
+    decoded = []
     real = source_search.read_rgb
     monkeypatch.setattr(source_search, "read_rgb", lambda path: (decoded.append(path.name), real(path))[1])
     Image.fromarray(np.zeros((130, 195, 3), np.uint8)).save(photo_folder / "black.png")
@@ -174,12 +164,10 @@ def test_only_what_must_be_is_decoded(
     assert sorted(decoded) == ["astronaut.bmp", "black.png"]
 
 
-def test_an_interrupted_run_goes_on(
-    published: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[tuple[int, int, int]] = []
+def test_an_interrupted_run_goes_on(published, photo_folder, tmp_path, monkeypatch):
+    calls = []
 
-    def stop(*now: int) -> None:
+    def stop(*now):
         calls.append((now[0], now[1], now[2]))
         if len(calls) == 6:  # four files were hashed, and two images verified
             raise KeyboardInterrupt
@@ -188,7 +176,7 @@ def test_an_interrupted_run_goes_on(
     with pytest.raises(KeyboardInterrupt):
         srfast.rebuild(published, photo_folder, output=output, progress=stop)
     assert not output.exists()
-    decoded: list[Path] = []
+    decoded = []
     real = source_search.read_hashed
     monkeypatch.setattr(source_search, "read_hashed", lambda path: (decoded.append(path), real(path))[1])
     assert srfast.rebuild(published, photo_folder, output=output).images == 4
@@ -196,9 +184,7 @@ def test_an_interrupted_run_goes_on(
     assert not list(tmp_path.glob("*.parts"))
 
 
-def test_the_commands(
-    coreset: srfast.CoreSet, photo_folder: Path, tmp_path: Path, run: Callable[..., tuple[int, str, str]]
-) -> None:
+def test_the_commands(coreset, photo_folder, tmp_path, run):
     coreset.write(tmp_path / "c.parquet")
     code, out, err = run("manifest", tmp_path / "c.parquet", "-o", tmp_path / "m", "--json")
     assert (code, err) == (0, "")
@@ -228,7 +214,7 @@ def test_the_commands(
         pytest.param("wild-half", SHARED / "pools/wild", marks=pytest.mark.slow),
     ],
 )
-def test_the_committed_manifests_are_rebuilt(name: str, folder: Path, tmp_path: Path) -> None:
+def test_the_committed_manifests_are_rebuilt(name, folder, tmp_path):
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
     made = srfast.rebuild(MANIFESTS / name, folder, output=tmp_path / "r.parquet")
@@ -237,7 +223,7 @@ def test_the_committed_manifests_are_rebuilt(name: str, folder: Path, tmp_path: 
     assert made.patches == len(made.coreset) > 0
 
 
-def test_images_that_are_not_there(published: Path, tmp_path: Path) -> None:
+def test_images_that_are_not_there(published, tmp_path):
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         srfast.rebuild(published, tmp_path / "nowhere", verify=True)
     with pytest.raises(InputError, match="output: expected a core-set to write, or `verify`, and not both"):

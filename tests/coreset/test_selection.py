@@ -1,12 +1,7 @@
 """select against plain Python, its ties and its bytes."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,13 +15,11 @@ from srfast.errors import InputError
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import ScoreTable
 
-MakeTable = Callable[..., ScoreTable]
-
 
 def plain(
-    loss: list[float], keep: float, order: str, drop: float, key: list[float] | None = None, cap: int | None = None,
-    images: list[str] | None = None,
-) -> list[int]:  # fmt: skip
+    loss, keep, order, drop, key = None, cap = None,
+    images = None,
+):  # fmt: skip
     """The rows of the core-set, hardest first, in Python's own sorts (stable, so ties break by row)."""
     n = len(loss)
     hardest = sorted(range(n), key=lambda i: -loss[i])
@@ -34,7 +27,7 @@ def plain(
     key = loss if key is None else key
     ranked = sorted(left, key=lambda i: -key[i] if order == "des" else key[i])
     if cap is not None:
-        seen: Counter[str] = Counter()
+        seen = Counter()
         kept = []
         for i in ranked:
             if seen[images[i]] < cap:
@@ -45,7 +38,7 @@ def plain(
     return [i for i in hardest if i in chosen]
 
 
-def rows(coreset: CoreSet) -> list[int]:
+def rows(coreset):
     return (coreset.column("x") // 96).tolist()
 
 
@@ -58,7 +51,7 @@ IMAGES = sorted(random.Random(5).choices(["a.png", "b/c.png", "d é.jpg", "e.png
 @pytest.mark.parametrize("order", ["des", "asc"])
 @pytest.mark.parametrize("drop", [0.0, 0.05, 0.3])
 @pytest.mark.parametrize("method", ["loss", "sobel"])
-def test_des_asc_and_refined(method: str, keep: float, order: str, drop: float, make_table: MakeTable) -> None:
+def test_des_asc_and_refined(method, keep, order, drop, make_table):
     table = make_table(LOSSES)
     if keep > 1 - drop:
         with pytest.raises(InputError, match=r"^keep: .* expected at most keep="):
@@ -75,7 +68,7 @@ def test_des_asc_and_refined(method: str, keep: float, order: str, drop: float, 
 
 @pytest.mark.parametrize("cap", [1, 3, 20])
 @pytest.mark.parametrize("order", ["des", "asc"])
-def test_max_per_image(cap: int, order: str, make_table: MakeTable) -> None:
+def test_max_per_image(cap, order, make_table):
     got = select(make_table(LOSSES, IMAGES), keep=0.5, order=order, max_per_image=cap)
     assert rows(got) == plain(LOSSES, 0.5, order, 0.0, cap=cap, images=IMAGES)
     assert max(Counter(got.column("image").tolist()).values()) <= cap
@@ -83,7 +76,7 @@ def test_max_per_image(cap: int, order: str, make_table: MakeTable) -> None:
 
 @pytest.mark.parametrize("order", ["des", "asc"])
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
-def test_ties_break_by_row_order(n: int, order: str, make_table: MakeTable) -> None:
+def test_ties_break_by_row_order(n, order, make_table):
     losses = [5.0] * n
     got = select(make_table(losses), keep=0.5, order=order)
     assert rows(got) == list(range(max(1, int(n * 0.5 + 0.5))))
@@ -91,7 +84,7 @@ def test_ties_break_by_row_order(n: int, order: str, make_table: MakeTable) -> N
     assert rows(select(make_table(tied), keep=0.6, order=order)) == plain(tied, 0.6, order, 0.0)
 
 
-def test_random_is_a_uniform_draw_by_seed(make_table: MakeTable) -> None:
+def test_random_is_a_uniform_draw_by_seed(make_table):
     table = make_table(LOSSES)
     first, again, other = (select(table, keep=0.3, method="random", seed=s) for s in (1, 1, 2))
     assert rows(first) == rows(again)
@@ -104,7 +97,7 @@ def test_random_is_a_uniform_draw_by_seed(make_table: MakeTable) -> None:
 
 @pytest.mark.parametrize("n", [40, 157, 1000])
 @pytest.mark.parametrize("keep", [0.2, 0.5, 0.9])
-def test_stratified_takes_the_same_number_of_every_quantile(n: int, keep: float, make_table: MakeTable) -> None:
+def test_stratified_takes_the_same_number_of_every_quantile(n, keep, make_table):
     losses = [random.Random(i).lognormvariate(3, 1) for i in range(n)]
     got = rows(select(make_table(losses), keep=keep, method="stratified", seed=3))
     assert len(got) == int(keep * n + 0.5)
@@ -119,7 +112,7 @@ def test_stratified_takes_the_same_number_of_every_quantile(n: int, keep: float,
 
 
 @pytest.mark.parametrize("method", TABLE_METHODS)
-def test_the_same_input_and_seed_give_the_same_bytes(method: str, tmp_path: Path, make_table: MakeTable) -> None:
+def test_the_same_input_and_seed_give_the_same_bytes(method, tmp_path, make_table):
     table = make_table(LOSSES, IMAGES)
     table.write(tmp_path / "scores.parquet")
     written = []
@@ -130,7 +123,7 @@ def test_the_same_input_and_seed_give_the_same_bytes(method: str, tmp_path: Path
     assert written[0] == written[1]
 
 
-def test_what_is_written_comes_back(tmp_path: Path, make_table: MakeTable) -> None:
+def test_what_is_written_comes_back(tmp_path, make_table):
     coreset = select(make_table(LOSSES, IMAGES), keep=0.5, drop_hardest=0.05, max_per_image=50)
     coreset.write(tmp_path / "c.parquet")
     back = CoreSet.read(tmp_path / "c.parquet")
@@ -146,7 +139,7 @@ def test_what_is_written_comes_back(tmp_path: Path, make_table: MakeTable) -> No
     }  # fmt: skip
 
 
-def test_several_tables_are_one_dataset(make_table: MakeTable) -> None:
+def test_several_tables_are_one_dataset(make_table):
     halves = [[i for i in range(157) if (IMAGES[i] < "c") == first] for first in (True, False)]
     whole = make_table(LOSSES, IMAGES)
     parts = [
@@ -158,7 +151,7 @@ def test_several_tables_are_one_dataset(make_table: MakeTable) -> None:
         assert select(order, keep=0.5).table.equals(want.table)
 
 
-def test_tables_of_other_settings_or_with_common_patches_are_refused(make_table: MakeTable) -> None:
+def test_tables_of_other_settings_or_with_common_patches_are_refused(make_table):
     table = make_table(LOSSES, IMAGES)
     for setting in ("root", *COMPARED):
         other = ScoreTable(table.table, {**table.meta, setting: "other"})
@@ -187,6 +180,6 @@ def test_tables_of_other_settings_or_with_common_patches_are_refused(make_table:
         ({"keep": "half"}, "keep"), ({"seed": 1.5}, "seed"), ({"max_per_image": 1.5}, "max_per_image"),
     ],
 )  # fmt: skip
-def test_wrong_arguments_are_named(options: dict[str, Any], words: str, make_table: MakeTable) -> None:
+def test_wrong_arguments_are_named(options, words, make_table):
     with pytest.raises(InputError, match=f"^{words}: "):
         select(make_table(LOSSES), **options)

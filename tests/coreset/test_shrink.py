@@ -1,12 +1,8 @@
 """Tables of images at several sizes: whoever reads them cuts the pixels that were scored."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +30,7 @@ SIZE = 48
 
 
 @pytest.fixture(scope="module")
-def scores(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scores(photographs, tmp_path_factory):
     """Two photographs, and one that stands at half its size under a name that an export might give the first."""
     folder = tmp_path_factory.mktemp("photos")
     Image.fromarray(photographs["astronaut"][20:171, 90:281]).save(folder / "a.png")
@@ -45,14 +41,14 @@ def scores(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def coreset(scores: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def coreset(scores, tmp_path_factory):
     """Every row, so that places of all sizes are there."""
     path = tmp_path_factory.mktemp("coreset") / "coreset.parquet"
     srfast.select(scores, keep=1.0, sizes="all").write(path)
     return path
 
 
-def tile(table: Any, row: int) -> tuple[np.ndarray, np.ndarray]:
+def tile(table, row):
     """LR and HR of a row by an offline resize: [h, w, 3]."""
     one = table[row]
     size = next(Fraction(s) for s in SIZES if np.float32(float(Fraction(s))) == np.float32(one["shrink"]))
@@ -62,7 +58,7 @@ def tile(table: Any, row: int) -> tuple[np.ndarray, np.ndarray]:
     return low[y // 2 : (y + SIZE) // 2, x // 2 : (x + SIZE) // 2], image[y : y + SIZE, x : x + SIZE]
 
 
-def test_core_patches(coreset: Path) -> None:
+def test_core_patches(coreset):
     table = srfast.CoreSet.read(coreset)
     assert table.columns[3:5] == ["size", "shrink"]
     pairs = srfast.CorePatches(coreset)
@@ -73,7 +69,7 @@ def test_core_patches(coreset: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["basicsr", "hf"])
-def test_exported_tiles_are_an_offline_resize(to: Any, coreset: Path, tmp_path: Path) -> None:
+def test_exported_tiles_are_an_offline_resize(to, coreset, tmp_path):
     """Every pixel, under names that tell the size."""
     srfast.export(coreset, tmp_path / "out", to=to, check=True)
     table = srfast.CoreSet.read(coreset)
@@ -85,7 +81,7 @@ def test_exported_tiles_are_an_offline_resize(to: Any, coreset: Path, tmp_path: 
     assert {"a_000_000.png", "a_3of4_000_000.png", "a_1of2_000_000.png", "a_1of2_1of2_000_000.png"} <= set(names)
 
 
-def test_an_export_is_found_again_by_size(coreset: Path, tmp_path: Path) -> None:
+def test_an_export_is_found_again_by_size(coreset, tmp_path):
     srfast.export(coreset, tmp_path / "all", to="folder")
     kept = srfast.select(ScoreTable(*_scores_of(coreset)), keep=0.3, sizes="all")
     out = srfast.export(
@@ -99,12 +95,12 @@ def test_an_export_is_found_again_by_size(coreset: Path, tmp_path: Path) -> None
     assert len({w[4] for w in words}) > 1
 
 
-def _scores_of(coreset: Path) -> tuple[pa.Table, dict[str, Any]]:
+def _scores_of(coreset):
     stored = srfast.CoreSet.read(coreset)
     return stored.table.drop_columns(["rank"]), {k: v for k, v in stored.meta.items() if k != "selection"}
 
 
-def test_training_reads_it(coreset: Path) -> None:
+def test_training_reads_it(coreset):
     table = srfast.CoreSet.read(coreset)
     store, _ = open_store([coreset], 2, color="rgb", patch=SIZE)
     for row in range(len(table)):
@@ -114,7 +110,7 @@ def test_training_reads_it(coreset: Path) -> None:
     assert len(grown.regions) == len(table)
 
 
-def test_features(coreset: Path) -> None:
+def test_features(coreset):
     table = srfast.CoreSet.read(coreset)
     features = describe(table, np.arange(len(table)), ScoredImages.of(table.meta), lambda small: small)
     for row in range(len(table)):
@@ -123,7 +119,7 @@ def test_features(coreset: Path) -> None:
         np.testing.assert_allclose(features[row], copies(sums, zero, zero, np.array([SIZE]))[0], atol=1e-3)
 
 
-def test_two_sizes_of_a_place_are_no_duplicates(tmp_path: Path) -> None:
+def test_two_sizes_of_a_place_are_no_duplicates(tmp_path):
     """A diagonal looks the same at every size; 48 pixels from 0 on at half the size reach over those from 48 on."""
     pytest.importorskip("faiss")
     Image.fromarray(np.where(np.tri(144, dtype=bool)[..., None], 200, 40).astype(np.uint8).repeat(3, 2)).save(
@@ -135,7 +131,7 @@ def test_two_sizes_of_a_place_are_no_duplicates(tmp_path: Path) -> None:
     assert (apart.duplicates, over.duplicates) == (1, 0)
 
 
-def test_report(coreset: Path, scores: Path) -> None:
+def test_report(coreset, scores):
     every = ScoreTable.read(scores)
     half = srfast.CoreSet.read(coreset)
     half = half[half["shrink"] == 0.5]
@@ -148,20 +144,17 @@ def test_report(coreset: Path, scores: Path) -> None:
         assert _pixels(pictures[row]["lr"]) == srfast.imresize(np.ascontiguousarray(tile(every, row)[1]), 0.5).tobytes()
 
 
-def _pixels(picture: bytes) -> bytes:
+def _pixels(picture):
     import io
 
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")).tobytes()
 
 
-Make = Callable[..., ScoreTable]
-
-
 @pytest.fixture
-def sized(make_table: Make) -> Make:
+def sized(make_table):
     """make(loss, x, shrink, ...): rows of one image at several sizes, each a patch of 96 pixels."""
 
-    def make(loss: list[float], x: list[int], shrink: list[float], **columns: Any) -> ScoreTable:
+    def make(loss, x, shrink, **columns):
         table = make_table(loss, x=np.array(x, np.int32), **columns)
         column = pa.array(shrink, pa.float32())
         return ScoreTable(table.table.add_column(4, "shrink", column), {**table.meta, "shrink": list(SIZES)})
@@ -169,7 +162,7 @@ def sized(make_table: Make) -> Make:
     return make
 
 
-def test_a_place_is_kept_at_its_best_size(sized: Make) -> None:
+def test_a_place_is_kept_at_its_best_size(sized):
     """At half the size, 96 pixels from 0 on are 0 to 192 of the whole image."""
     table = sized([9, 1, 5, 7, 8], [0, 96, 192, 0, 96], [1, 1, 1, 0.5, 0.5])
     kept = srfast.select(table, keep=1.0)
@@ -185,12 +178,12 @@ def test_a_place_is_kept_at_its_best_size(sized: Make) -> None:
     assert sizes_kept["1"] == {"patches": 2, "share": 2 / 3, "of": 3}
 
 
-def test_levels_against_a_plain_loop() -> None:
+def test_levels_against_a_plain_loop():
     draw = np.random.default_rng(0)
     n = 300
     image, level = draw.integers(0, 2, n), draw.integers(0, 3, n)
     x, y, size = draw.integers(0, 90, n), draw.integers(0, 60, n), np.array([12, 16, 24])[level]
-    kept: list[int] = []
+    kept = []
     for i in range(n):
         free = True
         for k in kept:
@@ -204,7 +197,7 @@ def test_levels_against_a_plain_loop() -> None:
     assert np.flatnonzero(separate(image, x, y, size, NEVER, level)).tolist() == kept
 
 
-def test_files_select_the_same(scores: Path) -> None:
+def test_files_select_the_same(scores):
     pytest.importorskip("duckdb")
     for settings in ({"keep": 0.4}, {"keep": 0.4, "max_per_image": 4, "sizes": "all"}, {"where": "shrink < 1"}):
         memory, large = (srfast.select(s, **settings) for s in (ScoreTable.read(scores), scores))
@@ -212,7 +205,7 @@ def test_files_select_the_same(scores: Path) -> None:
         assert large.meta["selection"]["by_size"] == memory.meta["selection"]["by_size"]
 
 
-def test_one_size(sized: Make) -> None:
+def test_one_size(sized):
     """a is soft at full size, b at none, c at all."""
     images = [f"{i}.png" for i in "abc" for _ in range(4)]
     shrink = [1, 1, 0.5, 0.5] * 3
@@ -235,7 +228,7 @@ def test_one_size(sized: Make) -> None:
         )
 
 
-def test_join_by_size(scores: Path) -> None:
+def test_join_by_size(scores):
     table = ScoreTable.read(scores)
     other = table.table.select(["image", "x", "y", "shrink"]).append_column("new", pa.array(np.arange(len(table))))
     assert join_columns(table, other, ["image", "x", "y"]).table["new"].tolist() == list(range(len(table)))
@@ -251,7 +244,7 @@ def test_join_by_size(scores: Path) -> None:
         join_columns(table, text)
 
 
-def test_command(scores: Path, tmp_path: Path, srfast_command: Any) -> None:
+def test_command(scores, tmp_path, srfast_command):
     done = srfast_command("select", scores, "-o", tmp_path / "c.parquet", "--one-size", cwd=tmp_path)
     assert "images were larger than their detail" in done.stderr
     content = json.loads(srfast_command("stats", tmp_path / "c.parquet", "--json", cwd=tmp_path).stdout)

@@ -1,10 +1,6 @@
 """Conditions on columns: what passes, what is refused, and that nothing but the columns can be reached."""
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,21 +9,19 @@ import pytest
 import srfast
 from srfast.coreset.selection import select
 from srfast.errors import InputError, RunError
-from srfast.scoring.table import ScoreTable
 
 pytest.importorskip("duckdb")
 
-MakeTable = Callable[..., ScoreTable]
 
 LOSSES = [float(v) for v in np.random.default_rng(2).permutation(120)]
 QUALITY = [None if i % 17 == 3 else i % 10 for i in range(120)]
 
 
-def table_of(make_table: MakeTable) -> ScoreTable:
+def table_of(make_table):
     return make_table(LOSSES, ["a é.png"] * 50 + ["it's.png"] * 70, quality=QUALITY)
 
 
-def test_fractions_are_of_what_passes(make_table: MakeTable) -> None:
+def test_fractions_are_of_what_passes(make_table):
     table = table_of(make_table)
     passing = [i for i in range(120) if QUALITY[i] is not None and QUALITY[i] < 6 and LOSSES[i] > 10]
     got = select(table, keep=0.25, drop_hardest=0.1, where="quality < 6 and loss > 10")
@@ -46,7 +40,7 @@ def test_fractions_are_of_what_passes(make_table: MakeTable) -> None:
         ("x between 96 and 960", 10), ("loss > 10 -- a comment", 109), ("quality in (1, 2)", 23),
     ],
 )  # fmt: skip
-def test_conditions(make_table: MakeTable, where: str, count: int) -> None:
+def test_conditions(make_table, where, count):
     got = select(table_of(make_table), keep=1.0, where=where)
     assert len(got) == count == len(set(got.column("x").tolist()))
 
@@ -62,14 +56,14 @@ def test_conditions(make_table: MakeTable, where: str, count: int) -> None:
         ("cast(image as integer) > 3", "where: "),
     ],
 )  # fmt: skip
-def test_what_is_no_condition_is_refused_in_one_line(make_table: MakeTable, where: str, words: str) -> None:
+def test_what_is_no_condition_is_refused_in_one_line(make_table, where, words):
     with pytest.raises(InputError, match=words) as caught:
         select(table_of(make_table), where=where)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("where: ")
 
 
-def test_nothing_but_the_table_can_be_read(make_table: MakeTable, tmp_path: Path) -> None:
+def test_nothing_but_the_table_can_be_read(make_table, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("a é.png")
     table = table_of(make_table)
@@ -82,13 +76,13 @@ def test_nothing_but_the_table_can_be_read(make_table: MakeTable, tmp_path: Path
             select(table, where=where)
 
 
-def test_without_duckdb_the_reason_is_named(make_table: MakeTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_duckdb_the_reason_is_named(make_table, monkeypatch):
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(RunError, match=r"where: needs duckdb.*pip install srfast"):
         select(table_of(make_table), where="loss > 1")
 
 
-def test_names_that_differ_only_in_case_are_refused(make_table: MakeTable, tmp_path: Path) -> None:
+def test_names_that_differ_only_in_case_are_refused(make_table, tmp_path):
     """SQL would take the first of the two for both."""
     table = make_table([1.0, 2.0], Loss=[2.0, 1.0])
     table.write(tmp_path / "s.parquet")
@@ -99,9 +93,7 @@ def test_names_that_differ_only_in_case_are_refused(make_table: MakeTable, tmp_p
 
 @pytest.mark.parametrize("small", [0, 1 << 26])
 @pytest.mark.parametrize("missing", [None, float("nan"), float("inf")])
-def test_a_column_with_holes_sorts_what_has_none(
-    make_table: MakeTable, tmp_path: Path, missing: float | None, small: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_column_with_holes_sorts_what_has_none(make_table, tmp_path, missing, small, monkeypatch):
     monkeypatch.setattr("srfast.scoring.stored.SMALL", small)
     make_table([1.0, 2.0, 3.0], blur=[1.0, missing, 2.0], n=[5, None, 4]).write(tmp_path / "s.parquet")
     for method, first in (("blur", 192), ("n", 0)):
@@ -111,7 +103,7 @@ def test_a_column_with_holes_sorts_what_has_none(
             select(tmp_path / "s.parquet", keep=0.5, method=method, where="x > 0")
 
 
-def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_of_any_name_and_type(make_table, tmp_path, monkeypatch):
     """Names that a query has too, types that DuckDB does not read, and numbers whose difference is no number."""
     names = [
         "file_row_number", "file_index", "bin", "srfast row", "srfast met", "constructor", "__proto__", 'a"b', "data",
@@ -135,7 +127,7 @@ def test_columns_of_any_name_and_type(make_table: MakeTable, tmp_path: Path, mon
         assert len(select(scores, keep=1.0, where="COLUMNS('loss|sobel') >= 0 and true")) == 120
 
 
-def test_a_condition_is_given_up(make_table: MakeTable) -> None:
+def test_a_condition_is_given_up(make_table):
     from srfast.coreset.condition import passing
 
     endless = "(select sum(sqrt(a * b)) from range(1000000) t(a), range(1000000) u(b)) > 0"

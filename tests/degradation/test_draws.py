@@ -19,7 +19,7 @@ from srfast.ops.native import isas
 from tests.ops import degrade_reference
 
 
-def photograph(h: int = 120, w: int = 168) -> np.ndarray:
+def photograph(h=120, w=168):
     """Smooth areas, edges and texture."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[:h, :w]
@@ -28,7 +28,7 @@ def photograph(h: int = 120, w: int = 168) -> np.ndarray:
     return np.clip(image + rng.normal(0, 6, image.shape), 0, 255).astype(np.uint8)
 
 
-def of(*operations: dict) -> Degradation:
+def of(*operations):
     return Degradation.of("mine.toml", {"operation": list(operations)})
 
 
@@ -226,7 +226,7 @@ def test_names_and_other_files_are_refused(tmp_path):
         path.write_text(text)
         with pytest.raises(InputError, match=message):
             Degradation.read(path)
-    deep: dict = LR
+    deep = LR
     for _ in range(9):
         deep = {"do": "sequence", "operation": [deep]}
     with pytest.raises(InputError, match="nested at most"):

@@ -54,7 +54,7 @@ train: {total_iter: 5, optim_g: {lr: !!float 1e-4}}
 """
 
 
-def configuration(trainer: str) -> str:
+def configuration(trainer):
     """The published keys of a trainer."""
     if trainer == "redux":
         return REDUX

@@ -1,7 +1,5 @@
 """A degradation that is fitted to LR images."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,7 +23,7 @@ sigma = 9.0
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def folders(tmp_path_factory):
     """HR images, and others from which LR images were made that have noise and blur."""
     from skimage import data
 

@@ -1,7 +1,5 @@
 """Degradations in exports, trainings and evaluations."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +15,7 @@ SIZES = {"a.png": (97, 80), "b.png": (64, 99)}
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> Path:
+def images(tmp_path):
     folder = tmp_path / "hr"
     folder.mkdir()
     for i, (name, (h, w)) in enumerate(SIZES.items()):
@@ -28,12 +26,12 @@ def images(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def coreset(images: Path) -> srfast.CoreSet:
+def coreset(images):
     table = srfast.score(images, scale=2, patch=32, stride=24, scorer="bicubic", shrink="1,1/2", progress=None)
     return srfast.select(table, keep=0.5)
 
 
-def expected(images: Path, name: str, draw: int, factor: float, preset: str, seed: int) -> np.ndarray:
+def expected(images, name, draw, factor, preset, seed):
     rgb = read_rgb(images / name)
     hr = rgb if factor == 1 else srfast.imresize(rgb, factor)
     hr = hr[: hr.shape[0] // 2 * 2, : hr.shape[1] // 2 * 2]
@@ -115,7 +113,7 @@ def test_a_pass_has_a_fresh_draw_of_the_whole_image(images):
         assert np.array_equal(batches[1][0], batches[1][0])
 
 
-def _within(lr: np.ndarray, small: np.ndarray, hr: np.ndarray, large: np.ndarray) -> bool:
+def _within(lr, small, hr, large):
     """Whether aligned crops of the two images are these, turned by one of the 8 flips and rotations."""
     from srfast.coreset.pairs import turn
 
@@ -137,7 +135,7 @@ def test_a_training_resumes_to_the_same_bits(images, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         left = iter(range(6))
 
-        def crash(*_: object, **options: object) -> object:
+        def crash(*_, **options):
             assert options["degradation"] == "realesrgan"
             if next(left) == 5:
                 raise InterruptedError

@@ -9,9 +9,8 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 import numpy as np
@@ -55,7 +54,7 @@ class Block(NamedTuple):
     why: str | None
 
 
-def blocks(path: Path) -> list[Block]:
+def blocks(path):
     text = path.read_text(encoding="utf-8")
     listed = []
     for match in FENCE.finditer(text):
@@ -68,7 +67,7 @@ def blocks(path: Path) -> list[Block]:
 BLOCKS = [block for path in FILES for block in blocks(path)]
 
 
-def commands(code: str) -> Iterator[list[str]]:
+def commands(code):
     """The srfast commands of a shell block, comments taken off, continued lines joined."""
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
@@ -116,7 +115,7 @@ def test_make_targets_exist():
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def here(tmp_path):
     """A folder with the files that the examples name: photographs, and test images."""
     data = pytest.importorskip("skimage.data")
     photos = [data.astronaut(), data.chelsea(), data.coffee()]
@@ -128,7 +127,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _names() -> dict[str, Any]:
+def _names():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (96, 96, 3), np.uint8)
     return {"patches": rng.integers(0, 256, (4, 96, 96, 3), np.uint8), "image": image, "sr": image, "hr": image}
@@ -159,7 +158,7 @@ def test_examples_run(path, here, monkeypatch):
         assert done.returncode == 0, f"{block.name}: {done.stderr[-2000:]}"
 
 
-def stripes(period: float, across: bool) -> Image.Image:
+def stripes(period, across):
     """Fine lines of one direction, 160 x 112 pixels."""
     y, x = np.mgrid[:112, :160]
     plane = 128 + 90 * np.sign(np.sin(2 * np.pi * (x if across else y) / period))

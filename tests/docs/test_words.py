@@ -3,7 +3,6 @@ most 40 words. It only counts."""
 
 import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ MODULES = sorted((ROOT / "srfast").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "srfast" / "report").rglob("*.js")) + sorted((ROOT / "srfast" / "report").rglob("*.html"))
 
 
-def prose(text: str) -> str:
+def prose(text):
     """The page without code, tables, pictures, comments and the targets of links."""
     text = re.sub(r"^```.*?^```", "\n\n", text, flags=re.S | re.M)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.S)
@@ -34,7 +33,7 @@ def prose(text: str) -> str:
     return re.sub(r"`[^`]*`", "code", text)
 
 
-def sentences(text: str) -> Iterator[str]:
+def sentences(text):
     for block in re.split(r"\n\s*\n|\n(?=\s*(?:[*-]|\d+\.) )|\n(?=#)", prose(text)):
         yield from re.split(r"(?<=[.!?:;])\s+(?=[A-Z*`(\[]|code)", " ".join(block.split()))
 
@@ -55,7 +54,7 @@ def test_pages_are_in_the_words_of_the_field(page):
     assert DIALECT.findall(page.read_text(encoding="utf-8")) == []
 
 
-def strings(module: Path) -> Iterator[tuple[int, str]]:
+def strings(module):
     """Docstrings, help and messages of a module: its strings of several words."""
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
@@ -75,7 +74,7 @@ def test_every_page_says_first_whom_it_is_for():
     assert missing == []
 
 
-def first(page: Path) -> str:
+def first(page):
     body = prose(page.read_text(encoding="utf-8")).split("\n", 1)[1]
     return " ".join(list(sentences(body))[:2])
 

@@ -4,7 +4,6 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +18,11 @@ from srfast.study.results import SCHEMA
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def by_image(values: np.ndarray) -> dict[str, float]:
+def by_image(values):
     return {f"{i}.png": float(v) for i, v in enumerate(values)}
 
 
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> str:
+def write_csv(path, rows):
     with open(path, "w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -104,7 +103,7 @@ def test_the_arms_of_a_study():
     assert {r.over for r in contest.rows[1:]} == {"images", "trainings and images"}
 
 
-def trained(offsets: dict[str, float], images: int = 20, noise: float = 0.01) -> list[dict[str, Any]]:
+def trained(offsets, images=20, noise=0.01):
     """Rows of trainings that differ by an offset; all of one image of about the same level."""
     rng = np.random.default_rng(len(offsets))
     level = 30 + np.random.default_rng(9).standard_normal(images)
@@ -115,7 +114,7 @@ def trained(offsets: dict[str, float], images: int = 20, noise: float = 0.01) ->
     return rows
 
 
-def means(rows: list[dict[str, Any]], *seeds: str) -> float:
+def means(rows, *seeds):
     return float(np.mean([r["psnr"] for r in rows if r["seed"] in seeds]))
 
 
@@ -173,7 +172,7 @@ def test_an_evaluation_may_be_better_over_the_trainings_in_common(tmp_path):
     assert contest.rows[1].verdict == "better"
 
 
-def write_study(folder: Path, rows: list[dict[str, Any]], meta: dict[str, Any] | None = None) -> Path:
+def write_study(folder, rows, meta=None):
     cell = {"cell": "c", "model": "m", "scale": 2, "keep": 1.0, "updates": 10, "seconds": 1.0, "scoring_seconds": 0.0}
     more = {"pool": 1.0, "scorer": "srcnn", "patches": 5, "dataset": "Set5", "ssim": 0.9}
     folder.mkdir()
@@ -218,7 +217,7 @@ def test_a_study_of_y_and_rgb_models(tmp_path, run):
         code, out, _ = run("compare", study, "--protocol", protocol)
         assert (code, f"full 100 % {model}" in out) == (0, True)
     with pytest.raises(InputError, match=r"protocol: expected one of classic, rgb, got 'both'"):
-        srfast.compare({"s": study}, protocol="both")  # type: ignore[arg-type]
+        srfast.compare({"s": study}, protocol="both")
     own = [{**r, "model": {"fsrcnn": "mine.py:Net"}.get(r["model"], r["model"])} for r in rows]
     assert len(srfast.compare({"s": write_study(tmp_path / "own", own)}).rows) == 4
     # A cell's own word goes before what its model tells.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
 import srfast
 from srfast import models
@@ -28,7 +28,7 @@ SLOW = "Urban100"  # 16 s of CPU time
 
 
 @pytest.fixture
-def photographs(tmp_path: Path) -> Path:
+def photographs(tmp_path):
     """A colour image and a gray one, sizes that no scale divides."""
     folder = tmp_path / "hr"
     folder.mkdir()
@@ -40,12 +40,12 @@ def photographs(tmp_path: Path) -> Path:
 class Nearest(nn.Module):
     """Up-samples by repetition."""
 
-    def __init__(self, color: str, scale: int = 2) -> None:
+    def __init__(self, color, scale=2):
         super().__init__()
         self.color = color
         self.scale = scale
 
-    def forward(self, lr: Tensor) -> Tensor:
+    def forward(self, lr):
         return lr.repeat_interleave(self.scale, -1).repeat_interleave(self.scale, -2)
 
 
@@ -141,7 +141,7 @@ def test_large_images_are_tiled_by_themselves():
     class Watched(Nearest):
         receptive = 3
 
-        def forward(self, lr: Tensor) -> Tensor:
+        def forward(self, lr):
             sizes.append(lr.shape[-2:])
             return super().forward(lr)
 
@@ -156,7 +156,7 @@ def test_large_images_are_tiled_by_themselves():
 
 
 class Payload:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
+    def __reduce__(self):
         return print, ("executed",)
 
 
@@ -282,7 +282,7 @@ def test_every_part_of_a_network_trains_or_not_as_before(photographs):
     assert [part.training for part in model.modules()] == before == [True, False, True, True]
 
 
-def saved(image: np.ndarray, folder: Path) -> Path:
+def saved(image, folder):
     folder.mkdir(exist_ok=True)
     Image.fromarray(image).save(folder / "a.png")
     return folder

@@ -25,7 +25,7 @@ from srfast.study.results import Results
 COMMITTED = Path(__file__).resolve().parents[2] / "studies" / "results"
 
 
-def paired(effect, sigma, seeds=4, images=100, seed=0) -> tuple[np.ndarray, np.ndarray]:
+def paired(effect, sigma, seeds=4, images=100, seed=0):
     """PSNRs of two arms: images differ by decibels, seeds by sigma, the arms by the effect."""
     rng = np.random.default_rng(seed)
     level = 30 + 4 * rng.standard_normal((1, images))
@@ -58,13 +58,13 @@ def test_verdicts(effect, sigma, verdict):
     assert compare(*paired(effect, sigma)).verdict == verdict
 
 
-def draw(rng: np.random.Generator, seeds: int, images: int, mean: float, parts: tuple[float, ...]) -> np.ndarray:
+def draw(rng, seeds, images, mean, parts):
     """Differences [seeds, images] of seeds and images that are samples."""
     shapes = ((seeds, 1), (1, images), (seeds, images))
     return mean + sum(part * rng.standard_normal(shape) for part, shape in zip(parts, shapes, strict=True))
 
 
-def components(difference: np.ndarray) -> tuple[float, float, float]:
+def components(difference):
     """The spread by seeds, by images and of the rest, from their mean squares."""
     seeds, images = difference.shape
     mean = difference.mean()
@@ -76,7 +76,7 @@ def components(difference: np.ndarray) -> tuple[float, float, float]:
 
 
 @pytest.fixture(scope="module")
-def committed() -> dict[tuple[str, float], np.ndarray]:
+def committed():
     """PSNR on BSD100 [12 seeds, 100 images] of the arms of a committed study."""
     every_group = groups(Results.read(COMMITTED / "needed-bsds" / "BSDS400"))
     return {(g.key.arm, g.key.keep): g.psnr["BSD100"] for g in every_group}
@@ -129,7 +129,7 @@ def test_seeds_needed_have_the_power_they_promise(sigma):
     n = seeds_needed(sigma)
     rng = np.random.default_rng(1)
 
-    def share(seeds: int) -> float:
+    def share(seeds):
         d = DELTA + sigma * rng.standard_normal((20_000, seeds))
         return float(np.mean(stats.ttest_1samp(d, 0, axis=1).pvalue < 0.05))
 

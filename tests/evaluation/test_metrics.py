@@ -16,17 +16,17 @@ metrics = pytest.importorskip("skimage.metrics", reason="needs the demo extra")
 
 
 @pytest.fixture(scope="module", params=["astronaut", "coffee", "chelsea"])
-def pair(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
+def pair(request):
     """A photograph, and itself degraded: bicubic down and up."""
     hr = getattr(data, request.param)()[:240, :300]
     return srfast.imresize(srfast.imresize(hr, 1 / 3), 3), np.ascontiguousarray(hr)
 
 
-def luma(rgb: np.ndarray) -> np.ndarray:
+def luma(rgb):
     return 16 + rgb.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
 
 
-def rounded(y: np.ndarray) -> np.ndarray:
+def rounded(y):
     return np.floor(y + 0.5)
 
 

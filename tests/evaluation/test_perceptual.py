@@ -3,13 +3,12 @@
 import importlib.util
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 import srfast
@@ -25,7 +24,7 @@ AFTER = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}
 
 
 @pytest.fixture(scope="module")
-def trunks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trunks(tmp_path_factory):
     """torchvision's networks with random weights."""
     folder = tmp_path_factory.mktemp("trunks")
     torch.manual_seed(0)
@@ -42,7 +41,7 @@ def trunks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def heads(tmp_path, monkeypatch):
     """Heads of the published shapes, where torchmetrics has them."""
     draw = torch.Generator().manual_seed(1)
     (tmp_path / "lpips_models").mkdir()
@@ -57,7 +56,7 @@ def heads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def features_of(trunks: Path, net: str, x: Tensor, pool: Any = None) -> list[Tensor]:
+def features_of(trunks, net, x, pool=None):
     features = getattr(torchvision.models, {"alex": "alexnet", "vgg": "vgg16"}[net])(weights=None).features.double()
     state = torch.load(next(trunks.glob(f"{net}*")))
     features.load_state_dict({k.removeprefix("features."): v.double() for k, v in state.items()})
@@ -68,7 +67,7 @@ def features_of(trunks: Path, net: str, x: Tensor, pool: Any = None) -> list[Ten
     return [f.detach() for f in taps]
 
 
-def lpips(trunks: Path, heads: Path, net: str, a: Tensor, b: Tensor) -> float:
+def lpips(trunks, heads, net, a, b):
     """Zhang et al. (2018), eq. 1, on images [1, 3, h, w] in [0, 1], as their version 0.1 scales them."""
     shift, spread = (torch.tensor(v, dtype=torch.float64)[:, None, None] for v in
                      ((-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)))  # fmt: skip
@@ -82,12 +81,12 @@ def lpips(trunks: Path, heads: Path, net: str, a: Tensor, b: Tensor) -> float:
     return total
 
 
-def dists(trunks: Path, heads: Path, a: Tensor, b: Tensor) -> float:
+def dists(trunks, heads, a, b):
     """Ding et al. (2020), eq. 5 to 9, with the L2 pooling of eq. 3 by a Hanning window."""
     window = np.hanning(5)[1:-1]
     kernel = torch.from_numpy(np.outer(window, window) / window.sum() ** 2)
 
-    def pool(x: Tensor) -> Tensor:
+    def pool(x):
         square = F.conv2d(x.square(), kernel.expand(x.shape[1], 1, 3, 3), stride=2, padding=1, groups=x.shape[1])
         return (square + 1e-12).sqrt()
 
@@ -108,7 +107,7 @@ def dists(trunks: Path, heads: Path, a: Tensor, b: Tensor) -> float:
     return 1 - similar / whole
 
 
-def photographs(h: int = 41, w: int = 52) -> tuple[np.ndarray, np.ndarray]:
+def photographs(h=41, w=52):
     draw = np.random.default_rng(0)
     field = draw.normal(size=(h, w, 3)).cumsum(0).cumsum(1)
     hr = np.uint8((field - field.min()) / np.ptp(field) * 255)
@@ -145,7 +144,7 @@ def test_heads_of_torchmetrics_are_the_authors(name, package):
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def pictures(tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     for i in range(3):
@@ -158,11 +157,11 @@ def test_evaluations_have_them_and_compare_takes_them(trunks, heads, pictures, t
         color = "rgb"
         scale = 2
 
-        def forward(self, lr: Tensor) -> Tensor:
+        def forward(self, lr):
             return F.interpolate(lr, scale_factor=2, mode="bilinear")
 
-    kept: list[tuple[np.ndarray, np.ndarray]] = []
-    how: dict[str, Any] = {"scale": 2, "protocol": "rgb", "trunks": trunks}
+    kept = []
+    how = {"scale": 2, "protocol": "rgb", "trunks": trunks}
     a = srfast.evaluate(Blurred(), pictures, measures="lpips,dists", inspect=lambda n, s, h: kept.append((s, h)), **how)
     b = srfast.evaluate("bicubic", pictures, measures=["lpips", "dists"], **how)
     wanted = Measure("lpips", trunks, "cpu")
@@ -221,7 +220,7 @@ def test_what_is_wrong_is_named(trunks, heads, tmp_path, monkeypatch):
         Measure("lpips", trunks, "cpu")
 
 
-def _other_kernels(folder: Path, trunks: Path) -> Path:
+def _other_kernels(folder, trunks):
     state = torch.load(trunks / "alexnet-0.pth")
     state["features.3.weight"] = state["features.3.weight"][..., 1:-1, 1:-1]
     torch.save(state, folder / "alexnet-1.pth")

@@ -3,9 +3,6 @@
 import importlib
 import json
 import warnings
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +26,7 @@ CROPS = {
 
 
 @pytest.fixture(scope="session")
-def dataset(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dataset(photographs, tmp_path_factory):
     root = tmp_path_factory.mktemp("dataset") / "data set"
     (root / "sub").mkdir(parents=True)
     for name, (photo, y, x, h, w) in CROPS.items():
@@ -38,7 +35,7 @@ def dataset(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPat
     return root
 
 
-def table_of(root: Path) -> pa.Table:
+def table_of(root):
     """Every fourth place of a grid of 12 pixels, hardest first in no order of place."""
     rows = []
     for name, (_, _, _, h, w) in CROPS.items():
@@ -60,18 +57,18 @@ def table_of(root: Path) -> pa.Table:
 
 
 @pytest.fixture(scope="session")
-def coreset(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def coreset(dataset, tmp_path_factory):
     path = tmp_path_factory.mktemp("coreset") / "coreset.parquet"
     pq.write_table(table_of(dataset), path)
     return path
 
 
 @pytest.fixture(scope="session")
-def expected(coreset: Path) -> Callable[[int], dict[tuple[bytes, bytes], int]]:
+def expected(coreset):
     """expected(scale) -> (LR pixels, HR pixels) of every pair of ``CorePatches``, as bytes, and how often it occurs."""
 
-    def pairs(scale: int) -> dict[tuple[bytes, bytes], int]:
-        count: dict[tuple[bytes, bytes], int] = {}
+    def pairs(scale):
+        count = {}
         for lr, hr in srfast.CorePatches(coreset, scale):
             key = lr.movedim(0, -1).numpy().tobytes(), hr.movedim(0, -1).numpy().tobytes()
             count[key] = count.get(key, 0) + 1
@@ -84,12 +81,12 @@ LAYOUTS = ["folder", "basicsr", "lmdb", "hf", "hf-embedded", "webdataset"]
 
 
 @pytest.fixture(params=LAYOUTS)
-def layout(request: pytest.FixtureRequest) -> str:
+def layout(request):
     return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def export() -> Callable[..., Any]:
+def export():
     """export(coreset, folder, layout, **options) at x2; the layout hf-embedded is hf with ``embed``."""
     return lambda coreset, out, layout, **options: srfast.export(
         coreset, out, to=layout.split("-")[0], scale=2, embed=layout == "hf-embedded", **options
@@ -97,12 +94,12 @@ def export() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def pairs_of() -> Callable[..., dict[str, tuple[bytes, bytes]]]:
+def pairs_of():
     """pairs_of(folder, scale) -> name -> RGB of LR and HR, decoded by OpenCV from folders or databases."""
     import cv2
     import lmdb
 
-    def side(folder: Path) -> dict[str, bytes]:
+    def side(folder):
         if folder.is_dir():
             files = {p.stem: p.read_bytes() for p in folder.rglob("*.*")}
         else:
@@ -113,7 +110,7 @@ def pairs_of() -> Callable[..., dict[str, tuple[bytes, bytes]]]:
         images = {n: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for n, data in files.items()}
         return {name: np.ascontiguousarray(image[..., ::-1]).tobytes() for name, image in images.items()}
 
-    def read(folder: Path, scale: int = 2) -> dict[str, tuple[bytes, bytes]]:
+    def read(folder, scale=2):
         low, high = side(folder / f"LRx{scale}"), side(folder / "HR")
         assert low.keys() == high.keys()
         return {name: (low[name], high[name]) for name in high}
@@ -122,10 +119,10 @@ def pairs_of() -> Callable[..., dict[str, tuple[bytes, bytes]]]:
 
 
 @pytest.fixture(scope="session")
-def goes_on(export: Callable[..., Any]) -> Callable[..., None]:
+def goes_on(export):
     """goes_on(coreset, folder, layout, **options): the export goes on, and every patch of it is as its source."""
 
-    def check(*of: Any, **options: Any) -> None:
+    def check(*of, **options):
         done = export(*of, **{"resume": True, "check": True, **options})
         assert done.compared == done.patches
 
@@ -133,11 +130,11 @@ def goes_on(export: Callable[..., Any]) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def begin(export: Callable[..., Any]) -> Callable[..., None]:
+def begin(export):
     """begin(coreset, folder, layout, images=1, patches=0): an export that ends after so much, whose parts stay."""
 
-    def run(coreset: Any, out: Path, layout: str = "folder", images: int = 1, patches: int = 0, **options: Any) -> None:
-        def stop(done: int, _images: int, written: int) -> None:
+    def run(coreset, out, layout="folder", images=1, patches=0, **options):
+        def stop(done, _images, written):
             if done >= images and written >= patches:
                 raise KeyboardInterrupt
 
@@ -148,7 +145,7 @@ def begin(export: Callable[..., Any]) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def basicsr() -> Callable[..., Any]:
+def basicsr():
     """basicsr(**options): BasicSR's own data set of pairs."""
     try:
         with warnings.catch_warnings():

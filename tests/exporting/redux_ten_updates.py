@@ -10,16 +10,16 @@ import sys
 sys.path.insert(0, sys.argv.pop(1))
 
 import torch
-import train as redux  # type: ignore[import-not-found]
-from traiNNer.models import build_model  # type: ignore[import-not-found]
-from traiNNer.utils.config import Config  # type: ignore[import-not-found]
+import train as redux
+from traiNNer.models import build_model
+from traiNNer.utils.config import Config
 
 torch.set_num_threads(1)
 opt, args = Config.load_config_from_file(".", is_train=True)
 opt.root_path = "."
 loader = redux.create_train_val_dataloader(opt, args, False, logging.getLogger("traiNNer"))[0]
 model = build_model(opt)
-losses: list[float] = []
+losses = []
 while len(losses) < 10:
     for batch in loader:
         model.set_current_iter(len(losses) + 1)

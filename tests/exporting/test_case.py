@@ -20,7 +20,7 @@ NAMES = ["A.png", "a.png", "a.PNG", "Straße/x.png", "STRASSE/x.png", "sub/Ä.pn
 
 
 @pytest.fixture(scope="module")
-def coreset(tmp_path_factory: pytest.TempPathFactory) -> srfast.CoreSet:
+def coreset(tmp_path_factory):
     root = tmp_path_factory.mktemp("case")
     for i, name in enumerate(NAMES):
         (root / name).parent.mkdir(exist_ok=True)
@@ -28,7 +28,7 @@ def coreset(tmp_path_factory: pytest.TempPathFactory) -> srfast.CoreSet:
     return srfast.select(srfast.score(root, patch=48, scorer="bicubic"), keep=1.0)
 
 
-def named(folder: Path) -> list[str]:
+def named(folder):
     """Files and folders below ``folder``, and what the archives, databases and tables among them call their members."""
     names = [str(p.relative_to(folder)) for p in folder.rglob("*")]
     for path in folder.rglob("*.tar"):

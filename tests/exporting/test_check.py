@@ -3,7 +3,6 @@
 import io
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,21 +17,21 @@ from srfast.errors import InputError, RunError
 from srfast.exporting import encode
 
 
-def flip(path: Path, at: int) -> None:
+def flip(path, at):
     data = bytearray(path.read_bytes())
     data[at] ^= 4
     path.unlink()  # a hard link to a file of the dataset stays as it is
     path.write_bytes(data)
 
 
-def end_of_column(path: Path, number: int) -> int:
+def end_of_column(path, number):
     """The last byte of its pages."""
     column = pq.ParquetFile(path).metadata.row_group(0).column(number)
     begin = column.dictionary_page_offset or column.data_page_offset
     return int(begin + column.total_compressed_size - 1)
 
 
-DAMAGES: list[tuple[str, str, Callable[[Path], None], str]] = [
+DAMAGES = [
     ("folder", "LRx2/*.png", Path.unlink, "has no LR file"),
     ("basicsr", "HR/*.png", Path.unlink, r"cannot be read back \(.*No such file.*HR/"),
     ("lmdb", "HR.lmdb/meta_info.txt", lambda p: flip(p, 0), "the keys of HR.lmdb and LRx2.lmdb are not the same"),
@@ -99,7 +98,7 @@ def test_the_check_finds_what_is_wrong(coreset, tmp_path, goes_on):
     names = [line.split(" ")[0] for line in (out / "meta_info.txt").read_text().splitlines()]
     good = (out / "HR" / names[0]).read_bytes()
 
-    def check() -> None:
+    def check():
         goes_on(coreset, out, "basicsr")
 
     check()
@@ -126,7 +125,7 @@ def test_the_check_finds_what_is_wrong(coreset, tmp_path, goes_on):
 
 
 @pytest.fixture(params=["isal", "zlib"])
-def deflate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def deflate(request, monkeypatch):
     if request.param == "isal":
         pytest.importorskip("isal", reason="isal has no wheel here")
     else:
@@ -136,7 +135,7 @@ def deflate(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     encode._deflate.cache_clear()
 
 
-def contents(h: int, w: int) -> np.ndarray:
+def contents(h, w):
     """Noise, a constant, black, a ramp that wraps around."""
     noise = np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8)
     ramp = (np.arange(h * w * 3) * 7 % 256).astype(np.uint8).reshape(h, w, 3)
@@ -160,7 +159,7 @@ def test_files_are_lossless(h, w, form):
 
 
 @pytest.mark.usefixtures("deflate")
-def test_png_of_photographs_is_small(real_patches):  # type: ignore[no-untyped-def]
+def test_png_of_photographs_is_small(real_patches):
     """Within 5 % of OpenCV at level 1, what BasicSR puts into its databases."""
     patches = real_patches(64, 96)
     theirs = sum(len(cv2.imencode(".png", p[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]) for p in patches)

@@ -1,7 +1,6 @@
 """Subsets of databases and folders that exist: nothing is copied, everything reads."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,7 +17,7 @@ from srfast.errors import InputError
 
 
 @pytest.fixture
-def sub_images(photographs: dict[str, np.ndarray], tmp_path: Path) -> tuple[Path, Path]:
+def sub_images(photographs, tmp_path):
     """(HR_sub, LR_sub): sub-images and databases beside them, as BasicSR's scripts leave them."""
     folders = tmp_path / "HR_sub", tmp_path / "LR_sub"
     for folder, scale in zip(folders, (1, 2), strict=True):
@@ -36,7 +35,7 @@ def sub_images(photographs: dict[str, np.ndarray], tmp_path: Path) -> tuple[Path
     return folders
 
 
-def table_of(root: Path, names: list[str], size: int = 48) -> pa.Table:
+def table_of(root, names, size=48):
     zeros = pa.array([0] * len(names), pa.int32())
     columns = {"image": names, "x": zeros, "y": zeros, "size": pa.array([size] * len(names), pa.int32())}
     about = {"version": 1, "root": str(root), "scale": 2, "selection": {}}
@@ -99,10 +98,10 @@ def test_subset_of_an_export(coreset, tmp_path, to, expected, pairs_of):
 
 
 @pytest.fixture
-def alike(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Callable[..., srfast.CoreSet]:
+def alike(tmp_path, photographs):
     """alike(folder, inverted) -> the core-set of images of one patch there, two of whose names are alike in exports."""
 
-    def make(folder: str, inverted: bool = False) -> srfast.CoreSet:
+    def make(folder, inverted=False):
         root = tmp_path / folder
         root.mkdir(exist_ok=True)
         for i, name in enumerate(("a b.png", "a_b.png", "c.png")):

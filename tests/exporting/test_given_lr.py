@@ -15,7 +15,7 @@ Pair = tuple[bytes, bytes]
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> tuple[Path, dict[tuple[str, int, int], Pair]]:
+def pairs(tmp_path):
     """A core-set of three images, one in a folder, with LR images of noise; (image, x, y) -> pixels of LR and HR."""
     draw, hr, lr = np.random.default_rng(0), tmp_path / "HR", tmp_path / "LR"
     images = {}
@@ -98,7 +98,7 @@ def test_other_lr_images_are_not_taken_for_those_of_the_export(change, pairs, tm
     """The copies have the sizes and times of those that were scored."""
     lr = tmp_path / "LR"
 
-    def chosen(lr: Path, template: str = "{}_lq") -> srfast.CoreSet:
+    def chosen(lr, template="{}_lq"):
         made = {"scale": SCALE, "patch": SIZE, "scorer": "bicubic"}
         return srfast.select(srfast.score(tmp_path / "HR", lr_images=lr, lr_template=template, **made), keep=1.0)
 

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +18,7 @@ from srfast.exporting import encode
 from srfast.exporting.settings import TARGETS
 
 
-def rewritten(coreset: Path, path: Path, **meta: Any) -> Path:
+def rewritten(coreset, path, **meta):
     """The core-set with other metadata."""
     table = pq.read_table(coreset)
     about = {**json.loads(table.schema.metadata[b"srfast"]), **meta}
@@ -29,7 +27,7 @@ def rewritten(coreset: Path, path: Path, **meta: Any) -> Path:
 
 
 @pytest.fixture
-def moved(coreset: Path, dataset: Path, tmp_path: Path) -> Path:
+def moved(coreset, dataset, tmp_path):
     """A copy of the images, with their times, and moved.parquet, the core-set of it."""
     shutil.copytree(dataset, tmp_path / "moved")
     rewritten(coreset, tmp_path / "moved.parquet", root=str(tmp_path / "moved"))
@@ -39,7 +37,7 @@ def moved(coreset: Path, dataset: Path, tmp_path: Path) -> Path:
 def test_changed_and_missing_images(coreset, moved, tmp_path):
     table = tmp_path / "moved.parquet"
 
-    def refused(message: str, table: Path, **root: Any) -> None:
+    def refused(message, table, **root):
         with pytest.raises(InputError, match=message):
             srfast.export(table, tmp_path / "out", to="folder", **root)
 
@@ -60,7 +58,7 @@ def test_changed_and_missing_images(coreset, moved, tmp_path):
 def test_an_image_that_changes_meanwhile(moved, tmp_path, monkeypatch):
     real = encode.read_pair
 
-    def replaced(source: Any, scale: int) -> Any:
+    def replaced(source, scale):
         if source.path.name == "whole.png":
             os.utime(source.path, ns=(1, 1))  # this core-set knows no hashes
         return real(source, scale)
@@ -122,7 +120,7 @@ def test_only_plain_files_stand_for_themselves(kind, photographs, tmp_path):
     root.mkdir()
     image = Image.fromarray(photographs["chelsea"][50:98, 80:128])
     path = root / ("a.jpg" if kind == "jpeg" else "a.png")
-    options: dict[str, Any] = {}
+    options = {}
     if kind == "profile":
         options["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     if kind == "oriented":
@@ -143,7 +141,7 @@ def test_only_plain_files_stand_for_themselves(kind, photographs, tmp_path):
 
 
 def test_without_hard_links(coreset, tmp_path, monkeypatch):
-    def refuse(*_: Any) -> None:
+    def refuse(*_):
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", refuse)

@@ -2,8 +2,6 @@
 
 import errno
 import os
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +15,7 @@ SETTINGS = {"to": "folder"}
 def test_a_second_run_does_not_wipe_what_is_about_to_appear(tmp_path, monkeypatch):
     rename, tried = os.rename, []
 
-    def renamed(old: Any, new: Any) -> None:
+    def renamed(old, new):
         if os.fspath(old).endswith("out.parts"):
             with pytest.raises(RunError, match="is writing it"), workplace(tmp_path / "out", SETTINGS, False):
                 pass
@@ -38,7 +36,7 @@ def test_a_run_that_waited_for_the_first_ones_end_sees_its_export(tmp_path, monk
 
     take, first = files.Lock.take, []
 
-    def late(path: Path, output: Path) -> Any:
+    def late(path, output):
         if not first:
             first.append(output)
             with workplace(tmp_path / "out", SETTINGS, False) as (folder, _):
@@ -90,7 +88,7 @@ def test_parts_that_cannot_be_listed_are_not_taken_for_empty(coreset, tmp_path, 
     out, parts, scandir = tmp_path / "out", tmp_path / "out.parts", os.scandir
     begin(coreset, out)
 
-    def broken(path: Any) -> Any:
+    def broken(path):
         if os.fspath(path) == os.fspath(parts / "HR"):
             raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))
         return scandir(path)
@@ -135,7 +133,7 @@ def test_what_went_missing_of_an_unfinished_export_is_written_again(
 
 @pytest.mark.parametrize("to", ["basicsr", "lmdb", "hf", "webdataset"])
 def test_an_export_that_ends_anywhere_goes_on_to_the_same_files(to, coreset, tmp_path, ending, goes_on):
-    def content(folder: Path) -> dict[str, bytes]:
+    def content(folder):
         """But for the databases, whose pages depend on the transactions, and texts that name the folder."""
         files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
         return {n: d for n, d in files.items() if not n.endswith((".mdb", ".yml", ".toml", ".json", "load.py"))}
@@ -173,8 +171,8 @@ def test_a_database_on_a_full_disk(coreset, tmp_path, monkeypatch, goes_on):
     lmdb = pytest.importorskip("lmdb")
     for number, words in ((errno.ENOSPC, "the disk is full"), (errno.EIO, "LMDB cannot write")):
 
-        def refuse(*_: Any, _text: str = os.strerror(number), **__: Any) -> Any:
-            raise lmdb.Error(f"lock.mdb: {_text}")
+        def refuse(*_, _number=number, **__):
+            raise lmdb.Error(f"lock.mdb: {os.strerror(_number)}")
 
         with monkeypatch.context() as patch:
             patch.setattr(lmdb, "open", refuse)

@@ -6,10 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +19,14 @@ from srfast.errors import InputError, RunError
 from srfast.exporting import arrangement, encode
 
 
-def content(folder: Path) -> dict[str, bytes]:
+def content(folder):
     """Every file but LMDB's lock table, and what it holds."""
     files = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "lock.mdb"]
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}
 
 
 @pytest.fixture(autouse=True)
-def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_shards(monkeypatch):
     monkeypatch.setattr(arrangement, "SHARD_BYTES", 5 * 3 * (48**2 + 24**2))
 
 
@@ -66,7 +63,7 @@ def test_resume_after_every_possible_stop(coreset, tmp_path, layout, monkeypatch
 
 
 def test_resumed_images_are_not_decoded_again(coreset, tmp_path, monkeypatch, begin):
-    read: list[str] = []
+    read = []
     real = encode.read_pair
     monkeypatch.setattr(
         encode, "read_pair", lambda source, scale: (read.append(source.path.name), real(source, scale))[1]
@@ -136,12 +133,12 @@ def test_killed(coreset, tmp_path, number, to, goes_on):
 
 
 @pytest.fixture
-def file_limit() -> Callable[[int], Any]:
+def file_limit():
     """file_limit(bytes): no file may grow beyond it meanwhile; the system answers EFBIG, as good as a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     @contextmanager
-    def limit(size: int) -> Iterator[None]:
+    def limit(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
         try:
             yield
@@ -176,10 +173,10 @@ def test_settings_that_a_crash_cut_are_no_settings(coreset, tmp_path, left, expo
 
 
 @pytest.fixture
-def scored(tmp_path: Path, photographs: dict[str, np.ndarray]) -> Callable[[bool], srfast.CoreSet]:
+def scored(tmp_path, photographs):
     """scored(inverted) -> the core-set of two images, written now: the same places whatever their pixels are."""
 
-    def make(inverted: bool) -> srfast.CoreSet:
+    def make(inverted):
         root = tmp_path / "images"
         root.mkdir(exist_ok=True)
         for i, name in enumerate("ab"):

@@ -6,9 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import lmdb
@@ -18,28 +16,26 @@ import pytest
 
 import srfast
 
-Expected = Callable[[int], dict[tuple[bytes, bytes], int]]
 
-
-def pixels(patch: Any) -> bytes:
+def pixels(patch):
     """uint8 RGB of a [3, H, W] float tensor in [0, 1], of an array or of a Pillow image, as bytes."""
     if hasattr(patch, "movedim"):
         patch = (patch * 255).round().movedim(0, -1).numpy()
     return np.ascontiguousarray(np.asarray(patch).astype(np.uint8)).tobytes()
 
 
-def read_bgr(file: Path) -> bytes:
+def read_bgr(file):
     return cv2.imread(str(file))[..., ::-1].tobytes()
 
 
-def basicsr_pairs(dataset: Any) -> Iterator[tuple[bytes, bytes]]:
+def basicsr_pairs(dataset):
     for i in range(len(dataset)):
         item = dataset[i]
         yield pixels(item["lq"]), pixels(item["gt"])
 
 
 @pytest.fixture(params=[2, 3, 4])
-def scale(request: pytest.FixtureRequest) -> int:
+def scale(request):
     return int(request.param)
 
 
@@ -58,7 +54,7 @@ def test_folders_as_kair_redux_and_neosr_pair_them(coreset, tmp_path, expected, 
     srfast.export(coreset, out, to="folder", scale=scale, format=suffix, check=True)
     hr, lr = out / "HR", out / f"LRx{scale}"
 
-    def walk(folder: Path) -> list[Path]:
+    def walk(folder):
         return [Path(parent, n) for parent, _, names in os.walk(folder) for n in names]
 
     # KAIR: both sides sorted, paired by position.
@@ -113,7 +109,7 @@ def test_lmdb_as_it_is_documented(coreset, tmp_path, expected, scale, suffix, pa
     assert Counter(pairs_of(out, scale).values()) == expected(scale)
 
 
-def hugging_face(kind: str, **options: Any) -> Any:
+def hugging_face(kind, **options):
     datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is missing")
     datasets.disable_progress_bars()
     return datasets.load_dataset(kind, split="train", **options)
@@ -206,11 +202,11 @@ def test_redux_trains_ten_updates_on_an_export(tmp_path):
 
 
 @pytest.fixture
-def yaml() -> Any:
+def yaml():
     return pytest.importorskip("yaml", reason="PyYAML is missing")
 
 
-def commentless(text: str) -> dict[str, Any]:
+def commentless(text):
     """As KAIR reads its JSON: a line ends at //."""
     return json.loads("".join(line.split("//")[0] + "\n" for line in text.splitlines()))
 
@@ -269,7 +265,7 @@ def test_scripts_run(coreset, tmp_path, to, embed, monkeypatch, capsys):
         module.disable_progress_bars()
         monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     done = srfast.export(coreset, tmp_path / "core set", to=to, scale=2, embed=embed)
-    names: dict[str, Any] = {}
+    names = {}
     exec(compile(done.snippets["load.py"], "load.py", "exec"), names)
     if to == "hf":
         assert len(names["dataset"]) == done.patches

@@ -1,9 +1,7 @@
 """Pages in headless Chromium, driven by Playwright."""
 
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +15,7 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
+def chromium():
     """One headless Chromium for all tests of a process."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if BROWSER is None:
@@ -29,12 +27,12 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
+def visit(chromium):
     """visit(address or path, **context options) -> a page that has drawn itself; at the end nothing may have been said
     on the console, and nothing requested from elsewhere."""
     contexts, said = [], []
 
-    def go(address: str | Path, **options: Any) -> Any:
+    def go(address, **options):
         start = address.as_uri() if isinstance(address, Path) else address
         allowed = (start.partition("?")[0].partition("#")[0], "data:", "blob:")  # of a server: what lies under it
         context = chromium.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
@@ -58,7 +56,7 @@ HOSTILE = "<img src=x onerror=alert(1)>.png"
 SCRIPT = '"><script>document.title=1<!--.png'
 
 
-def make_table(rows: dict[str, Any], images: dict[str, Any], root: Path, **meta: Any) -> ScoreTable:
+def make_table(rows, images, root, **meta):
     known = {"version": 1, "root": str(root), "scale": 2, "patch": 96, "stride": 96, "mode": "patch"}
     known |= {"scorer": {"name": "bicubic", "sha256": None}, "boundary": "symmetric", "images": images}
     known |= {"skipped": [], "small": []}
@@ -66,10 +64,10 @@ def make_table(rows: dict[str, Any], images: dict[str, Any], root: Path, **meta:
 
 
 @pytest.fixture(scope="session")
-def synthetic() -> Callable[..., ScoreTable]:
+def synthetic():
     """synthetic(loss [N], images) -> a table without image files, spread over images on one row of a grid each."""
 
-    def make(loss: np.ndarray, images: int = 1, root: Path = Path("/nowhere")) -> ScoreTable:
+    def make(loss, images=1, root=Path("/nowhere")):
         n = len(loss)
         name = [f"{i * images // n:04d}.png" for i in range(n)]
         rows = {"image": name, "x": np.arange(n, dtype=np.int32) * 96, "y": np.zeros(n, np.int32)}
@@ -81,7 +79,7 @@ def synthetic() -> Callable[..., ScoreTable]:
 
 
 @pytest.fixture(scope="session")
-def painted(tmp_path_factory: pytest.TempPathFactory) -> ScoreTable:
+def painted(tmp_path_factory):
     """The scores of the 100 patches of 48 x 48 of five images under hostile and ordinary names, with a column that has
     missing values, one of yes and no, and one of words."""
     root = tmp_path_factory.mktemp("painted")

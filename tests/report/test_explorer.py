@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +13,11 @@ from srfast.scoring.table import ScoreTable
 
 
 @pytest.fixture(scope="module")
-def report(painted: ScoreTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(painted, tmp_path_factory):
     return write_report(painted, None, tmp_path_factory.mktemp("report") / "report.html")
 
 
-def put(page: Any, name: str, value: float | str) -> None:
+def put(page, name, value):
     field = page.locator(f"#choose-{name}")
     if name in ("by", "order", "error"):
         field.select_option(str(value))
@@ -27,14 +26,14 @@ def put(page: Any, name: str, value: float | str) -> None:
         field.press("Enter")
 
 
-def kept(page: Any) -> int:
+def kept(page):
     # Two frames: one for the state, one for what follows it.
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
     page.wait_for_timeout(200)  # the counts per image follow when the sliders rest
     return int(page.locator("#legend .kept b").get_attribute("data-count"))
 
 
-CHOICES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+CHOICES = [
     ({"error": "1", "keep": 88}, {"keep_loss": 0.88}),
     ({"keep": 60, "drop": 5}, {"keep_loss": 0.6, "drop_hardest": 0.05}),
     ({"order": "asc"}, {"keep_loss": 0.6, "drop_hardest": 0.05, "order": "asc"}),

@@ -14,7 +14,7 @@ from srfast.report.writing import assemble, bundle, write_page
 HOSTILE = '</script><img src=x onerror=alert(1)>",=1.png'
 
 
-def picture(seed: int, side: int = 64) -> bytes:
+def picture(seed, side=64):
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
@@ -22,7 +22,7 @@ def picture(seed: int, side: int = 64) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def content() -> Content:
+def content():
     shots = [
         Shot(f"a/photo {i}.png" if i else HOSTILE, 64 * i, 0, 64, {"noise": 20.0 - i, "jpeg": None if i else 30},
              {"hr": picture(i)}, why=f"noise {20 - i} is above 5")
@@ -52,7 +52,7 @@ def content() -> Content:
 
 
 @pytest.fixture(scope="module")
-def audit(content: Content, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def audit(content, tmp_path_factory):
     return write_page(content, tmp_path_factory.mktemp("audit") / "audit.html")
 
 

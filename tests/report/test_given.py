@@ -4,8 +4,6 @@ import logging
 import os
 import shlex
 import subprocess
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +18,11 @@ from srfast.errors import InputError
 from srfast.report.explorer import explorer
 from srfast.report.scores import DROPPED, KEPT, read_scores
 from srfast.report.writing import write_report
-from srfast.scoring.table import ScoreTable, concatenate
+from srfast.scoring.table import concatenate
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> ScoreTable:
+def table(tmp_path_factory):
     """Two sizes of three photographs, one of them noisy, with the columns of defects."""
     folder = tmp_path_factory.mktemp("photos")
     photo = np.asarray(Image.fromarray(skimage.data.astronaut()).reduce(2), np.float64)
@@ -35,7 +33,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> ScoreTable:
     return srfast.score(folder, patch=32, stride=8, shrink="1,1/2", defects=True, output=folder / "scores.parquet")
 
 
-SELECTIONS: list[dict[str, Any]] = [
+SELECTIONS = [
     {"where": "image = 'c.png'", "drop_hardest": 0.2, "keep": 0.4},
     {"clean": True, "drop_hardest": 0.1, "keep": 0.3, "nms": 0.0},
     {"reject": "b.png", "drop_hardest": 0.1, "keep": 0.5, "sizes": "all"},
@@ -46,7 +44,7 @@ SELECTIONS: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def selections(tmp_path: Path) -> list[dict[str, Any]]:
+def selections(tmp_path):
     (tmp_path / "rejects.csv").write_text("image,x,y,size,reason\nb.png,,,,noise\n")
     return [{**s, **({"reject": tmp_path / "rejects.csv"} if "reject" in s else {})} for s in SELECTIONS]
 
@@ -159,7 +157,7 @@ def test_on_a_phone_the_curve_begins_in_the_first_screen(core, table, tmp_path, 
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
 
 
-def given(table: ScoreTable, core: ScoreTable) -> Any:
+def given(table, core):
     return explorer(read_scores(table, core), np.arange(3), {}, ["scores.parquet"])["given"]
 
 
@@ -182,7 +180,7 @@ def test_a_core_set_of_other_scores_is_refused_by_the_setting(photo_folder, tmp_
     with pytest.raises(InputError, match="core-set: stride differs: the score table has"):
         srfast.write_report(table, srfast.select(other), tmp_path / "r.html")
     with pytest.raises(InputError, match="core-set: expected a core-set, got a score table"):
-        srfast.write_report(table, table, tmp_path / "r.html")  # type: ignore[arg-type]
+        srfast.write_report(table, table, tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
 
 

@@ -7,9 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,22 +25,21 @@ from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, read_scores
 from srfast.report.writing import write_report
 from srfast.scoring.table import SCHEMA, ScoreTable
 
-Make = Callable[..., ScoreTable]
 KINDS = {"u8": "u1", "u16": "<u2", "u32": "<u4", "i32": "<i4", "f32": "<f4"}
 
 
-def read(path: Path, name: str = "data") -> Any:
+def read(path, name="data"):
     """The data or the pictures of a page."""
     text = path.read_text("utf-8")
     return json.loads(re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.DOTALL)[1])
 
 
-def unpacked(values: dict[str, str]) -> np.ndarray:
+def unpacked(values):
     return np.frombuffer(base64.b64decode(values["data"]), KINDS[values["kind"]])
 
 
 @pytest.fixture(scope="module")
-def report(painted: ScoreTable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(painted, tmp_path_factory):
     coreset = select(painted, keep=0.5, drop_hardest=0.05)
     return write_report(painted, coreset, tmp_path_factory.mktemp("report") / "report.html")
 
@@ -112,7 +109,7 @@ def test_pictures_are_the_pixels_and_the_error_is_the_loss(painted, report):
         assert error == pytest.approx(losses[shot["image"], x, y], rel=1e-4, abs=1e-3)
 
 
-def _bytes(uri: str) -> Any:
+def _bytes(uri):
     return io.BytesIO(base64.b64decode(uri.partition(",")[2]))
 
 
@@ -201,7 +198,7 @@ def test_missing_and_changed_images_are_said(painted, tmp_path):
     assert ("cats/café & co.png", None) in notes
 
 
-def _named(table: ScoreTable, name: str) -> ScoreTable:
+def _named(table, name):
     return ScoreTable(table.table.set_column(0, SCHEMA.field("image"), pa.array([name] * len(table))), table.meta)
 
 
@@ -308,7 +305,7 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(make_table, tm
         select(table, keep=keep).write(path)
     assert _two_of_one(paths)
 
-    def fails(*_: Any, **__: Any) -> Any:
+    def fails(*_, **__):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(parquet.pq, "ParquetFile", fails)

@@ -14,15 +14,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 
 from srfast.coreset.selection import select
 from srfast.data.workers import Budget, claim, decoding
-from srfast.scoring.table import ScoreTable
 
 pytest.importorskip("uvicorn", reason="uvicorn, which the view needs, is not installed")
 pytest.importorskip("starlette", reason="starlette, which the view needs, is not installed")
@@ -32,7 +29,7 @@ server = importlib.import_module("srfast.report.server")
 
 
 @pytest.fixture(scope="module")
-def address(painted: ScoreTable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(painted, tmp_path_factory):
     """Where a running ``srfast view`` answers."""
     path = tmp_path_factory.mktemp("view") / "scores.parquet"
     painted.write(path)
@@ -47,7 +44,7 @@ def address(painted: ScoreTable, tmp_path_factory: pytest.TempPathFactory) -> It
         assert "Traceback" not in process.stderr.read()
 
 
-def get(address: str, **headers: str) -> tuple[int, bytes]:
+def get(address, **headers):
     try:
         with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
             return answer.status, answer.read()
@@ -55,7 +52,7 @@ def get(address: str, **headers: str) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
-def asked(address: str) -> Any:
+def asked(address):
     status, body = get(address)
     assert status == 200, body
     return json.loads(body)
@@ -223,7 +220,7 @@ def test_half_open_connections_keep_nobody_out(painted, tmp_path):
 def test_pictures_that_are_asked_for_at_once_wait_for_each_other(painted, monkeypatch):
     at_work, most = [0], [0]
 
-    def slow(*_: object) -> tuple[np.ndarray, str]:
+    def slow(*_):
         with decoding() as keep:
             claim(100)
             at_work[0] += 1
@@ -239,7 +236,7 @@ def test_pictures_that_are_asked_for_at_once_wait_for_each_other(painted, monkey
     route = next(r for r in server.application(view, "t").routes if r.path == "/{token}/whole/{image}")
     answers = []
 
-    def ask(image: int) -> None:
+    def ask(image):
         about = {"token": "t", "image": str(image)}
         scope = {"type": "http", "path_params": about, "query_string": b"", "headers": [], "method": "GET", "path": "/"}
         answers.append(route.endpoint(Request(scope)).status_code)

@@ -2,7 +2,6 @@
 
 import sys
 import threading
-from collections.abc import Callable
 
 import pytest
 from click.testing import CliRunner
@@ -17,23 +16,23 @@ PATIENCE = 60.0
 class Watched:
     """A stream that says when a line with some text was written."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text):
         self._text, self.came, self.lines = text, threading.Event(), list[str]()
 
-    def write(self, text: str) -> int:
+    def write(self, text):
         self.lines.append(text)
         if self._text in text:
             self.came.set()
         return len(text)
 
-    def flush(self) -> None: ...
+    def flush(self): ...
 
-    def isatty(self) -> bool:
+    def isatty(self):
         return False
 
 
 @pytest.fixture
-def often(monkeypatch: pytest.MonkeyPatch) -> None:
+def often(monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.001)
 
 
@@ -59,7 +58,7 @@ def test_a_part_that_takes_long_is_seen(monkeypatch):
 def test_a_closed_pipe_ends_no_work():
     came = threading.Event()
 
-    def broken(line: str) -> None:
+    def broken(line):
         came.set()
         raise BrokenPipeError
 
@@ -109,13 +108,13 @@ def test_a_study_is_seen(tmp_path, photo_folder, monkeypatch):
     )
     came = threading.Event()
 
-    def say(text: str) -> None:
+    def say(text):
         if "1 left" in text or "1 running" in text:
             came.set()
 
-    real: Callable[..., object] = runner.run_cell
+    real = runner.run_cell
 
-    def waits(*task: object) -> object:
+    def waits(*task):
         assert came.wait(PATIENCE)
         return real(*task)
 

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from importlib.metadata import requires
-from typing import Any
 
 import pytest
 import torch
@@ -104,7 +103,7 @@ def test_a_lock_that_is_not_srfasts_is_not_written_into(how, content, tmp_path):
 def test_a_lock_that_cannot_be_had_is_not_said_to_be_held(tmp_path, monkeypatch):
     import fcntl
 
-    def broken(*_: Any) -> None:
+    def broken(*_):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(fcntl, "flock", broken)
@@ -127,9 +126,9 @@ def test_a_lock_moves_with_its_folder(tmp_path):
     second.release()
 
 
-def brought(extra: str) -> set[str]:
+def brought(extra):
     """The packages that an extra installs, through the extras that it consists of; those of srfast itself by ""."""
-    packages: set[str] = set()
+    packages = set()
     for line in requires("srfast") or ():
         name, parts, of = re.fullmatch(r"([\w.-]+)(?:\[([\w,-]+)\])?.*?(?:extra == ['\"]([\w-]+)['\"])?", line).groups(
             ""

@@ -1,9 +1,5 @@
 """A study of seconds: a small FSRCNN, twelve updates, four photographs."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 STUDY = """
@@ -43,10 +39,10 @@ keep = 0.5
 
 
 @pytest.fixture
-def write_study(tmp_path: Path, photo_folder: Path) -> Callable[..., Path]:
+def write_study(tmp_path, photo_folder):
     """write_study((old, new), ..., seeds=2, ...): tiny.toml beside the photographs, with texts replaced."""
 
-    def write(*edits: tuple[str, str], **changes: Any) -> Path:
+    def write(*edits, **changes):
         values = {"pool": [1.0], "scorers": '["bicubic"]', "updates": 12, "seeds": 1, "arms": ARMS, **changes}
         text = STUDY.format(**values) + values.get("more", "")
         for old, new in edits:

@@ -5,7 +5,6 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -31,8 +30,8 @@ budget = "updates"
 """
 
 
-def run(study: Path, out: Path, **options: object) -> Results:
-    return srfast.run_study(study, out, jobs=1, **options)  # type: ignore[arg-type]
+def run(study, out, **options):
+    return srfast.run_study(study, out, jobs=1, **options)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ def test_a_newer_file_is_run_meanwhile(write_study, tmp_path):
     newer = shutil.copy(write_study(updates=4, arms=ARM + ARM.replace('"des"', '"other"')), tmp_path / "newer.toml")
     older = write_study(updates=4, arms=ARM)
 
-    def meanwhile(*_: object) -> None:
+    def meanwhile(*_):
         run(Path(newer), out, only="other")
 
     results = run(older, out, progress=meanwhile)
@@ -186,7 +185,7 @@ class Stopped(BaseException):
     pass
 
 
-def stop(*_: Any, **__: Any) -> Any:
+def stop(*_, **__):
     raise Stopped
 
 

@@ -6,21 +6,18 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from srfast.errors import InputError
 from srfast.evaluation.evaluator import STRATA
-from srfast.evaluation.inference import Interval, compare
+from srfast.evaluation.inference import compare
 from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.groups import groups, main_dataset, paired
 from srfast.study.publication import publish, results_folder
-from srfast.study.results import Results
 from srfast.study.runner import run_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,16 +32,16 @@ GONE = ("adaptive-bsds", "sampling")
 
 
 @pytest.fixture(scope="module")
-def page() -> ModuleType:
+def page():
     """experiments/study_page.py, which is not in the package."""
     sys.path.append(str(ROOT))
     return importlib.import_module("experiments.study_page")
 
 
 @pytest.fixture(scope="module")
-def results_in(page: ModuleType) -> Callable[[Path], Results]:
+def results_in(page):
     """``Results.read``, once a folder for all tests."""
-    read: Callable[[Path], Results] = importlib.import_module("experiments.study_rows").results_in
+    read = importlib.import_module("experiments.study_rows").results_in
     return read
 
 
@@ -91,7 +88,7 @@ def test_every_effect_that_is_written_is_one_that_was_found(page, results_in):
     left = {tuple(map(float, e)): name for name, text in prose.items() for e in EFFECT.findall(text)}
     assert left
 
-    def strike(e: Interval) -> None:
+    def strike(e):
         for bounds in ((e.mean, e.low, e.high), (-e.mean, -e.high, -e.low)):
             for digits in (2, 3):
                 left.pop(tuple(round(v, digits) for v in bounds), None)

@@ -31,7 +31,7 @@ def test_an_arm_without_keep_keeps_all_and_the_error_has_a_whole_study(write_stu
     path.write_text('title = "nothing else"')
     with pytest.raises(InputError, match=r"two lines make a study: training = .* and arm = ") as refused:
         read_study(path, images=[photo_folder])
-    first, second = re.search(r"study: (.*}) and (arm = .*])\)", str(refused.value)).groups()  # type: ignore[union-attr]
+    first, second = re.search(r"study: (.*}) and (arm = .*])\)", str(refused.value)).groups()
     path.write_text(f"{first}\n{second}\n")
     arms = read_study(path, images=[photo_folder]).arms
     assert [(a.name, a.keep) for a in arms] == [("all", (1.0,)), ("half", (0.5,))]

@@ -4,10 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +13,6 @@ import srfast
 from srfast.errors import InputError
 from srfast.runtime.locks import Lock, is_taken
 from srfast.study import results
-from srfast.study.cell import CellOutcome
 from srfast.study.file import read_study
 from srfast.study.folder import described, gather, results_of, status
 from srfast.study.results import Results
@@ -24,12 +21,12 @@ BUSY, DONE, STOPPED = "fsrcnn-des-k50-u2-s1", "fsrcnn-des-k50-u2-s0", "fsrcnn-rs
 
 
 @pytest.fixture
-def study(write_study: Callable[..., Path]) -> Path:
+def study(write_study):
     return write_study(updates=4, seeds=2)
 
 
 @pytest.fixture
-def out(study: Path, tmp_path: Path) -> Any:
+def out(study, tmp_path):
     """A run of which one cell has finished, another one is run now, and a third one was killed."""
     srfast.run_study(study, tmp_path / "out", only=DONE)
     cells = tmp_path / "out" / "cells"
@@ -41,15 +38,15 @@ def out(study: Path, tmp_path: Path) -> Any:
         yield tmp_path / "out"
 
 
-def content(folder: Path) -> dict[str, bytes]:
+def content(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.fixture
-def said(run: Callable[..., tuple[int, str, str]]) -> Callable[..., str]:
+def said(run):
     """said(*words): what ``study`` prints."""
 
-    def call(*line: Any) -> str:
+    def call(*line):
         code, out, err = run("study", *line)
         assert code == 0, err
         return out
@@ -104,9 +101,9 @@ def test_tables_of_what_is_done(out, said, run):
 
 def test_a_run_says_from_its_first_moment_what_is_run(study, tmp_path):
     """Also if it is killed then."""
-    seen: list[tuple[int, int]] = []
+    seen = []
 
-    def progress(outcome: CellOutcome, *_: int) -> None:
+    def progress(outcome, *_):
         known = status(described(tmp_path / "out"), tmp_path / "out")
         seen.append((len(known.done), len(known.left)))
         raise SystemExit
@@ -131,7 +128,7 @@ def test_a_description_survives_the_file(study):
 
 
 @contextmanager
-def held_elsewhere(lock: Path) -> Any:
+def held_elsewhere(lock):
     code = (
         "import sys; from pathlib import Path; from srfast.runtime.locks import Lock; p = Path(sys.argv[1])\n"
         "with Lock.take(p, p.parent):\n    print('held', flush=True); sys.stdin.read()"
@@ -196,7 +193,7 @@ def test_gathered_beside_another_process(write_study, tmp_path, monkeypatch):
     shutil.move(out / "cells" / name, place)
     write = Results.write
 
-    def beside(self: Results, folder: Path) -> None:
+    def beside(self, folder):
         if place.exists():
             shutil.move(place, out / "cells" / name)
             gather(read_study(study), out)

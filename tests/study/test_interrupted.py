@@ -6,9 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,7 +24,7 @@ ENDLESS = {"updates": 10**7, "arms": '[[arm]]\nname = "des"\nkeep = [1.0, 0.5]\n
 LINE = "srfast: error: interrupted; what is finished is kept; the same command continues from there"
 
 
-def until(true: Callable[[], object], process: subprocess.Popen[str] | None = None) -> None:
+def until(true, process=None):
     deadline = time.monotonic() + 120
     while not true():
         assert process is None or process.poll() is None, process.communicate()
@@ -35,24 +32,24 @@ def until(true: Callable[[], object], process: subprocess.Popen[str] | None = No
         time.sleep(0.05)
 
 
-def said(err: str) -> list[str]:
+def said(err):
     """What comes on stderr besides the progress."""
     return [line for line in err.splitlines() if not re.match(r"A study of seconds -> out|\d+ done, ", line)]
 
 
-def rows(cell: Path) -> list[str]:
+def rows(cell):
     """The rows of a training log; there is one for each hundred steps."""
     path = cell / log.NAME
     return path.read_text().splitlines()[1:] if path.exists() else []
 
 
 @pytest.fixture
-def begun(write_study: Callable[..., Path], tmp_path: Path) -> subprocess.Popen[str]:
+def begun(write_study, tmp_path):
     """Two trainings in two processes that would not end by themselves, nor write a checkpoint, after 100 updates."""
     path = write_study(("save_every = 2", f"save_every = {10**7}"), **ENDLESS)
     line = [sys.executable, "-m", "srfast", "study", str(path), "-o", "out", "--jobs", "2"]
     (tmp_path / "tmp").mkdir()
-    how: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
     env = {**os.environ, "TMPDIR": str(tmp_path / "tmp")}
     process = subprocess.Popen(line, cwd=tmp_path, text=True, env=env, **how)
     until(lambda: sum(bool(rows(c)) for c in (tmp_path / "out" / "cells").glob("*")) == 2, process)
@@ -115,7 +112,7 @@ def test_a_file_counts_as_the_first_signal(tmp_path, monkeypatch):
     monkeypatch.setattr(interrupts, "_flag", None)
     interrupts.obey(str(tmp_path / "stop"))
 
-    def body() -> None:
+    def body():
         with interrupts.finishing() as stopping:
             assert not stopping()
             (tmp_path / "stop").touch()
@@ -148,7 +145,7 @@ def test_the_other_processes_end_with_the_first(write_study, tmp_path):
 
 
 def test_a_process_that_is_killed_is_said_in_one_line(monkeypatch):
-    def killed(*_: Any) -> None:
+    def killed(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
     monkeypatch.setattr(runner, "_of_parent", killed)

@@ -5,7 +5,6 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -107,12 +106,12 @@ def test_a_claim_is_the_same_however_it_is_written(write_study, tmp_path):
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def ran(monkeypatch):
     """The cells that are trained from now on."""
-    names: list[str] = []
+    names = []
     train = cell_module.train
 
-    def counted(plan: Any, store: Any, folder: Path, **how: Any) -> Any:
+    def counted(plan, store, folder, **how):
         names.append(folder.name)
         return train(plan, store, folder, **how)
 

@@ -4,7 +4,6 @@ import csv
 import io
 import itertools
 import re
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +17,12 @@ from srfast.study.publication import answer, publish, results_folder, same_updat
 from srfast.study.results import LOG_SCHEMA, SCHEMA, STRATA_SCHEMA, Results
 from srfast.study.tables import Table, Value, tables, updates_for
 
-ARMS: dict[str, dict[str, Any]] = {
+ARMS = {
     "full": {}, "des": {}, "asc": {"order": "asc"}, "refined": {"drop_hardest": 0.05}, "random": {"method": "random"},
     "rs2": {"method": "random"}, "bicubic": {"method": "bicubic"}, "reselect": {}, "full_32": {}, "full_mse": {},
     "des_mse": {}, "des_8": {},
 }  # fmt: skip
-RECIPES: dict[str, dict[str, Any]] = {
+RECIPES = {
     "full_32": {"batch": 32}, "full_mse": {"loss": "mse"}, "des_mse": {"loss": "mse"}, "des_8": {"batch": 8},
 }  # fmt: skip
 """What an arm changes; results of before recipes were recorded have none."""
@@ -60,7 +59,7 @@ CLAIM = {
 }  # fmt: skip
 
 
-def made_up(sigma=0.002, seeds=4, cells=CELLS, claims=(), hard=400.0, scales=(2,)) -> Results:
+def made_up(sigma=0.002, seeds=4, cells=CELLS, claims=(), hard=400.0, scales=(2,)):
     rng = np.random.default_rng(5)
     images = {"Set5": 3, "BSD100": 12}
     rows, strata, meta = [], [], {}
@@ -95,7 +94,7 @@ def made_up(sigma=0.002, seeds=4, cells=CELLS, claims=(), hard=400.0, scales=(2,
     return Results(of_results, of_strata, LOG_SCHEMA.empty_table(), about)
 
 
-def table(results: Results, name: str) -> Table:
+def table(results, name):
     return next(t for t in tables(results) if t.name == name)
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,7 +26,7 @@ from srfast.study.runner import run_study
 from srfast.training import loop
 
 
-def values(results: Results) -> list[dict[str, Any]]:
+def values(results):
     """The rows, but for what a clock says."""
     return [{k: v for k, v in row.items() if "seconds" not in k} for row in results.table.to_pylist()]
 
@@ -66,7 +65,7 @@ def test_an_arm_has_a_recipe_of_its_own(write_study, tmp_path):
 def test_finished_cells_are_not_run_again(write_study, tmp_path, monkeypatch):
     first = run_study(write_study(), tmp_path / "out")
 
-    def never(*_: Any, **__: Any) -> None:
+    def never(*_, **__):
         raise AssertionError("a finished cell was trained")
 
     monkeypatch.setattr(cell_module, "train", never)
@@ -80,7 +79,7 @@ def test_killed_and_resumed_gives_the_same(write_study, tmp_path, monkeypatch):
     class Killed(BaseException):
         pass
 
-    def killed(self: Any, *args: Any) -> Any:
+    def killed(self, *args):
         calls[0] += 1
         if calls[0] == 18:  # in the second cell, one update after a checkpoint
             raise Killed
@@ -98,7 +97,7 @@ def test_killed_and_resumed_gives_the_same(write_study, tmp_path, monkeypatch):
     assert calls[0] == sum(c["updates"] for c in _cells(whole)) + 2, "one update lost, one interrupted"
 
 
-def _cells(results: Results) -> list[dict[str, Any]]:
+def _cells(results):
     return [c["settings"] for c in results.meta["cells"].values()]
 
 
@@ -107,7 +106,7 @@ def test_processes_and_shards_give_the_same(write_study, tmp_path):
     alone = run_study(write_study(), tmp_path / "alone")
     run_study(write_study(), tmp_path / "out", shard=(0, 2), jobs=1)
     assert len(status(read_study(write_study()), tmp_path / "out").done) == 2
-    seen: list[tuple[int, int]] = []
+    seen = []
     together = run_study(write_study(), tmp_path / "out", jobs=2, progress=lambda _, *count: seen.append(count))
     assert seen == [(3, 4), (4, 4)]
     assert values(together) == values(alone)
@@ -117,7 +116,7 @@ def test_a_cell_that_another_process_runs_is_left_to_it(write_study, tmp_path):
     folder = tmp_path / "out" / "cells" / "fsrcnn-rs2-k50-u6-s0"
     with output_folder(tmp_path / "out", "study", shared=True):
         folder.mkdir(parents=True)
-    ends: list[str] = []
+    ends = []
     with Lock.take(folder / "lock", folder):
         run_study(write_study(), tmp_path / "out", progress=lambda outcome, *_: ends.append(outcome.state))
         assert status(read_study(write_study()), tmp_path / "out").running == [folder.name]
@@ -127,7 +126,7 @@ def test_a_cell_that_another_process_runs_is_left_to_it(write_study, tmp_path):
 def test_no_room_for_semaphores(write_study, tmp_path, monkeypatch):
     """A full /dev/shm: joblib would take threads, and fail with an assertion of its own."""
 
-    def full(*_: Any, **__: Any) -> None:
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("multiprocessing.synchronize.Semaphore.__init__", full)
@@ -138,7 +137,7 @@ def test_no_room_for_semaphores(write_study, tmp_path, monkeypatch):
 def test_a_failed_cell_does_not_stop_the_others(write_study, tmp_path, monkeypatch):
     train = cell_module.train
 
-    def failing(plan: Any, *args: Any, **options: Any) -> Any:
+    def failing(plan, *args, **options):
         if plan.steps == 6:
             raise RunError("the loss is nan")
         return train(plan, *args, **options)

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import signal
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ from srfast.training import checkpoint, loop
 def test_status_on_one_screen(write_study, tmp_path, run):
     study, out = write_study(updates=4, seeds=30), tmp_path / "out"
 
-    def status(*line: Any) -> str:
+    def status(*line):
         code, said, _ = run("study", *line, "--status")
         assert code == 0
         return said
@@ -63,7 +62,7 @@ def test_sigterm_finishes_the_step_as_ctrl_c_does(write_study, tmp_path, monkeyp
     study = write_study(("save_every = 2", "save_every = 99"), updates=6, arms='[[arm]]\nname = "full"\nkeep = 1.0\n')
     update = loop._Runner._update
 
-    def ends(self: loop._Runner, *arguments: Any) -> Any:
+    def ends(self, *arguments):
         if self.step == 3:
             signal.raise_signal(signal.SIGTERM)
         return update(self, *arguments)
@@ -150,7 +149,7 @@ CLASSIC = EvaluateSettings(scale=2, protocol="classic")
 def test_thirds_by_the_error_of_bicubic(photo_folder):
     files = sorted(map(str, photo_folder.rglob("*.*")))
     _, errors = evaluate_tiles("bicubic", files, CLASSIC)
-    shown: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    shown = {}
     evaluate("bicubic", files, 2, "classic", inspect=lambda name, sr, hr: shown.update({name: (sr, hr)}))
     tiles = {s: sum(r.pixels for r in errors if r.stratum == s) // TILE**2 for s in ("easy", "middle", "hard")}
     total = sum(((h.shape[0] - 4) // TILE) * ((h.shape[1] - 4) // TILE) for _, h in shown.values())

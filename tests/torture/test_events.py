@@ -99,7 +99,7 @@ while True:
 
 
 @pytest.fixture
-def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def library(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(HERE)
     import shim
 

@@ -5,7 +5,6 @@ import random
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,10 +23,10 @@ def test_hostile_input_comes_to_every_entry(tmp_path, monkeypatch):
     import fuzzed
 
     there = {name for name in dir(compiled()) if name[0] != "_" and callable(getattr(compiled(), name))}
-    seen: set[str] = set()
+    seen = set()
 
-    def watched(name: str, entry: Any) -> Any:
-        def call(*arguments: Any) -> Any:
+    def watched(name, entry):
+        def call(*arguments):
             seen.add(name)
             return entry(*arguments)
 

@@ -4,8 +4,6 @@ import csv
 import json
 import re
 import shutil
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,13 +18,13 @@ from srfast.workflows import auditing, verdicts
 from srfast.workflows.auditing import audit
 
 
-def photo(name: str) -> Image.Image:
+def photo(name):
     """Reduced, so that no trace of an earlier compression stands on the grid."""
     return Image.fromarray(getattr(skimage.data, name)()[..., :3]).reduce(2).crop((0, 0, 200, 150))
 
 
 @pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mixed(tmp_path_factory):
     """Clean photographs, spoilt ones, a mirrored copy, a file that is no image, and a small one."""
     folder = tmp_path_factory.mktemp("mixed") / "pool"
     (folder / "sub").mkdir(parents=True)
@@ -45,7 +43,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
+def rows_of(path):
     with open(path, newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
@@ -108,11 +106,11 @@ def test_a_list_that_comes_meanwhile_stays(name, mixed, tmp_path, monkeypatch):
     """While images are judged, or between the look at what is there and the rename of the list."""
     out, door = tmp_path / "out", verdicts.atomic_path
 
-    def judge(table: ScoreTable, real: Any = auditing.judge) -> Any:
+    def judge(table, real=auditing.judge):
         (out / name).write_text("mine")
         return real(table)
 
-    def late(path: Path, *args: Any, **options: Any) -> Any:
+    def late(path, *args, **options):
         if path.name == name:
             path.write_text("mine")
         return door(path, *args, **options)
@@ -137,7 +135,7 @@ def test_a_table_without_columns_is_looked_at_again(mixed, tmp_path):
 
 
 @pytest.fixture
-def scored(mixed: Path, tmp_path: Path) -> Path:
+def scored(mixed, tmp_path):
     """A table of two images of a folder beside it, with the columns of defects."""
     (tmp_path / "pool").mkdir()
     for name in ("coffee.png", "noisy.png"):
@@ -212,7 +210,7 @@ def test_a_picture_that_cannot_be_read_again_is_said(mixed, tmp_path, monkeypatc
     """The page came without it, and without a word."""
     from srfast.report import verdict_page
 
-    def fails(path: Path) -> Any:
+    def fails(path):
         raise InputError(f"{path}: Input/output error")
 
     monkeypatch.setattr(verdict_page, "read_rgb", fails)

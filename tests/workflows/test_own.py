@@ -2,10 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable
 from importlib.metadata import EntryPoint
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +14,6 @@ from srfast.errors import InputError, RunError
 from srfast.exporting.formats import Format
 from srfast.runtime import plugins
 
-Run = Callable[..., tuple[int, str, str]]
 METHOD = "limit = 3\n\ndef upwards(table):\n    return -table['loss']\n"
 MODEL = """
 import torch.nn.functional as F
@@ -38,14 +34,14 @@ class Small(nn.Module):
 
 
 @pytest.fixture
-def scores(photo_folder: Path, tmp_path: Path) -> Path:
+def scores(photo_folder, tmp_path):
     path = tmp_path / "scores.parquet"
     srfast.score(photo_folder, patch=48, scorer="bicubic", output=path)
     return path
 
 
 def test_a_function_sorts(scores):
-    def upwards(table: Any) -> np.ndarray:
+    def upwards(table):
         return -table["loss"]
 
     own = srfast.select(scores, keep=0.3, method=upwards)
@@ -106,31 +102,31 @@ def test_a_model_in_a_file_trains_and_evaluates(photo_folder, tmp_path):
 class Nearest(nn.Module):
     """An installed package's model."""
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale):
         super().__init__()
         self.scale = nn.Parameter(torch.tensor(float(scale)), requires_grad=False)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x):
         return torch.nn.functional.interpolate(x, scale_factor=int(self.scale))
 
 
-def brightest(table: Any) -> np.ndarray:
+def brightest(table):
     return table["sobel"]
 
 
 class Names:
     """An installed package's format: a list of names."""
 
-    def __init__(self, folder: Path, plan: Any, written: int) -> None:
+    def __init__(self, folder, plan, written):
         self.file, self.plan, self.written = folder / "names.lst", plan, written
 
-    def add(self, pairs: list[Any]) -> None:
+    def add(self, pairs):
         self.written = pairs[-1].row + 1
 
-    def finish(self) -> None:
+    def finish(self):
         self.file.write_text("".join(f"{name}\n" for name in self.plan.names))
 
-    def close(self) -> None:
+    def close(self):
         pass
 
 

@@ -4,7 +4,6 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +17,10 @@ from srfast.scoring.table import ScoreTable
 from srfast.workflows.recommendation import FEW, KEEP_LOSS, Statistics, decide, statistics
 from srfast.workflows.verdicts import judge, write_lists
 
-OPTIONS: dict[str, Any] = {"patch": 48, "scorer": "bicubic"}
+OPTIONS = {"patch": 48, "scorer": "bicubic"}
 
 
-def ratio(loss: list[float] | np.ndarray) -> tuple[str, dict[str, Any]]:
+def ratio(loss):
     advised = decide(Statistics(1, True, loss=np.asarray(loss, np.float32)), {})
     return advised.ratio.sentence, advised.selection
 
@@ -67,7 +66,7 @@ def test_every_image_counts_for_one_reason(make_table):
 
 
 @pytest.fixture(scope="module")
-def pool(photographs: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pool(photographs, tmp_path_factory):
     """Sharp photographs, one enlarged, one noisy, and a mirrored copy."""
     folder = tmp_path_factory.mktemp("pool") / "photos"
     folder.mkdir()
@@ -134,7 +133,7 @@ def test_what_is_given_overrides_its_part(pool, tmp_path):
 
 
 def test_the_paper_setting_is_score_and_select(pool, tmp_path):
-    seen: list[int] = []
+    seen = []
     done = srfast.prune(pool, tmp_path / "out", preset="paper", scored=lambda s: seen.append(s.patches), **OPTIONS)
     table = srfast.score(pool, **OPTIONS)
     assert done.coreset.table.equals(srfast.select(table, keep=0.5).table)
@@ -172,7 +171,7 @@ def test_added_photographs_reuse_scores(pool, photographs, tmp_path):
     srfast.prune(photos, out, **OPTIONS)
     before = ScoreTable.read(out / "scores.parquet")
     Image.fromarray(photographs["coffee"][:200, :200]).save(photos / "z.png")
-    seen: list[int] = []
+    seen = []
     done = srfast.prune(photos, out, progress=lambda images, of, patches: seen.append(patches), **OPTIONS)
     table = ScoreTable.read(out / "scores.parquet")
     added = int((table["image"] == "z.png").sum())

@@ -4,9 +4,6 @@ import dataclasses
 import inspect
 import json
 import re
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +18,7 @@ from srfast.training.settings import TrainArguments
 from srfast.workflows.settings import PruneArguments
 
 nn = torch.nn
-SMALL: dict[str, Any] = {"steps": 2, "batch": 2, "lr_patch": 8, "lr": 1e-3}
+SMALL = {"steps": 2, "batch": 2, "lr_patch": 8, "lr": 1e-3}
 NET = """
 from torch import nn
 
@@ -31,22 +28,22 @@ class Net(nn.Sequential):
 """
 
 
-class Net(nn.Sequential):  # type: ignore[misc, name-defined]
+class Net(nn.Sequential):
     """The smallest network of RGB."""
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale):
         super().__init__(nn.Conv2d(3, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
 
 
-class Luma(nn.Sequential):  # type: ignore[misc, name-defined]
+class Luma(nn.Sequential):
     """A network of Y that does not say so."""
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale):
         super().__init__(nn.Conv2d(1, scale**2, 3, padding=1), nn.PixelShuffle(scale))
 
 
 @pytest.fixture
-def tables(photo_folder: Path, tmp_path: Path) -> dict[str, Any]:
+def tables(photo_folder, tmp_path):
     table = srfast.score(photo_folder, patch=32)
     coreset = srfast.select(table, keep=1.0)
     table.write(tmp_path / "scores.parquet")
@@ -59,7 +56,7 @@ def tables(photo_folder: Path, tmp_path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-FUNCTIONS: dict[str, Callable[[Any, Path], Any]] = {
+FUNCTIONS = {
     "stats": lambda given, out: dict(srfast.stats(given))["patches"],
     "pairs": lambda given, out: len(srfast.CorePatches(given, cache=False)),
     "export": lambda given, out: srfast.export(given, out / "pairs", to="folder").patches,
@@ -164,14 +161,14 @@ def test_a_class_and_its_file_score_and_evaluate_alike(photo_folder, tmp_path):
 
 def test_prune_names_what_it_does_not_know(photo_folder, tmp_path):
     with pytest.raises(InputError, match=r"drop_hard: no such argument; did you mean drop_hardest\?"):
-        srfast.prune(photo_folder, tmp_path / "out", drop_hard=0.1)  # type: ignore[call-arg]
+        srfast.prune(photo_folder, tmp_path / "out", drop_hard=0.1)
     with pytest.raises(InputError, match="keep: expected a fraction"):
         srfast.prune(photo_folder, tmp_path / "out", keep=50)
     assert not (tmp_path / "out").exists()
 
 
 def test_train_is_the_command(photo_folder, tmp_path):
-    lines: list[str] = []
+    lines = []
     result = srfast.train(
         "fsrcnn", photo_folder, tmp_path / "run", steps=2, batch=2, lr_patch=12, threads=1, say=lines.append,
         eval_data=photo_folder,
@@ -183,7 +180,7 @@ def test_train_is_the_command(photo_folder, tmp_path):
     with pytest.raises(InputError, match="steps: expected either `steps` or `epochs`"):
         srfast.train("fsrcnn", photo_folder, tmp_path / "b")
     with pytest.raises(InputError, match=r"momentun: no such argument; did you mean momentum\?"):
-        srfast.train("fsrcnn", photo_folder, tmp_path / "b", steps=1, momentun=0.9)  # type: ignore[call-arg]
+        srfast.train("fsrcnn", photo_folder, tmp_path / "b", steps=1, momentun=0.9)
 
 
 @pytest.mark.parametrize(
@@ -208,17 +205,17 @@ def test_signatures_and_documentation_are_the_settings(function, data, settings)
 
 def test_an_argument_that_no_function_has_is_named(photo_folder):
     with pytest.raises(TypeError, match=r"patchh: no such argument; did you mean patch\?"):
-        srfast.score(photo_folder, patchh=48)  # type: ignore[call-arg]
+        srfast.score(photo_folder, patchh=48)
 
 
 def test_a_setting_is_given_once_and_may_come_by_position(photo_folder):
     table = srfast.score(photo_folder, patch=48, scorer="bicubic")
-    asc = srfast.select(table, 0.25, "asc")  # type: ignore[call-arg]
+    asc = srfast.select(table, 0.25, "asc")
     assert asc.table == srfast.select(table, keep=0.25, order="asc").table
     with pytest.raises(TypeError, match="scale: given twice"):
         srfast.evaluate("bicubic", photo_folder, 2, scale=3)
     with pytest.raises(TypeError, match="at most 2 settings by position, got 3"):
-        srfast.evaluate("bicubic", photo_folder, 2, "rgb", None)  # type: ignore[call-arg]
+        srfast.evaluate("bicubic", photo_folder, 2, "rgb", None)
 
 
 def test_evaluation_and_pairs_print_themselves(photo_folder):

@@ -5,9 +5,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +18,10 @@ from srfast.errors import InputError
 from srfast.training import arguments
 from srfast.training.settings import TrainSettings
 
-Run = Callable[..., tuple[int, str, str]]
-SMALL: dict[str, Any] = {"batch": 2, "lr_patch": 12, "threads": 1, "log_every": 1}
+SMALL = {"batch": 2, "lr_patch": 12, "threads": 1, "log_every": 1}
 
 
-def rows_of(folder: Path) -> list[dict[str, str]]:
+def rows_of(folder):
     with open(folder / "log.csv", newline="") as file:
         return list(csv.DictReader(file))
 

@@ -1,8 +1,5 @@
 """Scale 1: LR images of the size of HR, in scores, core-sets, exports, trainings and evaluations."""
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +13,7 @@ from srfast.ops import reference
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def pairs(tmp_path_factory):
     """HR images of odd sizes, and JPEG files of the same sizes."""
     hr, lr = (tmp_path_factory.mktemp(name) for name in ("HR", "LR"))
     for i, (name, h, w) in enumerate([("a", 97, 131), ("b", 120, 101)]):
@@ -28,11 +25,11 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return hr, lr
 
 
-def read(path: Path) -> np.ndarray:
+def read(path):
     return np.array(Image.open(path).convert("RGB"))
 
 
-def y_of(path: Path) -> torch.Tensor:
+def y_of(path):
     return reference.luma(torch.from_numpy(read(path))).double()
 
 
@@ -41,19 +38,19 @@ class Restorer(nn.Module):
 
     color = "rgb"
 
-    def __init__(self, scale: int) -> None:
+    def __init__(self, scale):
         super().__init__()
         self.scale = scale
         self.conv = nn.Conv2d(3, 3, 1)
 
-    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+    def forward(self, lr):
         return lr
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])
 def test_bicubic_is_the_lr_image_itself(pairs, mode):
     hr, lr = pairs
-    size: dict[str, Any] = {"patch": 33, "stride": 31, "mode": mode, "scale": 1, "lr_images": lr}
+    size = {"patch": 33, "stride": 31, "mode": mode, "scale": 1, "lr_images": lr}
     table = srfast.score(hr, scorer="bicubic", **size)
     error = {n: (y_of(hr / f"{n}.png") - y_of(lr / f"{n}.jpg")).square().numpy() for n in "ab"}
     want = [error[r["image"][0]][r["y"] : r["y"] + 33, r["x"] : r["x"] + 33].mean() for r in table.table.to_pylist()]
@@ -95,7 +92,7 @@ def test_pairs_exports_and_evaluations_are_the_files(pairs, tmp_path):
 def test_a_training_restores(pairs, tmp_path):
     """Given pairs and a degradation; the network starts near the LR image and must come nearer to HR."""
     hr, lr = pairs
-    how: dict[str, Any] = {"scale": 1, "batch": 4, "lr_patch": 24, "threads": 1}
+    how = {"scale": 1, "batch": 4, "lr_patch": 24, "threads": 1}
     done = srfast.train("srcnn", hr, tmp_path / "given", steps=60, lr_images=lr, eval_data=hr, eval_lr_images=lr, **how)
     plain = srfast.evaluate(str(tmp_path / "given"), hr, lr_images=lr)
     assert plain.scale == 1
@@ -139,10 +136,10 @@ def test_where_it_means_nothing(call, message, pairs, tmp_path):
         call(*pairs, tmp_path / "out")
 
 
-SHORT: dict[str, Any] = {"steps": 1, "scale": 1, "lr_patch": 24}
+SHORT = {"steps": 1, "scale": 1, "lr_patch": 24}
 
 
-def plain(hr: Path, **how: Any) -> srfast.ScoreTable:
+def plain(hr, **how):
     return srfast.score(hr, **{"scale": 2, "scorer": "bicubic", "patch": 32, **how})
 
 

@@ -1,8 +1,6 @@
 """16 bits a channel, and gray as one channel: reading, exports, trainings and evaluations."""
 
 import io
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,18 +15,18 @@ from srfast.errors import InputError
 cv2 = pytest.importorskip("cv2")
 
 
-def picture(seed: int, h: int = 64, w: int = 80, channels: int = 3) -> np.ndarray:
+def picture(seed, h=64, w=80, channels=3):
     draw = np.random.default_rng(seed)
     field = draw.normal(size=(h, w, channels)).cumsum(0).cumsum(1)
     return np.uint16((field - field.min()) / np.ptp(field) * 60000 + draw.uniform(0, 5000, field.shape))
 
 
-def write(path: Path, image: np.ndarray, *options: int) -> Path:
+def write(path, image, *options):
     assert cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image, list(options))
     return path
 
 
-def read(path: Path) -> np.ndarray:
+def read(path):
     """As OpenCV reads a file unchanged, [H, W] or [H, W, 3] RGB."""
     image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
     return image[..., ::-1] if image.ndim == 3 else image
@@ -77,7 +75,7 @@ def test_orientation_is_applied_and_others_are_refused(tmp_path):
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> Path:
+def images(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
     for i in range(2):
@@ -143,7 +141,7 @@ def test_a_training_reads_all_bits(images, tmp_path):
     lr, hr = Batches(store, batch=4, patch=16, seed=0)[0]
     assert lr.numpy().dtype == hr.numpy().dtype == np.uint16
     assert (hr.numpy() & 255).any()
-    how: dict[str, Any] = {"scale": 2, "batch": 2, "lr_patch": 12, "threads": 1, "eval_data": images, "steps": 4}
+    how = {"scale": 2, "batch": 2, "lr_patch": 12, "threads": 1, "eval_data": images, "steps": 4}
     a, b = (srfast.train("fsrcnn", images, tmp_path / str(depth), depth=depth, **how) for depth in (8, 16))
     assert a.loss != b.loss
     assert b.loss == pytest.approx(a.loss, rel=0.05)
@@ -176,7 +174,7 @@ def test_pairs_have_all_bits(images, tmp_path, monkeypatch):
 
 def test_what_does_not_go_together(images, tmp_path):
     table = srfast.score(images, scorer="bicubic", patch=32)
-    refused: list[tuple[dict[str, Any], str]] = [
+    refused = [
         ({"depth": 12}, "depth: expected 8 or 16, got 12"),
         ({"depth": 16, "format": "webp"}, "depth: expected 8 with `format` webp, got 16"),
         ({"channels": 1, "to": "list"}, "channels: expected 3 with `to` list, got 1"),
