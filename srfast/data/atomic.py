@@ -36,10 +36,8 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
     Raises InputError if the directory is missing or not writable, or ``path`` is not a file, and RunError if the disk
     is full, or the body wrote nothing.
     """
-    path = Path(path)
-    final = Path(os.path.realpath(path))
+    final = resolved(path)
     folder = final.parent
-    check_link(path, final)
     check_place(path, final)
     # Short, as a long final name leaves no room for a suffix; random, as two runs may write at once.
     prefix = f".srfast-{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:8]}-"
@@ -72,9 +70,20 @@ def atomic_path(path: Path, aside: Path | None = None, *, judge: Callable[[], ob
             temporary.unlink(missing_ok=True)
 
 
-def check_link(path: str | os.PathLike[str], final: Path) -> None:
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """A path that the user named, without symbolic links. Raises InputError if its name is not UTF-8, or it is a link
+    that leads to itself."""
+    text = os.fspath(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{text!r}: the name is not valid UTF-8", hint="choose another output") from None
+    if "\0" in text:
+        raise InputError(f"{text!r}: not a file name")
+    final = Path(os.path.realpath(text))
     if final.is_symlink():
         raise InputError(f"{path}: is a symbolic link that leads to itself", hint="choose another output")
+    return final
 
 
 def check_place(path: str | os.PathLike[str], final: Path) -> None:
@@ -106,9 +115,8 @@ def checksum(path: str | os.PathLike[str]) -> str:
 
 def keep_mode(folder: Path, replaced: Path) -> None:
     """Gives a folder the permissions of the folder that it replaces, if there are any."""
-    if (mode := _mode(replaced)) is not None:
-        with suppress(OSError):
-            os.chmod(folder, mode)
+    with suppress(OSError):
+        os.chmod(folder, stat.S_IMODE(os.stat(replaced).st_mode))
 
 
 def flush_folder(folder: Path) -> None:
@@ -176,15 +184,8 @@ TEMPORARY = re.compile(r"\.srfast-[0-9a-f]{8}-[0-9a-f]{16}(\..*)?")
 def sweep(folder: Path, prefix: str = "") -> None:
     """Removes temporary files of runs that no longer live."""
     for name in os.listdir(folder):
-        if not name.startswith(prefix) or not TEMPORARY.fullmatch(name):
-            continue
-        with suppress(OSError):
-            descriptor = os.open(folder / name, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-            try:
-                if hold(descriptor):
-                    (folder / name).unlink()
-            finally:
-                os.close(descriptor)
+        if name.startswith(prefix) and TEMPORARY.fullmatch(name):
+            _unless_held(folder / name, os.O_RDWR, Path.unlink)
 
 
 @contextmanager
@@ -192,13 +193,14 @@ def scratch_folder(beside: Path | None, purpose: str) -> Iterator[Path]:
     """Yields a hidden folder in ``beside``, or the system's for temporary files, and removes folders of the same
     purpose, a word of letters, that no living run holds."""
     beside = beside or Path(tempfile.gettempdir())
-    ours = re.compile(rf"\.srfast-{purpose}-[0-9a-f]{{16}}")
-    for name in os.listdir(beside):
-        if ours.fullmatch(name):
-            with suppress(OSError):
-                _remove(beside / name)
-    folder, held = _new(beside, purpose)
+    for left in beside.glob(f".srfast-{purpose}-{'[0-9a-f]' * 16}"):
+        _unless_held(left, os.O_RDONLY, shutil.rmtree)
+    # It has another name until it is held: another run would take it for one that nobody holds.
+    folder = Path(tempfile.mkdtemp(prefix=f".srfast-new-{purpose}-", dir=beside))
+    held = -1 if os.name == "nt" else os.open(folder, os.O_RDONLY)
     try:
+        hold(held)
+        folder = folder.rename(beside / f".srfast-{purpose}-{secrets.token_hex(8)}")
         yield folder
     finally:
         if held >= 0:
@@ -206,29 +208,12 @@ def scratch_folder(beside: Path | None, purpose: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _new(beside: Path, purpose: str) -> tuple[Path, int]:
-    """Makes a folder, and returns it with the descriptor that holds it; -1 if it cannot be held."""
-    for _ in range(3):
-        folder = beside / f".srfast-{purpose}-{secrets.token_hex(8)}"
-        folder.mkdir(0o700)
+def _unless_held(path: Path, flags: int, remove: Callable[[Path], object]) -> None:
+    """Removes what no living run holds, if it can."""
+    with suppress(OSError):
+        descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0))
         try:
-            held = os.open(folder, os.O_RDONLY)
-        except OSError:
-            break
-        # Another run may have taken it for one that nobody holds.
-        if hold(held) and folder.exists():
-            return folder, held
-        os.close(held)
-        with suppress(OSError):
-            folder.rmdir()
-    folder.mkdir(0o700, exist_ok=True)
-    return folder, -1
-
-
-def _remove(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_DIRECTORY", 0))
-    try:
-        if hold(descriptor):
-            shutil.rmtree(folder)
-    finally:
-        os.close(descriptor)
+            if hold(descriptor):
+                remove(path)
+        finally:
+            os.close(descriptor)

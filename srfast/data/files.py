@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from srfast.data.atomic import TEMPORARY, atomic_path, check_link, check_place, kind_in_words, sweep, with_article
+from srfast.data.atomic import TEMPORARY, atomic_path, check_place, kind_in_words, resolved, sweep, with_article
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.errors import InputError
 from srfast.runtime.locks import LOCK, Lock
@@ -107,7 +107,6 @@ def output_folder(
     """
     inputs = list(inputs)
     folder = resolved(path)
-    check_link(path, folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{path}: expected a folder to write to; a {kind_in_words(folder)} is there")
     if folder.is_dir() and files is None:
@@ -142,10 +141,8 @@ def output_folder(
 
 
 def check_replaceable(path: str | os.PathLike[str], final: Path) -> None:
-    """Refuses, before the work, what no rename replaces at its end: InputError if it is a mount point, a link that
-    leads to itself, or a folder that may not be written to. ``final`` is ``path``, as the user named it, without
-    symbolic links."""
-    check_link(path, final)
+    """Refuses, before the work, what no rename replaces at its end: InputError if it is a mount point, or a folder
+    that may not be written to. ``final`` is ``path``, as the user named it, without symbolic links."""
     if not final.exists():
         return
     folder = final.is_dir()
@@ -181,18 +178,6 @@ def check_input(path: str | os.PathLike[str], what: str) -> Path:
             f"{path}: expected {what}, got a {'folder' if stat.S_ISDIR(mode) else kind_in_words(Path(path))}"
         )
     return Path(path)
-
-
-def resolved(path: str | os.PathLike[str]) -> Path:
-    """A path that the user named, without symbolic links. Raises InputError if its name is not UTF-8."""
-    text = os.fspath(path)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{text!r}: the name is not valid UTF-8", hint="choose another output") from None
-    if "\0" in text:
-        raise InputError(f"{text!r}: not a file name")
-    return Path(os.path.realpath(text))
 
 
 def _check_not_input(path: str | os.PathLike[str], final: Path, inputs: Iterable[str | os.PathLike[str]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
@@ -36,13 +35,11 @@ _NEVER = frozenset(
      ".yaml", ".yml"}
 )  # fmt: skip
 """Suffixes of texts and tables, which lie beside images and are passed over without a word."""
-_UNREADABLE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EACCES}
-"""Errors that reading the file will report as well."""
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "GIF", *(("AVIF",) if _AVIF else ()), "DDS")
 """The formats that are read, whatever a file's suffix. Others start foreign programs (EPS) or rarely tested
 decoders. TGA, which has no signature at the beginning of a file, is read where the suffix is .tga."""
-_HELD = {"WEBP": 17, "AVIF": 14, "DDS": 7}
-"""Bytes a pixel that Pillow holds while it decodes, beside the file and the array; 4 for other formats."""
+_HELD = {"JPEG": 0, "WEBP": 17, "AVIF": 14, "DDS": 7}
+"""Bytes a pixel that a decoder holds beside the file and the array; 4 for other formats."""
 _LOOKED_AT = 1 << 26
 """Size in bytes from which a file is read only if its first bytes look like an image."""
 _FAST_PNG = png.fast()
@@ -83,24 +80,15 @@ def find_images(
     if a path does not exist, no image was found, or a score table cannot hold one of the names.
     """
     paths = [inputs] if isinstance(inputs, (str, os.PathLike)) or not isinstance(inputs, Iterable) else list(inputs)
-    wrong = [p for p in paths if not isinstance(p, (str, os.PathLike))]
-    if wrong:
-        raise InputError(f"images: expected paths of files and folders, got {wrong[0]!r:.80}")
     if not paths:
         raise InputError("images: expected at least one file or folder, got none")
-    absolute = []
     for item in paths:
-        if item == "":  # a variable of a shell that was not set; the working folder is named by "."
-            raise InputError("images: expected files and folders, got an empty name")
-        path = Path(os.path.abspath(item))
-        if not path.exists():
+        if not isinstance(item, (str, os.PathLike)) or item == "":  # a variable of a shell that was not set
+            raise InputError(f"images: expected paths of files and folders, got {item!r:.80}")
+        if not os.path.exists(item):
             raise InputError(f"{item}: no such file or folder")
-        absolute.append(path)
-    folders = [p if p.is_dir() else p.parent for p in absolute]
-    try:
-        root = Path(os.path.commonpath(folders))
-    except ValueError:  # Windows: C: and D: have nothing in common
-        raise InputError("images: expected files and folders on one drive, got several") from None
+    absolute = [Path(os.path.abspath(item)) for item in paths]
+    root = Path(os.path.commonpath([p if p.is_dir() else p.parent for p in absolute]))
     files: dict[str, ImageFile] = {}
     seen: set[tuple[int, int]] = set()
     passed = Counter() if passed is None else passed
@@ -132,13 +120,11 @@ def stays_inside(name: str) -> bool:
 
 
 def _state(file: Path) -> tuple[int, int]:
-    """Bytes and modification time; zeros for a dangling link, which reading then reports."""
+    """Bytes and modification time; zeros for what cannot be opened, as reading then reports."""
     try:
         status = file.stat()
-    except OSError as error:
-        if error.errno in _UNREADABLE:
-            return 0, 0
-        raise InputError(f"{file}: {error.strerror}") from None  # a table would hold another state than the image's
+    except OSError:
+        return 0, 0
     return status.st_size, status.st_mtime_ns
 
 
@@ -204,7 +190,11 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
 def _read(path: str | os.PathLike[str], colours: bool, noted: bool = False) -> tuple[np.ndarray, dict[str, str]]:
     with refusing(path), decoding() as keep:
-        content = _content(path)
+        with limits.regular_file(path) as file:
+            if os.fstat(file.fileno()).st_size > _LOOKED_AT:
+                opened(file, path)  # and not closed, as the file would be too
+                file.seek(0)
+            content = file.read()
         notes = {"sha256": hashing.of_bytes(content)} if noted else {}
         if noted and content[:2] != _JPEG:
             with opened(io.BytesIO(content), path) as image_file:
@@ -274,14 +264,6 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
         raise InputError(f"{path}: {words}") from None
 
 
-def _content(path: str | os.PathLike[str]) -> bytes:
-    with limits.regular_file(path) as file:
-        if os.fstat(file.fileno()).st_size > _LOOKED_AT:
-            with opened(file, path):  # its close() would close the file as well
-                file.seek(0)
-        return file.read()
-
-
 def opened(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
     """An image that is not decoded yet; ``path`` is the name of the file."""
     more = ("TGA",) if os.path.splitext(path)[1].lower() == ".tga" else ()
@@ -311,21 +293,18 @@ def decoded(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
     with opened(io.BytesIO(data), path) as image:
         pixels = image.width * image.height
         kind = image.format
-        held = 0 if kind == "JPEG" else 4 if kind == "PNG" and _FAST_PNG else _HELD.get(str(kind), 4)
+        size = len(data) + (3 + _HELD.get(str(kind), 4)) * pixels
         if pixels > limits.PIXELS:
-            size = (len(data) + (3 + held) * pixels) / 1e9
-            log.warning("%s: has %d million pixels; decoding it takes about %.1f GB", path, pixels // 10**6, size)
-        claim(len(data) + 3 * pixels)
+            log.warning("%s: has %d million pixels; decoding it takes about %.1f GB", path, pixels // 10**6, size / 1e9)
+        claim(size)
         if kind == "JPEG":
             array = jpeg.pixels_of(data, image, image.getexif().get(_ORIENTATION, 1))
             if array is not None:
                 return array
         if kind == "PNG" and _FAST_PNG:
-            claim(len(data) + 4 * pixels)  # what was inflated stands beside the array, an RGBA file's as four channels
             array = png.decode(data)
             if array is not None:
                 return array
-        claim(_HELD.get(str(kind), 4) * pixels)
         shift, inverted = 8, False
         if kind == "TIFF":
             tiff.silence()
@@ -339,40 +318,32 @@ def decoded(data: bytes, path: str | os.PathLike[str]) -> np.ndarray:
         if image.mode.startswith("I;16"):
             values = (np.asarray(image) >> shift).astype(np.uint8)
             return ~values if inverted else values
-        if pixels <= _STRIP:
-            return _array(image, kind)
         w, h = image.size
         step = max(1, _STRIP // w)
-        out: np.ndarray | None = None
+        out = np.empty((h, w, *_array(image.crop((0, 0, 1, 1)), kind, image.info).shape[2:]), np.uint8)
         for y in range(0, h, step):
-            strip = _array(image.crop((0, y, w, min(h, y + step))), kind, image.info)
-            if out is None:
-                out = np.empty((h, *strip.shape[1:]), np.uint8)
-            out[y : y + step] = strip
-        assert out is not None
+            out[y : y + step] = _array(image.crop((0, y, w, min(h, y + step))), kind, image.info)
         return out
 
 
-def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any] | None = None) -> np.ndarray:
+def _array(image: Image.Image, kind: str | None, info: Mapping[Any, Any]) -> np.ndarray:
     """The pixels as uint8 [H, W, 3], or [H, W] of a gray image."""
     if image.mode == "I" and kind in ("PNG", "PPM"):  # 16 bits, which Pillow widens
         return (np.asarray(image) >> 8).astype(np.uint8)
     if image.mode in ("1", "L"):
-        return np.array(image.convert("L"))
+        return np.asarray(image.convert("L"))
     if image.mode == "LA":
-        return np.array(image.getchannel(0))
+        return np.asarray(image.getchannel(0))
     if image.mode in ("I", "F"):
         raise InputError(DEEP.format("32-bit integers" if image.mode == "I" else "32-bit floats"))
-    if image.mode in ("P", "PA") and "transparency" in (image.info if info is None else info):
+    if image.mode in ("P", "PA") and "transparency" in info:
         image = image.convert("RGBA")
     if image.mode in ("RGBA", "RGBX"):
-        return np.ascontiguousarray(np.asarray(image)[:, :, :3])
-    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+        return np.asarray(image)[:, :, :3]
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 _ORIENTATION = 0x0112
-
-
 Item = TypeVar("Item")
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import BinaryIO
+from contextlib import contextmanager, suppress
+from typing import Any, BinaryIO
 
 from PIL import Image
 
 from srfast.errors import InputError
-from srfast.settings import whole
+from srfast.settings import Kind, whole
 
 PIXELS = 178_956_970
 """Default for the pixels of the largest image that is read, as in Pillow."""
@@ -19,17 +20,24 @@ LARGEST_FILE = 2 << 30
 """Largest file in bytes; 179 million pixels of 8 bytes each take less."""
 VARIABLE = "SRFAST_MAX_PIXELS"
 """The environment variable that sets another limit."""
-_KIND = whole(1)
 _asked: list[int] = []
 
 
 def most_pixels() -> int:
     """Pixels of the largest image that is read. Raises InputError if the environment variable is no whole number of at
     least 1."""
-    if _asked:
-        return _asked[-1]
-    text = os.environ.get(VARIABLE, "")
-    return int(_KIND.check(VARIABLE, int(text) if text.isascii() and text.isdigit() else text)) if text else PIXELS
+    return _asked[-1] if _asked else of_environment(VARIABLE, whole(1), PIXELS)
+
+
+def of_environment(name: str, kind: Kind, default: int, unit: int = 1) -> int:
+    """A limit that an environment variable sets, in units of ``unit``; otherwise the default. Raises InputError if its
+    value is not of the ``kind``."""
+    value: Any = os.environ.get(name, "")
+    if not value:
+        return default
+    with suppress(ValueError):
+        value = json.loads(value)
+    return int(kind.check(name, value) * unit)
 
 
 @contextmanager

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from srfast.data.atomic import atomic_path
+from srfast.data.limits import of_environment
 from srfast.errors import InputError
 from srfast.runtime.locks import Lock
+from srfast.settings import number
 
 log = logging.getLogger(__name__)
 SUFFIX = ".pairs"
@@ -158,13 +160,7 @@ def _problem(place: Path, total: int, *, bounded: bool) -> str:
 
 
 def _limit() -> int:
-    text = os.environ.get("SRFAST_CACHE_GB", "")
-    if not text:
-        return LIMIT
-    try:
-        return int(float(text) * (1 << 30))
-    except ValueError:
-        raise InputError(f"SRFAST_CACHE_GB: expected a number of GiB, got {text!r}") from None
+    return of_environment("SRFAST_CACHE_GB", number("a number of GiB", lambda n: 0 <= n < 1 << 30), LIMIT, 1 << 30)
 
 
 def _write(path: Path, header: bytes, layout: StoreLayout, fill: Callable[[Write], None]) -> None:

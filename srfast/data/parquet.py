@@ -60,38 +60,29 @@ class TableWriter:
     (After a write that failed, pyarrow's own writer tries to write the rest again when it is closed and when it is
     collected, and reports that on stderr.)
 
-    The schema's metadata become the file's. They list every image: pyarrow would hold them 15 times and write them
-    twice, once within its own schema, which only types need that parquet does not have.
+    The schema's metadata, which list every image, become the file's. pyarrow would write them twice, once within its
+    own schema, which only types need that parquet does not have.
     """
 
     def __init__(self, path: str | os.PathLike[str], schema: pa.Schema, **options: Any) -> None:
-        self._sink = _Sink(path)
-        self._footer: list[pq.FileMetaData] = []
         plain = all(map(_is_plain, schema.types))
-        self._metadata = dict(schema.metadata or {}) if plain else {}
-        try:
-            self._writer = pq.ParquetWriter(
-                self._sink, schema.remove_metadata() if plain else schema, store_schema=not plain,
-                metadata_collector=self._footer, **options,
-            )  # fmt: skip
-        except BaseException:
-            self._sink.give_up()
-            raise
+        self._sink, self._metadata = _Sink(path), schema.metadata if plain else None
+        given = schema.remove_metadata() if plain else schema
+        self._writer = pq.ParquetWriter(self._sink, given, store_schema=not plain, **options)
 
     def write_table(self, table: pa.Table, row_group_size: int | None = None) -> None:
         self._writer.write_table(table, row_group_size)
 
     def close(self) -> None:
         """Completes the file. A second call does nothing."""
-        if self._writer.is_open:
-            self._writer.close()
-            if self._metadata:
-                self._sink.extend_footer(self._metadata, self._footer[0].created_by)
-        self._sink.close()
+        if self._writer.is_open and self._metadata:
+            self._writer.add_key_value_metadata(self._metadata)
+        self._writer.close()
+        self._sink.file.close()
 
     def give_up(self) -> None:
         """Closes the file without completing it."""
-        self._sink.give_up()
+        self._sink.file.close()
         with suppress(Exception):
             self._writer.close()
 
@@ -99,87 +90,39 @@ class TableWriter:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            self.give_up()
-            return
         try:
-            self.close()
-        except BaseException:
+            if kind is None:
+                self.close()
+        finally:
             self.give_up()
-            raise
 
 
 class _Sink:
-    """The file below a ``Writer``; after its first error it accepts everything and writes nothing."""
+    """The file below a ``TableWriter``; after its first error, or when it is closed, it accepts everything and writes
+    nothing."""
+
+    closed = False
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = open(path, "w+b", buffering=0)
-        self._lost = False
-
-    @property
-    def closed(self) -> bool:
-        return False
+        self.file = open(path, "wb", buffering=0)
 
     def write(self, data: Any) -> int:
-        if not self._lost:
+        if not self.file.closed:
             try:
-                write_all(self._file, data)
+                write_all(self.file, data)
             except BaseException:
-                self._lost = True
+                self.file.close()
                 raise
         return len(data)
 
     def flush(self) -> None:
-        pass
-
-    def extend_footer(self, metadata: dict[bytes, bytes], writer: str) -> None:
-        """Adds key-value metadata to the footer of a file that has none.
-
-        A file ends with FileMetaData of parquet.thrift in Thrift's compact protocol, its length in 4 bytes, and PAR1.
-        key_value_metadata is field 5, a list of structs of two strings, before created_by, which is field 6.
-        """
-        if self._lost:
-            return
-        end = self._file.seek(-8, os.SEEK_END)
-        length = int.from_bytes(self._file.read(4), "little")
-        start = self._file.seek(end - length)
-        footer = self._file.read(length)
-        at = footer.rindex(b"\x28" + _binary(writer.encode()))  # a string two fields after the last
-        entries = [(b"\x18" + _binary(key), b"\x18" + _varint(len(value)), value) for key, value in metadata.items()]
-        pieces = [
-            footer[:at], b"\x19", bytes([len(entries) << 4 | 12]), *(p for e in entries for p in (*e, b"\0")),
-            b"\x18", footer[at + 1 :],
-        ]  # fmt: skip
-        self._file.seek(start)
-        for piece in [*pieces, sum(map(len, pieces)).to_bytes(4, "little"), b"PAR1"]:
-            write_all(self._file, piece)
-
-    def close(self) -> None:
-        if not self._lost:
-            self._file.close()
-
-    def give_up(self) -> None:
-        self._lost = True
-        with suppress(OSError):
-            self._file.close()
+        """Nothing is held."""
 
 
 def _is_plain(kind: pa.DataType) -> bool:
     """Whether parquet has this type itself, so that reading gives it back without Arrow's schema."""
     types = pa.types
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_string(kind) or types.is_boolean(kind))
-
-
-def _binary(value: bytes) -> bytes:
-    """A string of Thrift's compact protocol."""
-    return _varint(len(value)) + value
-
-
-def _varint(n: int) -> bytes:
-    more = b""
-    while n > 127:
-        more, n = more + bytes([n & 127 | 128]), n >> 7
-    return more + bytes([n])
 
 
 def check_claims(path: str | os.PathLike[str], file: pq.ParquetFile, *, whole: bool = True) -> None:

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from srfast.data.atomic import FULL, TEMPORARY, atomic_path, flush_folder, keep_mode, sweep
-from srfast.data.files import PARTS, check_replaceable, resolved
+from srfast.data.atomic import FULL, TEMPORARY, atomic_path, flush_folder, keep_mode, resolved, sweep
+from srfast.data.files import PARTS, check_replaceable
 from srfast.data.provenance import MARK, generator, kind_of
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK, Lock

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TypeVar
 
-from srfast.errors import InputError
+from srfast.data.limits import of_environment
+from srfast.settings import whole
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,15 +53,17 @@ def decoding() -> Iterator[Callable[[int], None]]:
             share.settle(before + kept)
 
 
-class _Account:
-    """The bytes of all tasks of one map.
+class Budget:
+    """The bytes of all tasks of one map, or of tasks that begin whenever they like, as those of a server do.
 
     The first task that is not yet consumed gets whatever it asks for, and the others what fits. So no task waits for
-    one behind it, and no more is in flight than the budget and one image.
+    one behind it, and no more is in flight than the limit and one image. None takes what ``ordered_map`` allows one
+    thread.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
+    def __init__(self, limit: int | None = None, workers: int = 1) -> None:
+        most = max(BUDGET, workers * BUDGET_OF_WORKER)
+        self.limit = of_environment("SRFAST_DECODE_MB", whole(), most, 1 << 20) if limit is None else limit
         self.changed = threading.Condition()
         self.shares: deque[_Share] = deque()
         self.used = 0
@@ -78,11 +81,21 @@ class _Account:
             self.closed = True
             self.changed.notify_all()
 
+    @contextmanager
+    def task(self) -> Iterator[None]:
+        """While the body runs, what it decodes counts, until its end."""
+        share = _current.share = self.open()
+        try:
+            yield
+        finally:
+            _current.share = None
+            share.release()
+
 
 class _Share:
     """The bytes of one task: what it claimed while it runs, and what its result takes until that is consumed."""
 
-    def __init__(self, account: _Account) -> None:
+    def __init__(self, account: Budget) -> None:
         self.account = account
         self.bytes = 0
 
@@ -106,27 +119,7 @@ class _Share:
     def release(self) -> None:
         with self.account.changed:
             self.account.shares.remove(self)
-            self.account.used -= self.bytes
-            self.account.changed.notify_all()
-
-
-class Budget:
-    """The bytes that images may take at once in tasks that begin whenever they like, as those of a server do. None
-    takes what ``ordered_map`` allows one thread. A single image may exceed it."""
-
-    def __init__(self, limit: int | None = None) -> None:
-        self._account = _Account(_budget(1) if limit is None else limit)
-
-    @contextmanager
-    def task(self) -> Iterator[None]:
-        """While the body runs, what it decodes counts, until its end."""
-        share = self._account.open()
-        _current.share = share
-        try:
-            yield
-        finally:
-            _current.share = None
-            share.release()
+            self.settle(0)
 
 
 def ordered_map(
@@ -142,7 +135,7 @@ def ordered_map(
     pool = ThreadPoolExecutor(workers, thread_name_prefix="srfast")
     queue: deque[tuple[Item, _Share, Future[Result]]] = deque()
     ahead = iter(items)
-    account = _Account(_budget(workers) if budget is None else budget)
+    account = Budget(budget, workers)
 
     def task(item: Item, share: _Share) -> Result:
         _current.share = share
@@ -156,11 +149,7 @@ def ordered_map(
             share.settle(size)
 
     def fill() -> None:
-        while len(queue) < 2 * workers:
-            try:
-                item = next(ahead)
-            except StopIteration:
-                return
+        for item in islice(ahead, 2 * workers - len(queue)):
             share = account.open()
             queue.append((item, share, pool.submit(task, item, share)))
 
@@ -176,13 +165,6 @@ def ordered_map(
     finally:
         account.close()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _budget(workers: int) -> int:
-    text = os.environ.get("SRFAST_DECODE_MB", "")
-    if text and not (text.isascii() and text.isdigit()):
-        raise InputError(f"SRFAST_DECODE_MB: expected MiB as an integer, got {text!r}")
-    return int(text) << 20 if text else max(BUDGET, workers * BUDGET_OF_WORKER)
 
 
 def _bytes(result: Any) -> int:

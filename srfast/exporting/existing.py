@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import stat
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,26 +31,23 @@ def _keys(plan: Arrangement, existing: Path, lr: bool) -> list[str]:
     """
     p = plan.patches
     rows = list(zip(p.image, p.x.tolist(), p.y.tolist(), p.size.tolist(), p.factor.tolist(), strict=True))
-    if _is_ours(existing):
-        known, meta = _index(existing.parent / INDEX)
-        missing = [row for row in rows if row not in known]
-        if missing:
-            image, x, y, *_ = missing[0]
-            raise InputError(
-                f"{existing}: {len(missing)} of {len(plan)} patches are not in it, such as {image} at x = {x}, y = {y}"
-            )
-        if not lr:
-            _check_images(plan, existing, meta)
-        return [known[row] for row in rows]
-    for image, x, y, _, factor in rows:
-        if factor != 1:
-            raise InputError(f"{existing}: expected an export of srfast; {image} was scored at a smaller size as well")
-        if x or y:
-            raise InputError(
-                f"{existing}: expected images that are one patch each, or an export of srfast with its {INDEX} beside "
-                f"it; {image} has a patch at x = {x}, y = {y}"
-            )
-    return p.image
+    if not _is_ours(existing):
+        for image, x, y, _, factor in rows:
+            if x or y or factor != 1:
+                raise InputError(
+                    f"{existing}: expected images that are one patch each, or an export of srfast with its {INDEX} "
+                    f"beside it; {image} has a patch at x = {x}, y = {y}, or at a smaller size"
+                )
+        return p.image
+    known, meta = _index(existing.parent / INDEX)
+    if missing := [row for row in rows if row not in known]:
+        image, x, y, *_ = missing[0]
+        raise InputError(
+            f"{existing}: {len(missing)} of {len(plan)} patches are not in it, such as {image} at x = {x}, y = {y}"
+        )
+    if not lr:
+        _check_images(plan, existing, meta)
+    return [known[row] for row in rows]
 
 
 def _check_images(plan: Arrangement, existing: Path, meta: dict[str, Any]) -> None:
@@ -76,9 +72,8 @@ def _is_ours(existing: Path) -> bool:
 def _index(path: Path) -> tuple[dict[tuple[str, int, int, int, float], str], dict[str, Any]]:
     """Positions of the patches of an export -> their names, and the metadata of the export."""
     table, meta = read_parquet(path)
-    missing = {"name", "image", "x", "y", "size"} - set(table.column_names)
-    if missing:
-        raise InputError(f"{path}: expected a column {min(missing)!r}, got none")
+    if "name" not in table.column_names:
+        raise InputError(f"{path}: expected a column 'name', got none")
     names = table["name"].to_pylist()
     odd = [name for name in names if not (isinstance(name, str) and _NAME.fullmatch(name))]
     if odd or len(set(names)) < len(names):
@@ -95,8 +90,11 @@ def databases(
     differently."""
     keys = _database_keys(plan, existing[0], lr=False)
     for source, (name, lr) in zip(existing, plan.sides, strict=True):
-        if lr and _is_ours(source):
-            _check_keys(plan, source, existing[0], keys)
+        # A key may belong to another patch in another export.
+        own = _database_keys(plan, source, lr=True) if lr and _is_ours(source) else keys
+        if differs := next((pair for pair in zip(keys, own, strict=True) if pair[0] != pair[1]), None):
+            wanted = f"the key {differs[0]} of {existing[0]} for its patch, got {differs[1]}"
+            raise InputError(f"{source}: expected {wanted}", hint="take both databases from one export")
         try:
             with open(_inside(source, "meta_info.txt"), encoding="utf-8") as file:
                 lines = {line.split(".")[0]: line.rstrip("\n") for line in file}
@@ -118,18 +116,6 @@ def databases(
 
 def _database_keys(plan: Arrangement, source: Path, *, lr: bool) -> list[str]:
     return [PurePosixPath(key).with_suffix("").as_posix() for key in _keys(plan, source, lr)]
-
-
-def _check_keys(plan: Arrangement, lr: Path, hr: Path, keys: list[str]) -> None:
-    """Refuses an LR export with other keys than HR: a key may belong to another patch there."""
-    for row, (key, own) in enumerate(zip(keys, _database_keys(plan, lr, lr=True), strict=True)):
-        if key != own:
-            p = plan.patches
-            raise InputError(
-                f"{lr}: expected the key {key} of {hr} for the patch of {p.image[row]} at x = {p.x[row]}, "
-                f"y = {p.y[row]}, got {own}",
-                hint="take both databases from one export",
-            )
 
 
 def folders(
@@ -191,15 +177,10 @@ def _named(source: Path, name: str) -> str:
 
 def _inside(source: Path, name: str) -> Path:
     """A regular file of a folder that the user named; links that lead elsewhere are refused."""
-    path = source / name
-    try:
-        regular = stat.S_ISREG(os.stat(path).st_mode)
-    except OSError as error:
-        raise InputError(f"{path}: expected a patch ({error.strerror})") from None
-    if not regular:
-        raise InputError(f"{path}: expected a patch, got something that is no file")
-    real = os.path.realpath(path)
-    if os.path.commonpath([real, os.path.realpath(source)]) != os.path.realpath(source):
+    path, real = source / name, Path(os.path.realpath(source / name))
+    if not real.is_file():
+        raise InputError(f"{path}: expected a patch, got no file")
+    if not real.is_relative_to(os.path.realpath(source)):
         raise InputError(f"{path}: expected a file of this folder, got a link to {real}")
     return path
 

@@ -8,6 +8,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import lmdb
+
 from srfast.data.atomic import FULL
 from srfast.errors import RunError
 from srfast.exporting.arrangement import Arrangement
@@ -27,8 +29,6 @@ class Lmdb:
     def __init__(self, folder: Path, plan: Arrangement, written: int) -> None:
         self.folder, self.plan, self.written = folder, plan, written
         self._held = 0
-        lmdb = import_lmdb()
-        self._error = lmdb.Error
         self._environments: dict[bool, Any] = {}
         self._transactions: dict[bool, Any] = {}
         try:
@@ -42,8 +42,7 @@ class Lmdb:
                     self._environments[lr] = lmdb.open(str(path), map_size=_room(plan, lr), sync=False, metasync=False)
                 if any(e.stat()["entries"] < written for e in self._environments.values()):
                     self.written = 0
-                self._next = self.written
-                self._begin()
+                self._commit()
         except BaseException:
             self.close()
             raise
@@ -58,10 +57,9 @@ class Lmdb:
                         if not self._transactions[lr].put(key, value, append=True):
                             self._transactions[lr].put(key, value)
                         self._held += len(value)
-            self._next = pairs[-1].row + 1
             if self._held >= _COMMIT_BYTES:
                 self._commit()
-                self._begin()
+                self.written = pairs[-1].row + 1
 
     def finish(self) -> None:
         with self._explained():
@@ -81,19 +79,12 @@ class Lmdb:
         for environment in self._environments.values():
             environment.close()
 
-    def _begin(self) -> None:
+    def _commit(self) -> None:
+        """Commits the transactions, and begins others."""
+        for transaction in self._transactions.values():
+            transaction.commit()
         self._transactions = {lr: e.begin(write=True) for lr, e in self._environments.items()}
         self._held = 0
-
-    def _commit(self) -> None:
-        transactions, self._transactions = self._transactions, {}
-        try:
-            for transaction in transactions.values():
-                transaction.commit()
-        finally:
-            for transaction in transactions.values():
-                transaction.abort()
-        self.written = self._next
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -101,7 +92,7 @@ class Lmdb:
         as EIO."""
         try:
             yield
-        except self._error as error:
+        except lmdb.Error as error:
             number = next((n for n in FULL if os.strerror(n) in str(error)), None)
             if number is not None:
                 raise OSError(number, os.strerror(number)) from None
@@ -122,16 +113,6 @@ def _check_room(path: Path, size: int) -> None:
         os.truncate(path, before)
 
 
-def import_lmdb() -> Any:
-    try:
-        import lmdb
-    except ImportError as error:
-        raise RunError(
-            f"lmdb cannot be loaded ({error})", hint="pip install --force-reinstall lmdb brings it"
-        ) from None
-    return lmdb
-
-
 def _room(plan: Arrangement, lr: bool) -> int:
     """More bytes than the database can take; the file has only the size of what is written.
 
@@ -143,8 +124,8 @@ def _room(plan: Arrangement, lr: bool) -> int:
 
 def read_lmdb(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, bytes | None], None, None]:
     """Reads pairs by meta_info.txt, whose keys end at the first dot and must be the same on both sides."""
-    lmdb = import_lmdb()
-    keys = {name: read_keys(folder / f"{name}.lmdb") for name, _ in plan.sides}
+    lists = {name: (folder / f"{name}.lmdb" / "meta_info.txt").read_text("utf-8") for name, _ in plan.sides}
+    keys = {name: [line.split(".")[0] for line in text.splitlines()] for name, text in lists.items()}
     if plan.lr and set(keys["HR"]) != set(keys[plan.lr_folder]):
         raise RunError(f"{folder}: the keys of HR.lmdb and {plan.lr_folder}.lmdb are not the same")
     options = {"readonly": True, "lock": False, "readahead": False, "meminit": False}
@@ -164,8 +145,3 @@ def _check_complete(path: Path, environment: Any) -> None:
     expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
     if path.stat().st_size < expected:
         raise RunError(f"{path}: expected {expected} bytes, got {path.stat().st_size}; it has been cut short")
-
-
-def read_keys(folder: Path) -> list[str]:
-    with open(folder / "meta_info.txt", encoding="utf-8") as file:
-        return [line.split(".")[0] for line in file]

@@ -275,9 +275,9 @@ def test_errors_and_small_results_do_not_block_those_behind(monkeypatch):
         list(ordered_map(decode, range(10), 4, budget=100))
     assert [len(r) for _, r in ordered_map(decode, [4] * 20, 4, budget=100)] == [1] * 20  # their bytes are free at once
     monkeypatch.setenv("SRFAST_DECODE_MB", "5")
-    assert workers._budget(64) == 5 << 20
+    assert workers.Budget(workers=64).limit == 5 << 20
     monkeypatch.setenv("SRFAST_DECODE_MB", "x")
-    with pytest.raises(InputError, match="SRFAST_DECODE_MB: expected MiB"):
+    with pytest.raises(InputError, match="SRFAST_DECODE_MB: expected a whole number of at least 0, got 'x'"):
         list(ordered_map(str, [1], 1))
 
 

@@ -1,6 +1,5 @@
 """Searching folders for images: what is found, by which name, and in which part of the work."""
 
-import errno
 import os
 from collections import Counter
 from pathlib import Path
@@ -62,7 +61,7 @@ def test_an_empty_name_is_not_the_working_folder(tmp_path, monkeypatch):
     touch(tmp_path / "a.png")
     assert [f.name for f in find_images(".")] == ["a.png"]
     for images in ("", ["a.png", ""]):
-        with pytest.raises(InputError, match="images: expected files and folders, got an empty name"):
+        with pytest.raises(InputError, match="images: expected paths of files and folders, got"):
             find_images(images)
     for name in ("output", "lr_images"):
         with pytest.raises(InputError, match=f"{name}: expected a path, got ''"):
@@ -102,21 +101,6 @@ def test_a_dangling_link_is_found_and_then_cannot_be_read(tmp_path):
     [file] = find_images(tmp_path)
     with pytest.raises(InputError, match="No such file"):
         read_rgb(file.path)
-
-
-def test_a_state_that_cannot_be_had_is_not_made_up(tmp_path, monkeypatch):
-    """Its zeros would stand in the table, and the image would count as one that has changed."""
-    touch(tmp_path / "a.png", tmp_path / "b.png")
-    stat = Path.stat
-
-    def failing(path, **options):
-        if path.name == "b.png":
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-        return stat(path, **options)
-
-    monkeypatch.setattr(Path, "stat", failing)
-    with pytest.raises(InputError, match=r"b\.png: Input/output error"):
-        find_images(tmp_path)
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.png", b"C:x.png", b"a\\..\\x.png", b"\\x.png"])

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +12,7 @@ from PIL import Image
 
 import srfast
 from srfast.data.images import read_rgb
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
 from srfast.exporting import encode
 from srfast.exporting.settings import TARGETS
 
@@ -186,12 +185,6 @@ def test_wrong_arguments(options, message, coreset, tmp_path):
     with pytest.raises(InputError, match=message):
         srfast.export(table, tmp_path / "out", **options)
     assert not any(tmp_path.glob("out*"))
-
-
-def test_lmdb_that_cannot_be_loaded(coreset, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "lmdb", None)
-    with pytest.raises(RunError, match=r"lmdb cannot be loaded .*; pip install --force-reinstall lmdb"):
-        srfast.export(coreset, tmp_path / "out", to="lmdb")
 
 
 def test_sizes_may_differ(coreset, tmp_path):
