@@ -41,6 +41,19 @@ def inside(place: str) -> Iterator[None]:
         raise error.within(place) from None
 
 
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turns an error of the body, which reads a file, into an InputError that begins with ``what`` and ends with the
+    first line of the error: a damaged file makes its reader raise almost anything, and the file is at fault."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise InputError(f"{what} ({reason})") from None
+
+
 class ArgumentError(InputError, TypeError):
     """An unknown argument; it is a TypeError of Python as well."""
 

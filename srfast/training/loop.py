@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from srfast.data.atomic import checksum
 from srfast.data.files import output_folder
-from srfast.errors import InputError
+from srfast.data.run_folder import check_same
+from srfast.errors import InputError, reading
 from srfast.models import registry as models
 from srfast.runtime.interrupts import finishing
 from srfast.training import arguments, checkpoint, host
@@ -30,7 +31,6 @@ from srfast.training.store import Batches, Feed, PairStore
 
 FILES = {checkpoint.LAST: "checkpoint", checkpoint.MODEL: "weights", logs.NAME: "training log"}
 FILES |= {arguments.NAME: arguments.KIND}
-_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes stop at the same one
 
 
@@ -145,7 +145,7 @@ class _Runner:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         if plan.recipe.channels_last:
             cast(Any, self.model).to(memory_format=torch.channels_last)
-        self.average = {k: v.detach().clone() for k, v in self._state().items()} if plan.recipe.ema else {}
+        self.average = _copied(self.model) if plan.recipe.ema else {}
         self.optimizer = optimizer(plan.recipe, self.model)
         self.scaler = torch.amp.GradScaler(world.device.type, enabled=plan.precision == "fp16")
         self.step = 0
@@ -153,8 +153,8 @@ class _Runner:
         # The losses since the last row of the log, and how many they are.
         self.total = torch.zeros((), dtype=torch.float64, device=world.device)
         self.summed = 0
-        self.saved: str | None = None  # the checksum of the weights that the checkpoint goes with
-        self.before = (0.0, 0.0)  # seconds, and those of them that waited for data, of earlier calls
+        self.saved = ""  # the checksum of the weights that the checkpoint goes with
+        self.spent = [0.0, 0.0]  # seconds, and those of them that waited for data, of earlier calls
         self.asked: Callable[[], bool] = lambda: False
 
     def start(self, initial: dict[str, Tensor] | None, resume: bool) -> None:
@@ -166,7 +166,7 @@ class _Runner:
             if not fitting:
                 raise InputError(f"init: none of its {len(initial)} tensors fits {self.plan.name} x{self.plan.scale}")
             self.model.load_state_dict({**own, **fitting})
-            self.average = {k: v.detach().clone() for k, v in self._state().items()} if self.average else {}
+            self.average = _copied(self.model) if self.average else {}
         # Processes differ from here on in what they draw inside the model.
         torch.manual_seed(self.plan.seed + self.world.rank)
 
@@ -174,8 +174,11 @@ class _Runner:
         if not self.last.exists():
             return False
         state = checkpoint.load(self.last)
-        with checkpoint.judging(self.last):
-            checkpoint.check_settings(self.last, state["settings"], self.settings)
+        with reading(f"{self.last}: expected a training checkpoint of this run, got one whose contents do not fit"):
+            saved = {**state["settings"], "steps": max(state["settings"]["steps"], self.plan.steps)}
+            way = "resume with the same settings and data or train into another folder"
+            sums = {"data": "other images or patches"}
+            check_same(self.last, saved, self.settings, done="trained", way=way, sums=sums)
             if len(state["rng"]) != self.world.size:
                 raise InputError(f"processes: {self.last} was trained with {len(state['rng'])}, got {self.world.size}")
             self.model.load_state_dict(state["model"])
@@ -183,12 +186,9 @@ class _Runner:
             self.scaler.load_state_dict(state["scaler"])
             for k, v in state["average"].items():
                 self.average[k].copy_(v)
-            self.step, self.loss = int(state["step"]), float(state["loss"])
-            self.saved = state.get("weights")
-            self.total += float(state.get("total", 0.0))
-            self.summed = int(state.get("summed", 0))
-            seconds, waited = state.get("seconds", self.before)
-            self.before = float(seconds), float(waited)
+            self.step, self.loss, self.summed = int(state["step"]), float(state["loss"]), int(state["summed"])
+            self.total += state["total"]
+            self.saved, self.spent = state["weights"], state["seconds"]
             checkpoint.restore_rng(state["rng"][self.world.rank])
         return True
 
@@ -209,57 +209,47 @@ class _Runner:
         net: nn.Module = self.model
         if world.size > 1:
             net = DistributedDataParallel(self.model, device_ids=None if on_cpu else [world.device.index])
-        log = Log(self.out, self.step, plan.steps, quiet) if world.leads else None
         weights = self.out / checkpoint.MODEL
         # Those of another step were written by a run that ended before the next checkpoint was.
         if self.step and world.leads and not (weights.exists() and checksum(weights) == self.saved):
             self._save_weights()
-        ahead = 0 if on_cpu and steady else 4
-        began = time.perf_counter()
+        feed = Feed(self.batches, self.step, ahead=0 if on_cpu and steady else 4, threads=max(1, threads))
+        log = Log(self.out, self.step, plan.steps, quiet) if world.leads else None
+        before, began = self.spent, time.perf_counter()
         score = None
-        try:
-            with finishing() as self.asked, Feed(self.batches, self.step, ahead=ahead, threads=max(1, threads)) as feed:
-
-                def spent() -> tuple[float, float]:
-                    return self.before[0] + time.perf_counter() - began, self.before[1] + feed.seconds
-
-                while self.step < plan.steps:
-                    loss = self._update(net, feed)
-                    self.total += loss
-                    self.summed += 1
-                    done = self.step == plan.steps
-                    stop = (world.size == 1 or self.step % _ASK_OTHERS_EVERY == 0) and world.agree(self.asked())
-                    ask = evaluate is not None and (done or (eval_every > 0 and self.step % eval_every == 0))
-                    save = done or self.step % save_every == 0
-                    # An interrupt leaves no row: the log of a resumed run is that of one that was not interrupted.
-                    if ask or save or self.step % log_every == 0:
-                        self.loss = self._mean_loss(save)
-                        self.total.zero_()
-                        self.summed = 0
-                        score = self._score(evaluate) if ask and evaluate and log else None
-                        if log:
-                            log.write(self._row(score, *spent()))
-                    elif log:
-                        log.advance(self.step)
-                    if save or stop:
-                        if log:
-                            log.flush()
-                        self._save(spent())
-                    if stop and not done:
-                        raise KeyboardInterrupt
-                waited = feed.seconds
-        finally:
-            if log:
-                log.close()
+        with contextlib.closing(log) if log else contextlib.nullcontext(), finishing() as self.asked, feed:
+            while self.step < plan.steps:
+                self.total += self._update(net, feed)
+                self.summed += 1
+                done = self.step == plan.steps
+                stop = (world.size == 1 or self.step % _ASK_OTHERS_EVERY == 0) and world.agree(self.asked())
+                ask = evaluate is not None and (done or (eval_every > 0 and self.step % eval_every == 0))
+                save = done or self.step % save_every == 0
+                # An interrupt leaves no row: the log of a resumed run is that of one that was not interrupted.
+                row = ask or save or self.step % log_every == 0
+                if row:
+                    self.loss = self._mean_loss(save)
+                    self.total.zero_()
+                    self.summed = 0
+                    score = self._score(evaluate) if ask and evaluate and log else None
+                self.spent = [before[0] + time.perf_counter() - began, before[1] + feed.seconds]
+                if log and row:
+                    log.write(self._row(score))
+                elif log:
+                    log.advance(self.step)
+                if save or stop:
+                    if log:
+                        log.flush()
+                    self._save()
+                if stop and not done:
+                    raise KeyboardInterrupt
         psnr, ssim = score or (None, None)
-        return TrainResult(
-            self.step, self.loss, self.out / checkpoint.MODEL, psnr, ssim, time.perf_counter() - began, waited
-        )
+        return TrainResult(self.step, self.loss, weights, psnr, ssim, time.perf_counter() - began, feed.seconds)
 
     def hand_back(self, was: tuple[torch.device | None, bool]) -> None:
         """Gives a module of the caller's the weights that were saved, its device and its mode."""
         if isinstance(self.plan.model, nn.Module):
-            self.model.load_state_dict(self.average or self._state())
+            self.model.load_state_dict(self.average or self.model.state_dict())
             self.model.to(was[0]).train(was[1])
 
     def _mean_loss(self, save: bool) -> float:
@@ -276,7 +266,7 @@ class _Runner:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         half = plan.precision != "fp32" and self.step < plan.steps * (1 - recipe.fp32_tail)
-        with torch.autocast(device.type, _AUTOCAST.get(plan.precision, torch.bfloat16), enabled=half):
+        with torch.autocast(device.type, torch.float16 if plan.precision == "fp16" else torch.bfloat16, enabled=half):
             sr = net(lr)
         if sr.shape != hr.shape:
             raise InputError(
@@ -296,49 +286,33 @@ class _Runner:
         self.scaler.update()
         self.step += 1
         if self.average:
-            self._update_average()
+            own, decay = self.model.state_dict(), min(recipe.ema, (1 + self.step) / (10 + self.step))
+            floats = [k for k, v in own.items() if v.is_floating_point()]
+            torch._foreach_lerp_([self.average[k] for k in floats], [own[k] for k in floats], 1 - decay)
+            for k in own.keys() - floats:
+                self.average[k].copy_(own[k])
         return loss.detach()
 
-    def _update_average(self) -> None:
-        decay = min(self.plan.recipe.ema, (1 + self.step) / (10 + self.step))
-        pairs = [(self.average[k], v) for k, v in self._state().items()]
-        floats = [p for p in pairs if p[0].is_floating_point()]
-        with torch.no_grad():
-            torch._foreach_lerp_([a for a, _ in floats], [v for _, v in floats], 1 - decay)
-            for a, v in pairs:
-                if not a.is_floating_point():
-                    a.copy_(v)
-
-    def _state(self) -> dict[str, Tensor]:
-        return self.model.state_dict(keep_vars=False)
-
     def _score(self, evaluate: Callable[[nn.Module], tuple[float, float]]) -> tuple[float, float]:
-        with self._averaged(), torch.inference_mode():
-            return evaluate(self.model)
+        """PSNR and SSIM of the averaged weights, in evaluation mode, which change nothing of the run."""
+        rng, own = checkpoint.rng_state(), _copied(self.model)
+        if self.average:
+            self.model.load_state_dict(self.average)
+        with torch.inference_mode():
+            score = evaluate(self.model.eval())
+        self.model.load_state_dict(own)
+        self.model.train()
+        checkpoint.restore_rng(rng)
+        return score
 
-    @contextlib.contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """Within the body, the model has its averaged weights and is in evaluation mode."""
-        rng = checkpoint.rng_state()
-        own = {k: v.clone() for k, v in self._state().items()}
-        try:
-            if self.average:
-                self.model.load_state_dict(self.average)
-            self.model.eval()
-            yield
-        finally:
-            self.model.load_state_dict(own)
-            self.model.train()
-            checkpoint.restore_rng(rng)
-
-    def _row(self, score: tuple[float, float] | None, seconds: float, waited: float) -> dict[str, Any]:
+    def _row(self, score: tuple[float, float] | None) -> dict[str, Any]:
         row: dict[str, Any] = {"step": self.step, "loss": f"{self.loss:.6g}"}
         row["lr"] = f"{self.plan.recipe.rate(self.step - 1, self.plan.steps):.4g}"
         if score:
             row |= {"psnr": f"{score[0]:.4f}", "ssim": f"{score[1]:.5f}"}
-        return row | {"seconds": f"{seconds:.2f}", "data_seconds": f"{waited:.2f}"}
+        return row | {"seconds": f"{self.spent[0]:.2f}", "data_seconds": f"{self.spent[1]:.2f}"}
 
-    def _save(self, spent: tuple[float, float]) -> None:
+    def _save(self) -> None:
         """Saves one file for all processes; the others send their generators' state to the first.
 
         The checkpoint confirms that the step is done. It is written after the log and the weights, and names the
@@ -358,8 +332,8 @@ class _Runner:
                 "loss": self.loss,
                 "total": total,
                 "summed": self.summed,
-                "seconds": list(spent),
-                "model": self._state(),
+                "seconds": self.spent,
+                "model": self.model.state_dict(),
                 "average": self.average,
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
@@ -373,4 +347,8 @@ class _Runner:
         plan = self.plan
         about = {"format": "pt", "model": plan.name, "options": json.dumps(dict(plan.options)), "scale": plan.scale}
         about |= {"steps": self.step, "seed": plan.seed, "data": self.data_name}
-        return checkpoint.save_weights(self.out / checkpoint.MODEL, self.average or self._state(), about)
+        return checkpoint.save_weights(self.out / checkpoint.MODEL, self.average or self.model.state_dict(), about)
+
+
+def _copied(model: nn.Module) -> dict[str, Tensor]:
+    return {k: v.clone() for k, v in model.state_dict().items()}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -49,50 +47,35 @@ class Plan:
         return describe(self.model).color
 
     def settings(self, store: PairStore) -> dict[str, Any]:
-        """All settings in one flat dict, as plain values, with the fingerprint of the data."""
-        own = {"model": self.name, "options": dict(self.options), "scale": self.scale, "steps": self.steps}
-        how = {
+        """All settings in one flat dict, as plain values, with the fingerprint of the data, which comes last."""
+        return {
+            "model": self.name,
+            "options": dict(self.options),
+            "scale": self.scale,
+            "steps": self.steps,
             "seed": self.seed,
             "precision": self.precision,
             "redraw": self.redraw,
-            **({} if store.depth == 8 else {"depth": store.depth}),
-            **({} if store.draws is None else {"degradation": store.draws.degradation.digest}),
-            "data": fingerprint(store),
-            "contents": contents(store),
+            "depth": store.depth,
+            "degradation": store.draws and store.draws.degradation.digest,
+            **self.recipe.values(),
             # The order of batches depends on it if images are streamed.
-            "cache_bytes": None if store.fits else store.cache_bytes,
-            **dataclasses.asdict(self.recipe),
+            "cache_mb": "enough for all images" if store.fits else f"{store.cache_bytes / 2**20:g}",
+            "data": fingerprint(store),
         }
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in {**own, **how}.items()}
 
 
 def fingerprint(store: PairStore) -> str:
-    """SHA-256 (16 digits) of image names, sizes of files and regions.
+    """SHA-256 (16 digits) of the regions, and of the names and contents of the files that they are of.
 
     A copy of the data in another folder or on another machine has the same.
     """
-    digest = hashlib.sha256(f"{store.scale} {store.color} {store.quantise}".encode())
-    for s in store.sources:
-        given = f" {s.lr.name}" if s.lr is not None else ""
-        digest.update(f"{s.path.name} {s.factor}{given}\n".encode())
-    for r in store.regions:
-        digest.update(f"{r.source} {r.x} {r.y} {r.width} {r.height}\n".encode())
-    digest = hashlib.sha256(digest.hexdigest()[:16].encode())
-    for number in sorted({r.source for r in store.regions}):
-        source = store.sources[number]
-        for file in filter(None, (source.path, source.lr)):
-            try:
-                digest.update(f"{number} {os.path.getsize(file)}\n".encode())
-            except OSError as error:
-                raise InputError(f"{file}: {error.strerror}") from None
-    return digest.hexdigest()[:16]
-
-
-def contents(store: PairStore) -> str:
-    """SHA-256 (16 digits) of the hashes of the store's files, which an image that keeps its name and size changes."""
-    used = [store.sources[number] for number in sorted({r.source for r in store.regions})]
-    files = dict.fromkeys(file for source in used for file in (source.path, source.lr) if file is not None)
-    return hashlib.sha256("\n".join(hashing.of_files(files, cores())).encode()).hexdigest()[:16]
+    used = {number: store.sources[number] for number in sorted({r.source for r in store.regions})}
+    files = dict.fromkeys(file for s in used.values() for file in (s.path, s.lr) if file is not None)
+    names = [(number, s.path.name, s.lr and s.lr.name, s.factor) for number, s in used.items()]
+    regions = [(r.source, r.x, r.y, r.width, r.height) for r in store.regions]
+    known = (store.scale, store.color, store.quantise, names, hashing.of_files(files, cores()), regions)
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
 
 
 def steps_for_epochs(epochs: float, samples: int, batch: int) -> int:

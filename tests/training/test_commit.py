@@ -5,7 +5,6 @@ import errno
 import logging
 import os
 import signal
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -211,15 +210,12 @@ def test_damaged_and_tampered_checkpoints_end_in_one_line(how, store, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_FSIZE and /dev/full")
 def test_a_full_disk_in_training_names_the_file(store, tmp_path, monkeypatch):
-    full = open("/dev/full", "wb", buffering=0)
-    real = checkpoint._Stream
+    def on_full_disk(_path: Path, _data: Any) -> Any:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def on_full_disk(_file: Any) -> Any:
-        return real(full)
-
-    monkeypatch.setattr(checkpoint, "_Stream", on_full_disk)
-    with full, pytest.raises(RunError, match=r"last\.pt: the disk is full"):
+    monkeypatch.setattr(checkpoint, "save_weights", lambda *_: "")
+    monkeypatch.setattr(Path, "write_bytes", on_full_disk)
+    with pytest.raises(RunError, match=r"last\.pt: the disk is full"):
         train(plan(2), store, tmp_path, quiet=True)
     assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".srfast") or p.name == "last.pt"]
