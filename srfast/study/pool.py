@@ -234,7 +234,7 @@ def store_of(plan: Plan, coreset: CoreSet, study: Study, scored: Path) -> PairSt
     whole, numbers = _store_of_pool(scored, plan.scale, plan.color, quantise, study.cache_mb << 20, drawn)
     p = read_patches(coreset)
     sources = (numbers[place] for place in zip(p.image, p.factor.tolist(), strict=True))
-    return whole.over(regions_of(p, sources), p.loss)
+    return whole.over(regions_of(p, sources))
 
 
 def _while_same(size: int | None) -> Callable[[Callable[..., T]], Callable[..., T]]:

@@ -12,8 +12,9 @@ from typing import Any
 from srfast.data.files import check_input, output_file, table_files
 from srfast.data.provenance import generator, kind_of
 from srfast.data.run_folder import check_same
-from srfast.errors import InputError
+from srfast.errors import InputError, inside, reading
 from srfast.models.registry import Buildable, describe, names, weights_of
+from srfast.runtime.plugins import is_file
 from srfast.settings import PAIR_SCALES, Kind, PathLike, named, paths, text
 from srfast.training.plan import Plan
 from srfast.training.recipes import Recipe, recipe
@@ -34,8 +35,8 @@ def _data(value: Any) -> tuple[Any, ...]:
     return tuple(given) if any(map(in_memory, given)) else _PATHS.convert(given)
 
 
-_DATA = Kind(_PATHS.expected, _data)
 _KINDS: dict[str, Kind] = {f.name: f.metadata["kind"] for f in fields(TrainSettings)}
+_KNOWN = {**_KINDS, "model": text("a name"), "data": Kind(_PATHS.expected, _data)}
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,20 @@ def gather(
     if output is None:
         raise InputError("output: expected the folder of the run, got none")
     folder = Path(output)
-    options = named(options, list(_KINDS))
-    given = {name: _KINDS[name].check(name, value) for name, value in options.items() if value is not None}
+    options = {**named(options, list(_KINDS)), "data": data}
+    given = {name: _KNOWN[name].check(name, value) for name, value in options.items() if value is not None}
     begun: tuple[str, int, dict[str, Any]] | None = None
-    if isinstance(model, os.PathLike):
+    if isinstance(model, (str, os.PathLike)):
         model = os.fspath(model)
-    if isinstance(model, str) and (file := weights_of(model)) is not None:
-        model, begun = _from_weights(file, given)
+        if (file := weights_of(model)) is not None:
+            if "init" in given:
+                raise InputError(f"init: expected none with weights as the model, got {given['init']!r} and {file}")
+            from srfast.models.loading import network_of  # torch, which a named network need not wait for
+
+            begun = network_of(file, given.get("scale"))
+            model, given["init"] = begun[0], os.path.abspath(file)
     if model is not None:
         given["model"] = describe(model).name
-    if data is not None:
-        given["data"] = _DATA.check("data", data)
     saved = read(folder) if resume and (folder / NAME).exists() else {}
     fixed = [n for n in given if n in saved and n not in FREE]
     way = "resume with the same settings or train into another folder"
@@ -92,15 +96,15 @@ def gather(
     # Updates that were counted from epochs are in ``steps``.
     replaced = {"epochs", "match_steps", *({"steps"} if "epochs" in given else ())} if saved else set()
     values = {**{k: v for k, v in saved.items() if k not in replaced}, **given}
-    if "scale" not in values:
-        scored_at = _meta(values.get("data", ())).get("scale")
-        values["scale"] = scored_at if scored_at in PAIR_SCALES else begun[1] if begun else 2
+    name, files = values.pop("model", None), tuple(values.pop("data", ()))
+    meta = _meta(files)
     if begun:
         values.setdefault("model_options", begun[2])
-    name = values.pop("model", None)
-    files: tuple[Any, ...] = tuple(values.pop("data", ()))
-    if model is None and name is not None:
-        model = _of_run(folder, name)
+    scored_at = meta.get("scale")
+    values.setdefault("scale", scored_at if scored_at in PAIR_SCALES else begun[1] if begun else 2)
+    if model is None and name is not None and name not in names() and not is_file(name):
+        raise InputError(f"model: {folder} trains {name!r}, a network of your own", hint="pass it again in Python")
+    model = name if model is None else model
     if model is None and resume:
         lacks = f"it holds no {NAME}" if folder.is_dir() else "no such folder"
         raise InputError(f"{folder}: there is no run to resume, {lacks}", hint="name a model to begin one")
@@ -109,7 +113,7 @@ def gather(
     if "clip" in values:
         values.setdefault("clip_by_rate", False)
     how = recipe(describe(model), values["scale"], values.get("recipe", "default"))
-    side = _meta(files).get("patch")
+    side = meta.get("patch")
     if not {"lr_patch", "grow"} & values.keys() and type(side) is int and side > 0:
         # The recipe's crops may be larger than the patches of a core-set, which then limit them.
         most = side // values["scale"]
@@ -126,27 +130,6 @@ def in_memory(value: object) -> bool:
     return (hasattr(value, "meta") and hasattr(value, "table")) or (
         kind.__name__ in ("DataFrame", "Table") and kind.__module__.split(".")[0] in ("pandas", "polars", "pyarrow")
     )
-
-
-def _from_weights(file: Path, given: dict[str, Any]) -> tuple[str, tuple[str, int, dict[str, Any]]]:
-    """The network of a file of weights, with which the training starts."""
-    if "init" in given:
-        raise InputError(f"init: expected none with weights as the model, got {given['init']!r} and {file}")
-    from srfast.models.loading import network_of  # torch, which a named network need not wait for
-
-    begun = network_of(file, given.get("scale"))
-    given["init"] = os.path.abspath(file)
-    return begun[0], begun
-
-
-def _of_run(folder: Path, name: str) -> str:
-    """The network of a resumed run."""
-    try:
-        return describe(name).name
-    except InputError:
-        raise InputError(
-            f"model: {folder} trains {name!r}, a network of your own", hint="pass it again in Python"
-        ) from None
 
 
 def _meta(data: tuple[Any, ...]) -> dict[str, Any]:
@@ -176,14 +159,11 @@ def read(folder: Path) -> dict[str, Any]:
     path = check_input(folder / NAME, "the settings of a training run")
     if kind_of(path) != KIND:
         raise InputError(f"{path}: expected the settings of a training run, got a foreign file")
-    try:
+    with inside(f"{path}: "), reading("expected the settings of a training run, got a damaged file"):
         values = json.loads(path.read_bytes())["arguments"]
-        wrong = _first_invalid(values)
-    # A damaged file makes its reader raise almost anything; whatever it raises, the file is at fault.
-    except Exception:
-        raise InputError(f"{path}: expected the settings of a training run, got a damaged file") from None
-    if wrong:
-        raise InputError(f"{path}: expected the settings of a training run, got a damaged file ({wrong})")
+        for name, value in values.items():
+            if value is not None or name not in _KINDS:
+                _KNOWN[name].check(name, value)
     return dict(values)
 
 
@@ -192,18 +172,6 @@ def write(folder: Path, values: Mapping[str, Any]) -> None:
     with output_file(folder / NAME, KIND) as temporary:
         text = json.dumps({"generator": generator(KIND), "arguments": dict(values)}, indent=2, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def _first_invalid(values: Mapping[str, Any]) -> str | None:
-    """The first argument whose value is not allowed."""
-    known = {"model": text("a name"), "data": _DATA, **_KINDS}
-    for name, value in values.items():
-        try:
-            if value is not None or name not in _KINDS:
-                known[name].check(name, value)
-        except InputError:
-            return name
-    return None
 
 
 def _check(a: Arguments, resume: bool) -> None:

@@ -213,11 +213,15 @@ class _Runner:
         # Those of another step were written by a run that ended before the next checkpoint was.
         if self.step and world.leads and not (weights.exists() and checksum(weights) == self.saved):
             self._save_weights()
-        feed = Feed(self.batches, self.step, ahead=0 if on_cpu and steady else 4, threads=max(1, threads))
+        feed = Feed(self.batches, self.step, 0 if on_cpu and steady else max(1, threads))
         log = Log(self.out, self.step, plan.steps, quiet) if world.leads else None
         before, began = self.spent, time.perf_counter()
         score = None
-        with contextlib.closing(log) if log else contextlib.nullcontext(), finishing() as self.asked, feed:
+        with contextlib.ExitStack() as stack:
+            if log:
+                stack.callback(log.close)
+            self.asked = stack.enter_context(finishing())
+            stack.callback(feed.close)
             while self.step < plan.steps:
                 self.total += self._update(net, feed)
                 self.summed += 1

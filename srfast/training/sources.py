@@ -74,9 +74,7 @@ def open_store(
     store = PairStore(
         sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes, table=table
     )
-    if tables:
-        store.losses = patches.loss
-    else:
+    if not tables:
         store.patches = sum(
             len(starts(r.width, scale, patch, patch)) * len(starts(r.height, scale, patch, patch)) for r in regions
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import count
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from srfast.coreset.pairs import Pairs, Patches, Source, cut, read_pair, turned_crop
 from srfast.data.packed import Packed
+from srfast.data.workers import ordered_map
 from srfast.degradation.plan import Draws
 from srfast.errors import InputError
 from srfast.samplers import RS2
@@ -78,12 +80,13 @@ class PairStore:
         self.cache_bytes = cache_bytes
         self._table = table
         self._packed: Packed | None = None
-        self.losses: np.ndarray | None = None
-        """Losses of the regions [n], if they come from a score table or a core-set."""
         self.patches = len(self.regions)
         """Number of crops of an epoch: the regions of a core-set, or the windows of a crop's size on the grid of
         images."""
-        self._boxes = self._bounding_boxes()
+        self._boxes: dict[int, tuple[int, int, int, int]] = {}
+        for r in self.regions:
+            x0, y0, x1, y1 = self._boxes.get(r.source, (r.x, r.y, r.x, r.y))
+            self._boxes[r.source] = min(x0, r.x), min(y0, r.y), max(x1, r.x + r.width), max(y1, r.y + r.height)
         self._kept: LRUCache[tuple[int, int], tuple[np.ndarray, np.ndarray]] = LRUCache(cache_bytes, _bytes)
         self._last: tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]] | None = None
         self._lock = threading.Lock()
@@ -100,10 +103,8 @@ class PairStore:
     def image_bytes(self, source: int) -> int:
         """Bytes of the planes of one image."""
         x0, y0, x1, y1 = self._boxes[source]
-        area = (x1 - x0) * (y1 - y0)
-        return self.channels * (
-            area * self.depth // 8 + area // self.scale**2 * (self.depth // 8 if self.quantise else 4)
-        )
+        area, value = (x1 - x0) * (y1 - y0), self.depth // 8
+        return self.channels * (area * value + area // self.scale**2 * (value if self.quantise else 4))
 
     @property
     def fits(self) -> bool:
@@ -124,18 +125,15 @@ class PairStore:
         memory."""
         if self._table is not None and int(self._table.layout.starts[-1]) <= self.cache_bytes:
             self._packed = self._table.pack(None, False, threads)
-        if self._packed is not None:
-            return
-        with ThreadPoolExecutor(max(1, threads)) as pool:
-            for _ in pool.map(self._planes, list(self._boxes)):
-                pass
+        if self._packed is None:
+            with ThreadPoolExecutor(max(1, threads)) as pool:
+                list(pool.map(self._planes, self._boxes))
 
-    def over(self, regions: Sequence[Region], losses: np.ndarray | None = None) -> PairStore:
+    def over(self, regions: Sequence[Region]) -> PairStore:
         """A store over other regions inside those of this one; both share decoded images."""
         other = copy.copy(self)
-        other.losses, other._table, other._packed = losses, None, None
-        other.regions = list(regions)
-        other.patches = len(other.regions)
+        other.regions, other.patches = list(regions), len(regions)
+        other._table = other._packed = None
         return other
 
     def crop(self, region: int, x: int, y: int, size: int, k: int = 0, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -146,13 +144,6 @@ class PairStore:
         r = self.regions[region]
         x0, y0, _, _ = self._boxes[r.source]
         return turned_crop(*self._planes(r.source, draw), self.scale, r.x + x - x0, r.y + y - y0, size, k)
-
-    def _bounding_boxes(self) -> dict[int, tuple[int, int, int, int]]:
-        boxes: dict[int, tuple[int, int, int, int]] = {}
-        for r in self.regions:
-            x0, y0, x1, y1 = boxes.get(r.source, (r.x, r.y, r.x, r.y))
-            boxes[r.source] = (min(x0, r.x), min(y0, r.y), max(x1, r.x + r.width), max(y1, r.y + r.height))
-        return boxes
 
     def _planes(self, source: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
         key = source, draw
@@ -212,10 +203,10 @@ class Batches:
         self.batch = batch
         self.patch = patch
         self.seed = seed
-        self._subsets = RS2(len(store.regions), redraw, seed=seed, rank=0, world=1)
         self.rank = rank
         self.world = world
-        self._orders: dict[int, np.ndarray] = {}
+        self._subsets = RS2(len(store.regions), redraw, seed=seed, rank=0, world=1)
+        self._order = lru_cache(4)(self._draw_order)  # a batch lies in several passes if these are short
         per_image = len(store.regions) / len({r.source for r in store.regions})
         self._repeats = 1 if store.fits else max(1, round(CROPS_STREAMED / per_image))
 
@@ -225,10 +216,10 @@ class Batches:
         rng = np.random.default_rng((self.seed, 0, step))
         draws = rng.random((self.batch, 2))
         turns = rng.integers(0, 8, self.batch).tolist()
-        count, small = self.batch // self.world, self.patch // s
+        own, small = self.batch // self.world, self.patch // s
         kind = np.uint8 if store.depth == 8 else np.uint16
-        lr = np.empty((count, store.channels, small, small), kind if store.quantise else np.float32)
-        hr = np.empty((count, store.channels, self.patch, self.patch), kind)
+        lr = np.empty((own, store.channels, small, small), kind if store.quantise else np.float32)
+        hr = np.empty((own, store.channels, self.patch, self.patch), kind)
         for i, j in enumerate(range(self.rank, self.batch, self.world)):
             region = int(regions[i])
             r = store.regions[region]
@@ -247,17 +238,12 @@ class Batches:
         n = self._repeats * self._subsets.count
         return np.array([self._order(int(p) // n)[int(p) % n] for p in places])
 
-    def _order(self, epoch: int) -> np.ndarray:
-        order = self._orders.get(epoch)
-        if order is None:
-            whole, rng = self._subsets.subset(epoch, draw_all=False)
-            groups = [whole] if self.store.fits else self._groups(whole, rng)
-            order = np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
-            self._orders = {k: v for k, v in self._orders.items() if k >= epoch - 1}
-            self._orders[epoch] = order
-        return order
+    def _draw_order(self, epoch: int) -> np.ndarray:
+        whole, rng = self._subsets.subset(epoch, draw_all=False)
+        groups = [whole.tolist()] if self.store.fits else self._groups(whole, rng)
+        return np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
 
-    def _groups(self, whole: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    def _groups(self, whole: np.ndarray, rng: np.random.Generator) -> list[list[int]]:
         """The regions of random images, in groups that fill half the cache."""
         of_source: dict[int, list[int]] = {}
         for i in whole.tolist():
@@ -271,40 +257,28 @@ class Batches:
                 filled = 0
             groups[-1] += of_source[source]
             filled += size
-        return [np.array(group) for group in groups]
+        return groups
 
 
 class Feed:
     """Returns ``batches[first]``, ``batches[first + 1]``, ...; ``seconds`` is the time its caller waited.
 
-    With ``ahead`` > 0, ``threads`` threads prepare that many batches: for images that are decoded when drawn, and for
+    With ``threads`` > 0, so many threads prepare batches ahead: for images that are decoded when drawn, and for
     accelerators. A cached store on the CPU is faster without, since the threads would take the model's cores.
     """
 
-    def __init__(self, batches: Batches, first: int, *, ahead: int = 0, threads: int = 1) -> None:
+    def __init__(self, batches: Batches, first: int, threads: int = 0) -> None:
         self.seconds = 0.0
-        self._batches = batches
-        self._next = first
-        self._ahead = ahead
-        self._pool = ThreadPoolExecutor(threads) if ahead else None
-        self._queue: deque[Future[tuple[Tensor, Tensor]]] = deque()
+        steps = count(first)
+        self._pairs = (
+            ordered_map(batches.__getitem__, steps, threads) if threads else ((step, batches[step]) for step in steps)
+        )
 
-    def __enter__(self) -> Feed:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._pool:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+    def close(self) -> None:
+        self._pairs.close()
 
     def draw(self) -> tuple[Tensor, Tensor]:
         start = time.perf_counter()
-        if self._pool is None:
-            pair = self._batches[self._next]
-            self._next += 1
-        else:
-            while len(self._queue) < self._ahead:
-                self._queue.append(self._pool.submit(self._batches.__getitem__, self._next))
-                self._next += 1
-            pair = self._queue.popleft().result()
+        _, pair = next(self._pairs)
         self.seconds += time.perf_counter() - start
         return pair

@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +181,7 @@ def test_batches_depend_on_seed_and_step_alone(photo_folder):
     for i in (8, 0, 5):
         assert all(torch.equal(a, b) for a, b in zip(again[i], forwards[i], strict=True))
     assert not torch.equal(Batches(store, batch=3, patch=32, seed=2)[0][1], forwards[0][1])
-    with Feed(batches, 2, ahead=3, threads=2) as feed:
+    with closing(Feed(batches, 2, 2)) as feed:
         for i in range(2, 7):
             assert torch.equal(feed.draw()[1], forwards[i][1])
 
