@@ -42,14 +42,14 @@ def check_diverged(name: str, loss: float, side: int, step: int, saved: bool, la
 def optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimiser of a model, with one parameter group for each learning-rate factor. Raises InputError if a
     key of ``lr_factors`` names no parameter of the model."""
-    named = list(model.named_parameters())
+    named = dict(model.named_parameters())
     for key in recipe.lr_factors:
-        if not any(fits(name, key) for name, _ in named):
+        if not any(fits(name, key) for name in named):
             raise InputError(
-                f"lr_factors: expected the start of a parameter's name, such as {named[-1][0]}, got {key!r}"
+                f"lr_factors: expected the start of a parameter's name, such as {[*named][-1]}, got {key!r}"
             )
     by_factor: dict[float, list[nn.Parameter]] = {}
-    for name, parameter in named:
+    for name, parameter in named.items():
         if parameter.requires_grad:
             by_factor.setdefault(recipe.factor(name), []).append(parameter)
     groups: list[dict[str, Any]] = [{"params": p, "factor": f} for f, p in by_factor.items()]
@@ -126,7 +126,7 @@ class SOAP(Optimizer):
         torch._foreach_add_(roots, group["eps"])
         updates = torch._foreach_div([self._turn(s, mean) for s, mean in zip(states, means, strict=True)], roots)
         torch._foreach_div_(updates, [1 - beta1 ** s["step"] for s in states])
-        back = [self._turn_back(s, u).view_as(p) for s, u, p in zip(states, updates, params, strict=True)]
+        back = [self._turn(s, u, back=True).view_as(p) for s, u, p in zip(states, updates, params, strict=True)]
         torch._foreach_sub_(params, back, alpha=group["lr"])
         for state, grad in zip(states, grads, strict=True):
             self._gather(state, grad, group["memory"])
@@ -147,23 +147,15 @@ class SOAP(Optimizer):
 
     @staticmethod
     def _gather(state: dict[str, Any], grad: Tensor, memory: float) -> None:
-        left, right = state["outer"]
-        if len(left):
-            left.addmm_(grad, grad.T, beta=memory, alpha=1 - memory)
-        if len(right):
-            right.addmm_(grad.T, grad, beta=memory, alpha=1 - memory)
+        for outer, g in zip(state["outer"], (grad, grad.T), strict=True):
+            if len(outer):
+                outer.addmm_(g, g.T, beta=memory, alpha=1 - memory)
 
     @staticmethod
-    def _turn(state: dict[str, Any], x: Tensor) -> Tensor:
-        left, right = state["basis"]
+    def _turn(state: dict[str, Any], x: Tensor, back: bool = False) -> Tensor:
+        left, right = (basis.T if back else basis for basis in state["basis"])
         x = left.T @ x if len(left) else x
         return x @ right if len(right) else x
-
-    @staticmethod
-    def _turn_back(state: dict[str, Any], x: Tensor) -> Tensor:
-        left, right = state["basis"]
-        x = left @ x if len(left) else x
-        return x @ right.T if len(right) else x
 
     @staticmethod
     def _follow(state: dict[str, Any]) -> None:
