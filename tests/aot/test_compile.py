@@ -1,8 +1,4 @@
-"""The Triton kernels compiled for GPUs that are not here: matrix instructions are used, nothing spills."""
-
-import shutil
-import subprocess
-from pathlib import Path
+"""The Triton kernels compiled for GPUs that are not here: matrix instructions are used, shared memory suffices."""
 
 import pytest
 import triton
@@ -44,34 +40,10 @@ def compile_kernel(kernel, capability, element, scale):
     return compiled(function, types, constants, capability, num_warps=config.num_warps, num_stages=config.num_stages)
 
 
-def assembly(code, tmp_path):
-    bundled = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-    tool = str(bundled) if bundled.exists() else shutil.which("cuobjdump")
-    if tool is None:
-        pytest.skip("cuobjdump is neither in Triton's package nor on PATH")
-    path = tmp_path / "kernel.cubin"
-    path.write_bytes(code.asm["cubin"])
-    dumps = [
-        subprocess.run([tool, what, str(path)], check=True, capture_output=True, text=True).stdout
-        for what in ("--dump-resource-usage", "--dump-sass")
-    ]
-    return dumps[0], dumps[1]
-
-
-def without_spills(code, tmp_path):
-    usage, sass = assembly(code, tmp_path)
-    assert "STACK:0 " in usage
-    assert "LOCAL:0 " in usage
-    assert " LDL" not in sass
-    assert " STL" not in sass
-    return sass
-
-
 @pytest.mark.parametrize(("capability", "element", "scale"), CASES)
 @pytest.mark.parametrize("kernel", ["features", "error"])
-def test_compiles_without_spills(kernel, capability, element, scale, tmp_path):
+def test_compiles_to_matrix_instructions(kernel, capability, element, scale):
     code = compile_kernel(kernel, capability, element, scale)
-    sass = without_spills(code, tmp_path)
     assert code.metadata.shared <= SHARED[capability] * 1024
     if kernel == "error":
         return
@@ -81,7 +53,6 @@ def test_compiles_without_spills(kernel, capability, element, scale, tmp_path):
         assert "fma.rn.f32" in ptx
     elif capability == 90:
         assert "wgmma.mma_async" in ptx
-        assert "HGMMA" in sass
     elif capability == 100:
         assert "tcgen05.mma" in ptx
     else:
@@ -92,10 +63,11 @@ def test_compiles_without_spills(kernel, capability, element, scale, tmp_path):
 
 @pytest.mark.parametrize("capability", sorted(SHARED))
 @pytest.mark.parametrize("span", [8, 128])
-def test_cells_compile_without_spills(span, capability, tmp_path):
+def test_cells_compile(span, capability):
     types = ["*u8", "*fp32", "*fp32", "*i32", "*fp32", *["i32"] * 5]
     constants = {"CELLS": cells.BLOCK // span, "SPAN": span}
-    without_spills(compiled(cells.cells_kernel, types, constants, capability, num_warps=cells.WARPS), tmp_path)
+    code = compiled(cells.cells_kernel, types, constants, capability, num_warps=cells.WARPS)
+    assert code.metadata.shared <= SHARED[capability] * 1024
 
 
 def test_sizes_do_not_compile_anew():

@@ -54,18 +54,6 @@ def sobel(y):
     return (np.abs(smooth_y[:, 2:] - smooth_y[:, :-2]) + np.abs(smooth_x[2:] - smooth_x[:-2])) / 2
 
 
-def test_wrong_planes_are_refused():
-    y, plane, edges = torch.zeros(4, 6, dtype=torch.uint8), torch.zeros(4, 6), torch.tensor([0, 6], dtype=torch.int32)
-    for arguments, said in (
-        ((y.float(), plane, plane, edges, 6), "y: expected contiguous torch.uint8"),
-        ((y, plane[:, ::2], plane, edges, 6), "sr: expected contiguous torch.float32"),
-        ((y, plane, plane.double(), edges, 6), "up: expected contiguous torch.float32"),
-        ((y, plane, plane, edges, 1025), "widest: expected 1 to 1024"),
-    ):
-        with pytest.raises(ValueError, match=said):
-            launch_cells(*arguments, slice(0, 4))
-
-
 @pytest.mark.parametrize(("kind", "xs"), [("srcnn", [0, 4, 10]), ("bicubic", [6])])
 def test_dense_mode_by_triton(kind, xs, monkeypatch):
     """In several bands, against the definition in float64; no map is made."""

@@ -55,11 +55,6 @@ def test_native_against_the_reference(scale):
     torch.testing.assert_close(columns.sobel, reference.sobel(patches()), rtol=1e-6, atol=0)
 
 
-def test_bicubic_needs_no_network():
-    columns = GpuScorer(None, 2, device="cpu").columns(patches())
-    assert torch.equal(columns.loss, columns.bicubic)
-
-
 def test_maps_by_triton():
     weights = load_network("srcnn", 2).weights
     error = GpuScorer(weights, 2, device="cpu").maps(patches()[0])[:1]

@@ -92,13 +92,6 @@ def test_groups_of_images_are_scored_as_one(weights, monkeypatch):
     assert (sr - expected(lr, weights, 2)).abs().max() <= PIXEL[torch.float32]
 
 
-def test_no_patches(weights):
-    packed = pack(weights, 2, torch.float32, "cpu")
-    products = srcnn.launch_features(torch.zeros(0, 8, 8), packed)
-    assert products.shape == (0, 4, 25, 64)
-    assert srcnn.launch_error(products, torch.zeros(0, 16, 16, dtype=torch.uint8), packed).shape == (0,)
-
-
 def test_wrong_tensors_are_refused_before_their_addresses_are_taken(weights):
     packed = pack(weights, 2, torch.float32, "cpu")
     lr = torch.zeros(1, 8, 8)

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import srfast
-from srfast.data import run_folder
 from srfast.errors import InputError, RunError
 from srfast.runtime.locks import LOCK
 from srfast.scoring import parts
@@ -104,27 +103,6 @@ def test_an_interrupted_run_over_an_older_table_is_resumed(name, few, tmp_path, 
     table = score(few, output=output, resume=True, progress=lambda n, *_: done.append(n), **OPTIONS)
     assert done[0] == 1, "the part was used"
     assert table.table.equals(score(few, **OPTIONS).table)
-
-
-def test_a_run_that_begins_before_the_ones_end_is_told_at_once(few, tmp_path, monkeypatch):
-    """Between the rename of the parts and their run's end: it did all of its work, and then left its parts."""
-    output = f"{tmp_path / 'scores'}/"
-    flush, told, done = run_folder.flush_folder, [], []
-
-    def then_second(folder):
-        flush(folder)
-        with pytest.raises(RunError, match="is writing it") as error:
-            score(few, output=output, progress=lambda *_: done.append(1), **OPTIONS)
-        told.append(error)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run_folder, "flush_folder", then_second)
-        score(few, output=output, **OPTIONS)
-    assert len(told) == 1
-    assert not done
-    assert sorted(os.listdir(tmp_path)) == [few.name, "scores"]
-    assert ScoreTable.read(tmp_path / "scores").table.equals(score(few, output=output, **OPTIONS).table)
-    assert not (tmp_path / "scores" / LOCK).exists()
 
 
 def _foreign(path: Path, _: Path) -> None:
