@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, replace
 from importlib.util import find_spec
 from itertools import product
@@ -20,7 +19,6 @@ from srfast.degradation.settings import PRESETS
 from srfast.errors import InputError, inside
 from srfast.models import registry as models
 from srfast.runtime.plugins import is_file
-from srfast.scoring.settings import Scale
 from srfast.settings import Kind, fitting, several, text
 from srfast.study.description import DEGRADED, RECIPE, SELECT, TABLE, Arm, Claim, Study, keys, share
 from srfast.training.recipes import Recipe
@@ -61,73 +59,61 @@ def read_study(
     what was expected and what came.
     """
     path = Path(path)
-    content = toml.read(f"{path}: ", toml.parse(path), _TOP)
+    content = toml.parse(path)
+    with inside(f"{path}: "):
+        return _study(path.resolve().parent, path.stem, content, images, test)
+
+
+def _study(folder: Path, name: str, content: Any, images: Sequence[str | Path], test: Any) -> Study:
+    top = toml.read("", content, _TOP)
     data, scoring, training = (
-        toml.read(f"{path}: {name}.", content[name], {**keys(Study, name), **(_RECIPE if name == "training" else {})})
-        for name in ("data", "scoring", "training")
+        toml.read(f"{table}.", top[table], {**keys(Study, table), **(_RECIPE if table == "training" else {})})
+        for table in ("data", "scoring", "training")
     )
-    folder = path.resolve().parent
-    joined = joining.added(folder / scoring["join"]) if scoring["join"] else []
-    arms = _arms(path, content["arm"], (*SCORES, *joined))
-    tests = {k: str(folder / text("a folder").check(f"{path}: data.test.{k}", v)) for k, v in data["test"].items()}
-    if images:
-        data["train"] = [str(Path(p).resolve()) for p in images]
-        tests = {}
+    join = scoring["join"] = str(folder / scoring["join"]) if scoring["join"] else ""
+    arms = tuple(_arms(folder, top["arm"], (*SCORES, *(joining.added(Path(join)) if join else ()))))
+    named = {k: text("a folder").check(f"data.test.{k}", v) for k, v in data["test"].items()}
+    tests = {k: str(folder / v) for k, v in named.items() if not images}
     if test:
         tests = {k: str(Path(v).resolve()) for k, v in test.items()}
-    if not data["train"]:
-        raise InputError(f"{path}: data.train: expected folders of images, here or as `images`, got nothing")
-    named = bool(data["test"])
-    data |= {"train": tuple(str(folder / p) for p in data["train"]), "test": tests}
+    train = tuple(str(Path(p).resolve()) for p in images) or tuple(str(folder / p) for p in data["train"])
+    if not train:
+        raise InputError("data.train: expected folders of images, here or as `images`, got nothing")
+    data |= {"train": train, "test": tests}
     scoring |= {
         "stride": scoring["stride"] or scoring["patch"],
         "scales": scoring.pop("scale"),
         "scorers": tuple(str(folder / s) if Path(s).suffix else s for s in scoring["scorers"]),  # weights, or a name
-        "join": str(folder / scoring["join"]) if scoring["join"] else "",
     }
-    with inside(f"{path}: scoring."):
+    with inside("scoring."):
         for scale in scoring["scales"]:
             check_grid(scale, scoring["patch"], scoring["stride"])
+    scorers = [Path(s).name for s in scoring["scorers"]]
+    if twice := [s for s in scorers if scorers.count(s) > 1]:
+        raise InputError(f"scoring.scorers: expected scorers of different names, got {len(twice)} named {twice[0]!r}")
     changes = {name: value for name in RECIPE if (value := training.pop(name)) is not None}
-    own = _own_models(path, [*training["models"], *(m for arm in arms for m in arm.models)])
+    own = _own_models(folder, [*training["models"], *(m for arm in arms for m in arm.models)])
+    arms = tuple(replace(arm, models=tuple(map(_short, arm.models))) for arm in arms)
     training["models"] = tuple(map(_short, training["models"]))
     training["options"] = {_short(name): sizes for name, sizes in training["options"].items()}
+    for model in training["options"]:
+        if model not in training["models"]:
+            raise toml.unknown(f"training.options.{model}", model, training["models"])
     if (degradation := training["degradation"]) and degradation not in PRESETS:
         training["degradation"] = degradation = str(folder / degradation)
     if degradation:
-        with inside(f"{path}: training."):
+        with inside("training."):
             Degradation.read(degradation)
         if taken := [t for t in tests if t.endswith(DEGRADED)]:
-            raise InputError(f"{path}: data.test: expected names that do not end in {DEGRADED}, got {taken[0]}")
-    for arm in arms:
-        if arm.models and not set(arm.models) & set(training["models"]):
-            raise InputError(
-                f"{path}: arm {arm.name!r}.models: expected one of training.models ({', '.join(training['models'])}), "
-                f"got {list(arm.models)}"
-            )
-    for scorer, count in Counter(Path(s).name for s in scoring["scorers"]).items():
-        if count > 1:
-            raise InputError(
-                f"{path}: scoring.scorers: expected scorers of different names, got {count} named {scorer!r}"
-            )
-    for name in training["options"]:
-        if name not in training["models"]:
-            raise toml.unknown(f"{path}: training.options.{name}", name, training["models"])
+            raise InputError(f"data.test: expected names that do not end in {DEGRADED}, got {taken[0]}")
+    title = top["title"] or name
+    study = Study(name=name, title=title, **data, **scoring, **training, recipe=changes, arms=arms, own=own)
+    _check_recipes(study)
     datasets = [*tests, *(f"{t}{DEGRADED}" for t in tests if degradation)] if named else []
-    study = Study(
-        name=path.stem,
-        title=content["title"] or path.stem,
-        **data,
-        **scoring,
-        **training,
-        recipe=changes,
-        arms=arms,
-        claims=_claims(path, content["claim"], arms, training["models"], datasets, scoring["scales"]),
-        own=own,
-    )
-    _check_recipes(path, study)
-    _check_claims(path, study)
-    return study
+    claims = tuple(_claims(study, top["claim"], datasets))
+    if (count := sum(not claim.stratum for claim in claims)) > MOST_CLAIMS:
+        raise InputError(f"claim: expected at most {MOST_CLAIMS} without a stratum, got {count}")
+    return replace(study, claims=claims)
 
 
 def _short(model: str) -> str:
@@ -135,145 +121,135 @@ def _short(model: str) -> str:
     return model.rpartition(":")[2] if is_file(model) else model
 
 
-def _own_models(path: Path, named: Sequence[str]) -> dict[str, str]:
+def _own_models(folder: Path, named: Sequence[str]) -> dict[str, str]:
     """FILE.py:NAME of the models of the user's, with absolute paths, by their NAME."""
     own: dict[str, str] = {}
-    for name in dict.fromkeys(named):
-        if not is_file(name):
-            if name not in models.names() and name not in {_short(n) for n in named if is_file(n)}:
-                raise toml.unknown(f"{path}: training.models", name, [*models.names(), "FILE.py:NAME"])
-            continue
-        place = str(path.resolve().parent / name)
-        with inside(f"{path}: training.models: "):
+    for name in filter(is_file, dict.fromkeys(named)):
+        place = str(folder / name)
+        with inside("training.models: "):
             models.describe(place)
         if own.setdefault(_short(name), place) != place or _short(name) in models.names():
             raise InputError(
-                f"{path}: training.models: expected models of different names, since results distinguish them by "
-                f"name, got "
+                "training.models: expected models of different names, since results distinguish them by name, got "
                 f"{_short(name)!r} twice"
             )
+    for name in named:
+        if not is_file(name) and name not in {*models.names(), *own}:
+            raise toml.unknown("training.models", name, [*models.names(), "FILE.py:NAME"])
     return own
 
 
-def _check_recipes(path: Path, study: Study) -> None:
-    """The recipes are sound, and every crop lies within a patch."""
+def _check_recipes(study: Study) -> None:
+    """Every arm trains a model of the study, the recipes are sound, and every crop lies within a patch."""
     for arm, scale in product(study.arms, study.scales):
-        where = f"{path}: arm {arm.name!r}." if arm.recipe else f"{path}: training."
-        for model in arm.models or study.models:
-            with inside(where):
+        if arm.models and not set(arm.models) & set(study.models):
+            raise InputError(
+                f"arm {arm.name!r}.models: expected one of training.models ({', '.join(study.models)}), "
+                f"got {list(arm.models)}"
+            )
+        with inside(f"arm {arm.name!r}." if arm.recipe else "training."):
+            for model in arm.models or study.models:
                 crop = study.recipe_of(arm, model, scale).lr_patch
-            if crop * scale > study.patch:
-                raise InputError(
-                    f"{where}lr_patch: expected at most {study.patch // scale} (patches are {study.patch} px), "
-                    f"got {crop} for {model}"
-                )
+                if crop * scale > study.patch:
+                    raise InputError(
+                        f"lr_patch: expected at most {study.patch // scale} (patches are {study.patch} px), got {crop} "
+                        f"for {model}"
+                    )
 
 
-def _check_claims(path: Path, study: Study) -> None:
-    """Both sides of every claim are trained, on the whole pool, for as many updates as it says."""
-    arms = {arm.name: arm for arm in study.arms}
-    if study.claims and 1 not in study.pool:
-        raise InputError(f"{path}: data.pool: expected 1.0 too, on which claims are judged, got {list(study.pool)}")
-    for i, claim in enumerate(study.claims):
-        model, updates = claim.model or study.models[0], claim.updates or study.updates
-        for side, name, keep in (("arm", claim.arm, claim.keep), ("control", claim.against, claim.against_keep)):
-            arm = arms[name]
-            trained = arm.models or study.models
-            if model not in trained:
-                raise InputError(
-                    f"{path}: claim {i + 1}.model: expected one of {', '.join(trained)}, which its {side} {name!r} "
-                    f"trains, got {model!r}"
-                )
-            own = sorted({study.updates_of(budget, keep, 1.0) for budget in arm.budget})
-            if updates not in own:
-                what = f"expected one of {own}, for which its {side} {name!r} trains (keep = {keep:g}), got {updates}"
-                hint = f'budget = "updates" trains it for all {study.updates}'
-                raise InputError(f"{path}: claim {i + 1}.updates: {what}", hint=hint)
-
-
-def _arms(path: Path, tables: Any, columns: Sequence[str]) -> tuple[Arm, ...]:
-    if not isinstance(tables, list) or not tables:
-        raise InputError(f"{path}: arm: expected {_TOP['arm'].kind.expected}, got {tables!r}")
+def _arms(folder: Path, tables: Any, columns: Sequence[str]) -> Iterator[Arm]:
+    if not tables:
+        raise InputError(f"arm: expected {_TOP['arm'].kind.expected}, got {tables!r}")
     arms: list[Arm] = []
     for i, table in enumerate(tables):
-        where = f"{path}: arm {i + 1}."
-        values = toml.read(where, table, _ARM)
-        where = f"{path}: arm {values['name']!r}."
-        if values["name"] in {a.name for a in arms}:
-            raise InputError(f"{where}name: expected different names, got this one twice")
+        values = toml.read(f"arm {i + 1}.", table, _ARM)
         # Cells are folders, and some file systems take A for a.
-        if other := next((a.name for a in arms if a.name.casefold() == values["name"].casefold()), None):
-            raise InputError(f"{where}name: expected names that differ not only in case, got {other!r} too")
-        of_loss = values.pop("keep_loss")
-        if of_loss is not None and values["keep"] is not None:
-            raise InputError(f"{where}keep: expected either keep or keep_loss")
-        values["of_loss"] = of_loss is not None
-        values["keep"] = of_loss or values["keep"] or (1.0,)
-        if values["of_loss"] and "epochs" in values["budget"]:
-            raise InputError(
-                f"{where}budget: expected 'updates' or fractions of the updates with keep_loss, got 'epochs'"
-            )
-        values["models"] = tuple(map(_short, values["models"]))
-        changes = {name: value for name in RECIPE if (value := values.pop(name)) is not None}
-        select = {name: value for name in SELECT if (value := values.pop(name)) is not None}
-        if is_file(str(select.get("method", ""))):
-            select["method"] = str(path.resolve().parent / select["method"])
-        with inside(where):
-            Selection(**select).checked(columns)
-            if select.get("target"):
-                select["target"] = str(path.resolve().parent / select["target"])
-            arm = Arm(**values, select=select, recipe=changes)
-            for keep in arm.keep:
-                arm.selection(keep, 0)
-        if arm.of_loss and arm.redraw == "pass":
-            raise InputError(f"{where}keep_loss: cannot be combined with redraw = 'pass'")
-        if arm.redraw == "pass" and select != {"method": "random"}:
-            raise InputError(f"{where}redraw: expected only method = 'random' with 'pass', got {select}")
-        for known in (a for a in arms if arm.column and a.column == arm.column):
-            if known.select["target"] != select["target"]:
-                raise InputError(f"{where}target: expected folders whose names differ, got that of arm {known.name!r}")
+        with inside(f"arm {values['name']!r}."):
+            if other := next((a.name for a in arms if a.name.casefold() == values["name"].casefold()), None):
+                raise InputError(f"name: expected names that differ in more than case, got {other!r} too")
+            arm = _arm(folder, values, columns)
+            for known in (a for a in arms if arm.column and a.column == arm.column):
+                if known.select["target"] != arm.select["target"]:
+                    raise InputError(f"target: expected folders whose names differ, got that of arm {known.name!r}")
         arms.append(arm)
-    return tuple(arms)
+        yield arm
 
 
-def _claims(
-    path: Path,
-    tables: Any,
-    arms: Sequence[Arm],
-    models_: Sequence[str],
-    datasets: Sequence[str],
-    scales: Sequence[Scale],
-) -> tuple[Claim, ...]:
-    """The claims, with defaults filled in."""
-    claims: list[Claim] = []
-    by_name = {arm.name: arm for arm in arms}
+def _arm(folder: Path, values: dict[str, Any], columns: Sequence[str]) -> Arm:
+    """The arm of a table's values."""
+    of_loss, passes = values.pop("keep_loss"), values["redraw"] == "pass"
+    changes, select = (
+        {name: value for name in names if (value := values.pop(name)) is not None} for names in (RECIPE, SELECT)
+    )
+    if is_file(str(select.get("method", ""))):
+        select["method"] = str(folder / select["method"])
+    Selection(**select).checked(columns)
+    if select.get("target"):
+        select["target"] = str(folder / select["target"])
+    for refused, message in (
+        (of_loss and values["keep"], "keep: expected either keep or keep_loss"),
+        (
+            of_loss and "epochs" in values["budget"],
+            "budget: expected 'updates' or fractions of the updates with keep_loss, got 'epochs'",
+        ),
+        (of_loss and passes, "keep_loss: cannot be combined with redraw = 'pass'"),
+        (
+            passes and select != {"method": "random"},
+            f"redraw: expected only method = 'random' with 'pass', got {select}",
+        ),
+    ):
+        if refused:
+            raise InputError(message)
+    keep = of_loss or values["keep"] or (1.0,)
+    arm = Arm(**{**values, "keep": keep, "of_loss": of_loss is not None}, select=select, recipe=changes)
+    for part in keep:
+        arm.selection(part, 0)
+    return arm
+
+
+def _claims(study: Study, tables: Any, datasets: Sequence[str]) -> Iterator[Claim]:
+    """The claims, with the keeps that they leave out. Both sides are trained, on the whole pool, for as many updates as
+    the claim says."""
+    arms = {arm.name: arm for arm in study.arms}
+    if tables and 1 not in study.pool:
+        raise InputError(f"data.pool: expected 1.0 too, on which claims are judged, got {list(study.pool)}")
     for i, table in enumerate(tables):
-        where = f"{path}: claim {i + 1}."
-        values = toml.read(where, table, keys(Claim))
-        for side in ("arm", "against"):
-            if values[side] not in by_name:
-                raise toml.unknown(f"{where}{side}", values[side], list(by_name))
-        arm, control = by_name[values["arm"]], by_name[values["against"]]
-        keep = values["keep"] or arm.keep[0]
-        own = values["against_keep"] or (keep if keep in control.keep else control.keep[0])
-        for key, value, of in (("keep", keep, arm), ("against_keep", own, control)):
-            if value not in of.keep:
-                raise InputError(f"{where}{key}: expected one of {list(of.keep)}, got {value}")
-        if datasets and values["dataset"] and values["dataset"] not in datasets:
-            raise toml.unknown(f"{where}dataset", values["dataset"], datasets)
+        values = toml.read(f"claim {i + 1}.", table, keys(Claim))
         values["model"] = _short(values["model"])
-        if values["model"] and values["model"] not in models_:
-            raise toml.unknown(f"{where}model", values["model"], models_)
-        if (values["scale"] or len(scales) > 1) and values["scale"] not in scales:
-            raise InputError(f"{where}scale: expected one of {list(scales)}, got {values['scale'] or 'nothing'}")
-        if (values["arm"], keep) == (values["against"], own):
-            raise InputError(
-                f"{where}against: expected another arm than {values['arm']!r}, or another against_keep than {keep:g}"
-            )
-        claims.append(Claim(**{**values, "keep": keep, "against_keep": own}))
-    if len(primary := [c for c in claims if not c.stratum]) > MOST_CLAIMS:
-        raise InputError(f"{path}: claim: expected at most {MOST_CLAIMS} without a stratum, got {len(primary)}")
-    return tuple(claims)
+        with inside(f"claim {i + 1}."):
+            for key, known in (("arm", arms), ("against", arms), ("dataset", datasets), ("model", study.models)):
+                if values[key] and known and values[key] not in known:
+                    raise toml.unknown(key, values[key], known)
+            arm, control = arms[values["arm"]], arms[values["against"]]
+            values["keep"] = values["keep"] or arm.keep[0]
+            same = values["keep"] if values["keep"] in control.keep else control.keep[0]
+            values["against_keep"] = values["against_keep"] or same
+            claim = Claim(**values)
+            if (claim.scale or len(study.scales) > 1) and claim.scale not in study.scales:
+                raise InputError(f"scale: expected one of {list(study.scales)}, got {claim.scale or 'nothing'}")
+            if (claim.arm, claim.keep) == (claim.against, claim.against_keep):
+                raise InputError(
+                    f"against: expected another arm than {claim.arm!r}, or another against_keep than {claim.keep:g}"
+                )
+            for side, key, of in (("arm", "keep", arm), ("control", "against_keep", control)):
+                _check_side(study, claim, side, key, of)
+        yield claim
+
+
+def _check_side(study: Study, claim: Claim, side: str, key: str, arm: Arm) -> None:
+    """The arm trains what one side of the claim compares."""
+    keep, model, updates = getattr(claim, key), claim.model or study.models[0], claim.updates or study.updates
+    if keep not in arm.keep:
+        raise InputError(f"{key}: expected one of {list(arm.keep)}, got {keep}")
+    if model not in (trained := arm.models or study.models):
+        raise InputError(
+            f"model: expected one of {', '.join(trained)}, which its {side} {arm.name!r} trains, got {model!r}"
+        )
+    own = sorted({study.updates_of(budget, keep, 1.0) for budget in arm.budget})
+    if updates not in own:
+        what = f"expected one of {own}, for which its {side} {arm.name!r} trains (keep = {keep:g}), got {updates}"
+        hint = f'budget = "updates" trains it for all {study.updates}'
+        raise InputError(f"updates: {what}", hint=hint)
 
 
 FOLDER = "studies"
