@@ -192,23 +192,20 @@ def first_difference(
     now: Mapping[str, Any],
     names: Iterable[str] | None = None,
     *,
-    ignore_missing: bool = False,
     equal: Callable[[Any, Any], bool] = lambda old, new: False,
 ) -> tuple[str, Any, Any] | None:
     """The first setting that prevents resuming, as its name, its old and its new value; None if all agree.
 
     Nested settings have dotted names. Values are compared as JSON returns them: a tuple equals a list. None for
-    ``names`` compares all of ``now``; ``equal`` says whether two unequal values mean the same; ``ignore_missing``
-    passes over settings that ``before`` lacks because a later version introduced them.
+    ``names`` compares all of ``now``; ``equal`` says whether two unequal values mean the same.
     """
     for name in now if names is None else names:
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            names_of = new if ignore_missing else {**old, **new}
-            nested = first_difference(old, new, names_of, ignore_missing=ignore_missing, equal=equal)
+            nested = first_difference(old, new, {**old, **new}, equal=equal)
             if nested is not None:
                 return f"{name}.{nested[0]}", *nested[1:]
-        elif not (ignore_missing and name not in before) and _listed(old) != _listed(new) and not equal(old, new):
+        elif _listed(old) != _listed(new) and not equal(old, new):
             return name, old, new
     return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import logging
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -47,9 +46,6 @@ from srfast.training.sources import open_store
 from srfast.training.store import PairStore, regions_of
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
-_YOUNGER = {"shrink": ("1",), "defects": False}
-"""Settings that older score tables do not record, and the values they had then."""
 _POOL_STREAM = 7  # apart from the streams of training and selection
 
 
@@ -134,9 +130,14 @@ def check_scored(study: Study, data: Data, out: Path, number: int, scale: Scale)
         return None
     known, settings = read_json(about), _table_settings(study, data, number, scale)
     way = "run the study into another folder"
-    check_same(table, {**_YOUNGER, **known["asked"]}, settings, done="scored", way=way, sums={"images": "other images"})
-    _check_unchanged(table, data.train)
-    return Scored(table, study.scorers[number], known["patches"], known["seconds"], known.get("targets", {}))
+    check_same(table, known["asked"], settings, done="scored", way=way, sums={"images": "other images"})
+    then = [image for _, image in sorted(read_meta(table)["images"].items())]
+    same = ordered_map(lambda pair: unchanged(Path(pair[0]), pair[1]), zip(data.train, then, strict=False), cores())
+    with closing(same) as checked:
+        for (file, _), is_same in checked:
+            if not is_same:
+                raise InputError(f"{file}: has changed since {table} was scored", hint=way)
+    return Scored(table, study.scorers[number], known["patches"], known["seconds"], known["targets"])
 
 
 def _targets(study: Study) -> dict[str, Arm]:
@@ -161,7 +162,7 @@ def _add_targets(study: Study, path: Path) -> dict[str, float]:
 
 def _table_settings(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     """The settings on which a score table depends."""
-    keys = ("patch", "stride", "mode", "scorer_updates", *_YOUNGER)
+    keys = ("patch", "stride", "mode", "scorer_updates", "shrink", "defects")
     files = [Path(f).name for f in data.train]
     known = {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
     if study.join:
@@ -172,25 +173,6 @@ def _table_settings(study: Study, data: Data, number: int, scale: int) -> dict[s
             for column, arm in targets.items()
         }
     return known
-
-
-def _check_unchanged(table: Path, files: list[str]) -> None:
-    """Refuses images with other contents than when they were scored. Where their hashes are not known, it refuses other
-    sizes, and warns of other times, as copies have them."""
-    then = [known for _, known in sorted(read_meta(table)["images"].items())]
-    touched = 0
-    pairs = zip(files, then, strict=False)
-    same = ordered_map(lambda pair: unchanged(Path(pair[0]), pair[1], moved=True), pairs, cores())
-    with closing(same) as checked:
-        for (file, known), is_same in checked:
-            if not is_same:
-                raise InputError(
-                    f"{file}: has changed since {table} was scored", hint="run the study into another folder"
-                )
-            touched += "sha256" not in known and os.stat(file).st_mtime_ns != known["mtime_ns"]
-    if touched:
-        log.warning("%d of %d images have other times than when %s was scored: a study does not score them again",
-                    touched, len(files), table)  # fmt: skip
 
 
 def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pyarrow as pa
 from srfast.data.atomic import atomic_path
 from srfast.data.hashing import of_file
 from srfast.data.images import find_images
+from srfast.data.run_folder import check_same
 from srfast.degradation.plan import Degradation
 from srfast.errors import InputError
 from srfast.scoring.metadata import VERSION
@@ -27,8 +28,6 @@ from srfast.study.description import Arm, Cell, Claim, Study, plan_of
 RESULTS, STRATA, LOG = "results.parquet", "strata.parquet", "log.parquet"
 CELLS = "cells"
 SETTINGS = "cell.json"
-_WHOLE = (("arm", "select"), ("options",), ("test",))
-"""Settings in which a name that is left out means a default, and not that they are of an older version."""
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -106,12 +105,9 @@ def from_plain(plain: Mapping[str, Any]) -> Study:
         names = {f.name for f in dataclasses.fields(kind)} & set(known)
         return {name: tuple(v) if isinstance(v := known[name], list) else v for name in names}
 
-    # Settings that older results do not record, and their values then.
-    younger = {"scales": [plain.get("scale", 2)], "shrink": ["1"], "join": "", "defects": False, "degradation": ""}
-    known = fitting(Study, {**younger, **plain})
-    known["arms"] = tuple(Arm(**fitting(Arm, arm)) for arm in plain["arms"])
-    known["claims"] = tuple(Claim(**fitting(Claim, claim)) for claim in plain.get("claims", ()))
-    return Study(**known)
+    arms = tuple(Arm(**fitting(Arm, arm)) for arm in plain["arms"])
+    claims = tuple(Claim(**fitting(Claim, claim)) for claim in plain["claims"])
+    return Study(**{**fitting(Study, plain), "arms": arms, "claims": claims})
 
 
 def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[str, Any]:
@@ -172,25 +168,14 @@ def read_json(path: Path) -> Any:
 
 
 def other_settings(saved: Mapping[str, Any], settings: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first setting of a finished cell that is not what is requested, as its name, its old and its new value.
-    Settings that later versions introduced are ignored in earlier results."""
-    for names in _WHOLE:
-        was, now = saved, settings
-        for name in names:
-            was, now = was.get(name, {}), now[name]
-        if names[0] in saved and (difference := first_difference(was, now, {**was, **now})) is not None:
-            return ".".join((*names, difference[0])), *difference[1:]
-    return first_difference(saved, settings, ignore_missing=True)
+    """The first setting of a finished cell that is not what is requested, as its name, its old and its new value."""
+    return first_difference(saved, settings, {**saved, **settings})
 
 
 def check_finished(folder: Path, settings: dict[str, Any]) -> None:
     """Raises InputError if the results of a cell are not those of these settings."""
-    if (difference := other_settings(read_json(folder / SETTINGS)["settings"], settings)) is not None:
-        key, was, now = difference
-        raise InputError(
-            f"{key}: {folder} was run with {was!r}, got {now!r}",
-            hint="run the study into another folder, or remove that cell",
-        )
+    saved, way = read_json(folder / SETTINGS)["settings"], "run the study into another folder, or remove that cell"
+    check_same(folder, saved, settings, {**saved, **settings}, done="run", way=way)
 
 
 def write_cell(
@@ -211,16 +196,20 @@ def write_cell(
 def gather(study: dict[str, Any], folders: Sequence[Path], scoring: Sequence[dict[str, Any]]) -> Results:
     """The results of all finished cells among these folders, in their order; ``study`` as ``as_plain`` gives it."""
     done = [f for f in folders if finished(f)]
-    tables = [_read(f / RESULTS, SCHEMA)[0].replace_schema_metadata(None) for f in done]
-    strata = [_read(f / STRATA, STRATA_SCHEMA)[0].replace_schema_metadata(None) for f in done]
-    logs = [pa.Table.from_pylist(_log(f), LOG_SCHEMA) for f in done]
-    cells = {f.name: read_json(f / SETTINGS) for f in done}
-    meta = {"version": VERSION, "study": study, "cells": cells, "scoring": list(scoring)}
+
+    def whole(schema: pa.Schema, of: Callable[[Path], pa.Table]) -> pa.Table:
+        return pa.concat_tables([schema.empty_table(), *(of(f).replace_schema_metadata(None) for f in done)])
+
     return Results(
-        pa.concat_tables([SCHEMA.empty_table(), *tables]),
-        pa.concat_tables([STRATA_SCHEMA.empty_table(), *strata]),
-        pa.concat_tables([LOG_SCHEMA.empty_table(), *logs]),
-        meta,
+        whole(SCHEMA, lambda f: _read(f / RESULTS, SCHEMA)[0]),
+        whole(STRATA_SCHEMA, lambda f: _read(f / STRATA, STRATA_SCHEMA)[0]),
+        whole(LOG_SCHEMA, lambda f: pa.Table.from_pylist(_log(f), LOG_SCHEMA)),
+        {
+            "version": VERSION,
+            "study": study,
+            "cells": {f.name: read_json(f / SETTINGS) for f in done},
+            "scoring": list(scoring),
+        },
     )
 
 

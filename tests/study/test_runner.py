@@ -169,7 +169,7 @@ def test_a_study_on_degraded_lr(write_study, tmp_path):
     assert plain.meta["study"]["degradation"] == ""
     with pytest.raises(InputError, match=r"data.test: expected names that do not end in -degraded, got a-degraded"):
         srfast.run_study(path, tmp_path / "plain", test={"a-degraded": tmp_path / "photos" / "sub"})
-    with pytest.raises(InputError, match=r"photos-degraded: .*plain.* was run with None"):
+    with pytest.raises(InputError, match=r"degradation: .*plain.* was run with None"):
         srfast.run_study(path, tmp_path / "plain")
     mild.write_text(noise.replace("5", "6"))
     with pytest.raises(InputError, match=r"degradation: .* was run with"):
