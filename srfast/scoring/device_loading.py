@@ -82,7 +82,7 @@ def outcomes(job: Job, files: Sequence[ImageFile]) -> Iterator[Outcome]:
     def read(number: int, image: Tensor) -> Read:
         file, (h, w) = files[number], image.shape[:2]
         if not (grid := settings.grid(h, w)):
-            return Outcome(file, small=(h, w))
+            return Outcome(file, small={"": (h, w)})
         more = job.more(file, image.cpu().numpy(), grid, job.workers) if wanted else None
         return Decoded(file, [Sized("1", cast(Any, image), grid, more=more)])
 

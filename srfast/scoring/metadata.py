@@ -9,7 +9,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +37,36 @@ SUM = b"srfast.crc32"
 """Key of the CRC-32 of a table's JSON object, which the pages' own checksums do not cover."""
 _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character outside the basic plane; only two of them together are a character."""
-_COUNTS = "expected size, mtime_ns and rows as whole numbers"
-HASHES = ("sha256", "lr_sha256")
-NOTED = (*HASHES, "reduced")
-"""Keys of an image's state: the SHA-256 of its file, and of that of its given LR image."""
-_STATE = ("size", "mtime_ns", "lr", *NOTED, "rows", "tried")
 _KINDS: dict[str, type] = {
     "root": str, "kind": str, "images": dict, PASSED: dict, "selection": dict, "skipped": list, "small": list,
-    "records": list, "scale": int, "patch": int, "stride": int,
+    "scale": int, "patch": int, "stride": int,
 }  # fmt: skip
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int
+
+
+def _pair(value: Any) -> bool:
+    return type(value) is list and len(value) == 2 and all(map(_whole, value))
+
+
+def _measures(tried: Any) -> bool:
+    """Whether this is what ``choose`` tried: by size, numbers by column."""
+    sizes = tried.values() if type(tried) is dict else [None]
+    return all(type(s) is dict and all(type(v) in (int, float) for v in s.values()) for s in sizes)
+
+
+_STATE: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "size": (_whole, "a whole number"),
+    "mtime_ns": (_whole, "a whole number"),
+    "rows": (lambda n: _whole(n) and n >= 0, "a whole number of at least 0"),
+    "tried": (_measures, "numbers by column and size"),
+    "lr": (lambda state: state is None or _pair(state), "two whole numbers"),
+    "reduced": (lambda words: words in (None, *WORDS), "what reading left out"),
+    **dict.fromkeys(("sha256", "lr_sha256"), (lambda s: s is None or is_hash(s), "64 hexadecimal digits")),
+}
+"""What may stand of an image under each key; one that is missing is no damage."""
 
 
 def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -124,41 +145,13 @@ def check_meta(name: str | os.PathLike[str], meta: Mapping[str, Any]) -> None:
         check(not (isinstance(value, str) and "\0" in value), key, "expected no NUL in it")
     check(all(type(n) is int for n in (meta.get(PASSED) or {}).values()), PASSED, "expected a whole number each")
     for image, state in (meta.get("images") or {}).items():
-        check(type(state) is dict and _counts(state), "images", _COUNTS, image)
-        check(_measures(state.get("tried", {})), "images", "expected numbers by column and size under tried", image)
-        check(_pair(state.get("lr")), "images", "expected two whole numbers under lr", image)
-        check(state.get("reduced") in (None, *WORDS), "images", "expected what reading left out under reduced", image)
-        for key in HASHES:
-            right = state.get(key) is None or is_hash(state[key])
-            check(right, "images", f"expected 64 hexadecimal digits under {key}", image)
-    for key in ("skipped", "small", "records"):
+        check(type(state) is dict, "images", "expected an object", image)
+        for key in _STATE.keys() & state.keys():
+            right, what = _STATE[key]
+            check(right(state[key]), "images", f"expected {what} under {key}", image)
+    for key in ("skipped", "small"):
         for entry in meta.get(key) or []:
-            right = type(entry) is dict and type(entry.get("image")) is str
-            check(right, key, "expected objects that name an image")
-            sizes = entry.get("small_at", {})
-            right = type(sizes) is dict and all(side is not None and _pair(side) for side in sizes.values())
-            check(right, key, "expected two whole numbers for each size in small_at")
-            if key == "records":
-                right = {"skipped", "small"} <= entry.keys() and _pair(entry["small"])
-                check(right, key, "expected skipped and small in each")
-                check(_counts(entry), key, _COUNTS)
-
-
-def _counts(state: dict[str, Any]) -> bool:
-    """Whether the entries about an image are of the right types; missing entries are no damage."""
-    numbers = [state.get(k, 0) for k in ("size", "mtime_ns", "rows")]
-    return all(type(n) is int for n in numbers) and numbers[2] >= 0
-
-
-def _measures(tried: Any) -> bool:
-    """Whether this is what ``image_size.choose`` tried: by size, numbers by column."""
-    sizes = tried.values() if type(tried) is dict else [None]
-    return all(type(s) is dict and all(type(v) in (int, float) for v in s.values()) for s in sizes)
-
-
-def _pair(value: Any) -> bool:
-    """Whether this is missing or two whole numbers."""
-    return value is None or (type(value) is list and len(value) == 2 and all(type(v) is int for v in value))
+            check(type(entry) is dict and type(entry.get("image")) is str, key, "expected objects that name an image")
 
 
 @dataclass
@@ -169,28 +162,31 @@ class Outcome:
     rows: pa.Table | None = None
     skipped: str | None = None
     """Why the file could not be read."""
-    small: tuple[int, int] | None = None
-    """[H, W] of an image that is smaller than a patch."""
-    small_at: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """[H, W] of each size of ``shrink`` that is smaller than a patch, by fraction."""
+    small: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """[H, W] of each size that is smaller than a patch, by its fraction, or by "" if the table has one size."""
     tried: dict[str, dict[str, float]] = field(default_factory=dict)
     """The measures by which ``image_size.choose`` chose the sizes, by fraction."""
     hashes: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the file that was decoded, and of its given LR image, and what reading left out, by their keys in the
-    metadata (``NOTED``)."""
+    metadata: ``sha256``, ``lr_sha256``, ``reduced``."""
 
-    def record(self) -> dict[str, Any]:
-        return {
-            "image": self.file.name,
+    def about(self) -> dict[str, Any]:
+        """What the metadata of a table say of the image."""
+        state = {
             "size": self.file.size,
             "mtime_ns": self.file.mtime_ns,
             **({"lr": list(self.file.lr)} if self.file.lr is not None else {}),
             **self.hashes,
             "rows": self.rows.num_rows if self.rows is not None else 0,
-            "skipped": self.skipped,
-            "small": self.small,
-            **{name: value for name in ("small_at", "tried") if (value := getattr(self, name))},
+            **({"tried": self.tried} if self.tried else {}),
         }
+        name = self.file.name
+        small = [
+            {"image": name, **({"shrink": size} if size else {}), "height": h, "width": w}
+            for size, (h, w) in sorted(self.small.items())
+        ]
+        skipped = [{"image": name, "reason": self.skipped}] if self.skipped else []
+        return {"images": {name: state}, "skipped": skipped, "small": small}
 
 
 def reduced(meta: Mapping[str, Any]) -> dict[str, int]:
@@ -199,42 +195,21 @@ def reduced(meta: Mapping[str, Any]) -> dict[str, int]:
     return {word: n for word in (ALPHA, DEEP) if (n := sum(word in words for words in said))}
 
 
-def about_images(meta: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of a part in the form of a score table: its records become images, skipped and small."""
-    if "records" not in meta:
-        return meta
-    rest = {k: v for k, v in meta.items() if k not in ("records", "run")}
-    return {**rest, **of_records(meta["records"])}
+def together(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the metadata of several tables, or of single images, say of images."""
+    parts = list(parts)
+    entries = {key: [entry for part in parts for entry in part.get(key, [])] for key in ("skipped", "small")}
+    return {"images": dict(item for part in parts for item in part.get("images", {}).items()), **entries}
 
 
-def of_records(records: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Records as the images, skipped and small of a score table's metadata."""
-    records = list(records)
-    return {
-        "images": {r["image"]: {k: r[k] for k in _STATE if k in r} for r in records},
-        "skipped": [{"image": r["image"], "reason": r["skipped"]} for r in records if r["skipped"]],
-        "small": [{"image": r["image"], "height": r["small"][0], "width": r["small"][1]} for r in records if r["small"]]
-        + [
-            {"image": r["image"], "shrink": size, "height": h, "width": w}
-            for r in records
-            for size, (h, w) in sorted(r.get("small_at", {}).items())
-        ],
-    }
-
-
-def records_of(meta: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records of a finished table, the inverse of ``of_records``."""
-    skipped = {e["image"]: e["reason"] for e in meta["skipped"]}
-    small = {e["image"]: (e["height"], e["width"]) for e in meta["small"] if "shrink" not in e}
-    at: dict[str, dict[str, Any]] = {}
-    for e in meta["small"]:
-        if "shrink" in e:
-            at.setdefault(e["image"], {})[e["shrink"]] = (e["height"], e["width"])
-    return [
-        {"image": name, **state, "skipped": skipped.get(name), "small": small.get(name)}
-        | ({"small_at": at[name]} if name in at else {})
-        for name, state in sorted(meta["images"].items())
-    ]
+def by_image(meta: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a table's metadata say of each image, in the order of its rows."""
+    each: dict[str, dict[str, Any]] = {n: {"images": {n: s}} for n, s in sorted(meta.get("images", {}).items())}
+    for key in ("skipped", "small"):
+        for entry in meta.get(key, []):
+            if entry["image"] in each:
+                each[entry["image"]].setdefault(key, []).append(entry)
+    return each
 
 
 def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schemas: Sequence[pa.Schema]) -> None:
@@ -256,12 +231,10 @@ def check_together(names: Sequence[str], metas: Sequence[dict[str, Any]], schema
 def joined_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The metadata of tables that are put together."""
     meta = {**metas[0], **({PASSED: metas[-1][PASSED]} if PASSED in metas[-1] else {})}  # as the last run counted
-    images: dict[str, Any] = {}
-    for part in metas:
-        images.update(part.get("images", {}))
-    meta["images"] = dict(sorted(images.items()))
+    about = together(metas)
+    meta["images"] = dict(sorted(about["images"].items()))
     for key in ("skipped", "small"):
-        meta[key] = sorted((item for part in metas for item in part.get(key, [])), key=lambda e: str(e["image"]))
+        meta[key] = sorted(about[key], key=lambda entry: str(entry["image"]))
     if len({str((part.get("shard"), part.get(MISSING))) for part in metas}) > 1:
         meta["shard"] = None
         if missing := missing_shards(metas):
@@ -294,7 +267,7 @@ def _held(meta: dict[str, Any]) -> tuple[int, set[int]] | None:
 
 
 def _is_shard(value: Any) -> bool:
-    return value is not None and _pair(value) and 0 <= value[0] <= value[1] and 0 < value[1] <= MOST_SHARDS
+    return _pair(value) and 0 <= value[0] <= value[1] and 0 < value[1] <= MOST_SHARDS
 
 
 def checked_shards(metas: Sequence[dict[str, Any]], allowed: bool | None = None) -> dict[str, Any]:

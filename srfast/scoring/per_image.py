@@ -121,7 +121,7 @@ class Job:
         h, w = hr.shape[:2]
         grid = self.settings.grid(h, w)
         if not grid:
-            about.small_at[size] = h, w
+            about.small_at[size if self.settings.several_sizes else ""] = h, w
             return None
         # By the workers, where the engine runs on the calling thread.
         threads = self.workers if h * w > LARGE else 1
@@ -191,11 +191,8 @@ class Job:
         return pa.Table.from_arrays(columns, schema=schema_with(more, several))
 
     def _outcome(self, image: Decoded, rows: list[pa.Table]) -> Outcome:
-        if not self.settings.several_sizes:
-            small = image.small_at.get("1")
-            return Outcome(image.file, rows[0] if rows else None, small=small, hashes=image.hashes)
         table = pa.concat_tables(rows) if rows else None
-        return Outcome(image.file, table, small_at=image.small_at, tried=image.tried, hashes=image.hashes)
+        return Outcome(image.file, table, small=image.small_at, tried=image.tried, hashes=image.hashes)
 
 
 def pipelined(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:

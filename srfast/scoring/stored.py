@@ -18,7 +18,7 @@ from srfast.data.images import stays_inside
 from srfast.data.parquet import opened
 from srfast.data.shrink import COLUMN
 from srfast.errors import InputError
-from srfast.scoring.metadata import about_images, check_together, checked_shards, parse_meta
+from srfast.scoring.metadata import check_together, checked_shards, parse_meta
 from srfast.scoring.rows import Rows, at, numbers
 from srfast.scoring.table import (
     SCHEMA,
@@ -78,7 +78,7 @@ class Stored(Rows):
         for path in self._paths:
             with opened(path, whole=False) as file:
                 schema = file.schema_arrow
-            meta = about_images(parse_meta(path, schema.metadata))
+            meta = parse_meta(path, schema.metadata)
             if selecting:
                 check_scored(path, meta)
             check_columns(path, pa.Table.from_batches([], schema), SCHEMA)

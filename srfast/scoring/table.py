@@ -18,7 +18,7 @@ from srfast.data.images import stays_inside
 from srfast.data.parquet import TableWriter, check_names, opened
 from srfast.data.shrink import COLUMN, sizes_of
 from srfast.errors import InputError
-from srfast.scoring.metadata import about_images, check_together, checked_shards, file_metadata, joined_meta, parse_meta
+from srfast.scoring.metadata import check_together, checked_shards, file_metadata, joined_meta, parse_meta
 from srfast.scoring.rows import Rows, is_frame, numbers, of_frame
 
 SCHEMA = pa.schema(
@@ -91,7 +91,7 @@ def _read_folder(folder: Path) -> tuple[pa.Table, dict[str, Any]]:
         table, meta = _read_file(path)
         check_columns(path, table, SCHEMA)
         tables.append(table.select(with_extras(SCHEMA, table.schema).names))
-        metas.append(about_images(meta))
+        metas.append(meta)
     names = [str(path) for path in paths]
     check_together(names, metas, [t.schema for t in tables])
     ends = [(t["image"][0].as_py(), t["image"][-1].as_py()) for t in tables if len(t)]

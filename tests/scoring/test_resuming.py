@@ -97,9 +97,9 @@ def test_resuming_with_other_settings_names_the_setting(
     if changed["scorer"] == "weights":
         changed["scorer"] = srcnn_weights(2)
     source = photo_folder / changed.pop("images", "")
-    with pytest.raises(InputError, match=rf"{name}[.\w]*: .* was scored with ") as caught:
+    with pytest.raises(InputError, match=rf"{name}[.\w]*: .* was scored with "):
         srfast.score(source, resume=True, **changed)
-    assert ("there is no int" in str(caught.value)) == finished == (not (tmp_path / "s.parquet.parts").exists())
+    assert finished == (not (tmp_path / "s.parquet.parts").exists())
     assert {p: p.read_bytes() for p in tmp_path.rglob("*.parquet")} == before
 
 
