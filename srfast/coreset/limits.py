@@ -141,24 +141,15 @@ class Limits:
     first is kept; with "all" all may be.
     """
 
-    def __init__(
-        self,
-        table: Rows,
-        max_per_image: int | None = None,
-        per_image: str | None = None,
-        nms: float | None = None,
-        sizes: str = "all",
-    ) -> None:
-        self.max_per_image, self.per_image, self.nms = max_per_image, per_image, nms
+    def __init__(self, table: Rows, settings: Selection) -> None:
+        self.max_per_image, self.per_image, self.nms = settings.max_per_image, settings.per_image, settings.nms
         self._table = table
-        self._image = np.empty(0, np.int32)
         self._sizes, self._at = table.sizes()
-        self.apart = sizes == "best" and len(self._sizes) > 1
+        self.apart = settings.sizes == "best" and not settings.one_size and len(self._sizes) > 1
         """Whether each place is kept at one size only."""
-        self.none = max_per_image is None and per_image is None and nms is None and not self.apart
+        self.none = (self.max_per_image, self.per_image, self.nms, self.apart) == (None, None, None, False)
         """Whether they let all rows pass in their order."""
-        if not self.none:
-            self._image = table.coded()[1]
+        self._image = np.empty(0, np.int32) if self.none else table.coded()[1]
 
     def allowed(self, rows: np.ndarray) -> np.ndarray:
         """The rows that may be kept, given that those before them are, in the same order."""

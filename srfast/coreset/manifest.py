@@ -151,7 +151,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> ManifestRows:
     if not os.path.isdir(folder):
         raise InputError(f"{folder}: expected a folder with {DOCUMENT}, {SOURCES} and {PATCHES}")
     document = Path(folder, DOCUMENT)
-    own = read_json(document, "a manifest of srfast").get(KEY)
+    own: Any = read_json(document, "a manifest of srfast").get(KEY)
     about, stated = (own.get(key) for key in ("about", "root_sha256")) if isinstance(own, dict) else (None, None)
     if not isinstance(about, dict) or not is_hash(stated) or own["version"] != VERSION:
         raise InputError(f"{document}: expected a manifest of srfast, version {VERSION}, got another document")

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from cachetools import LRUCache
 
 from srfast.coreset.condition import check_selection
+from srfast.coreset.limits import by_value
 from srfast.data.grid import cropped
 from srfast.data.hashing import of_file, of_pixels
 from srfast.data.lowres import LowRes, read_lr
@@ -257,11 +257,7 @@ class Pairs:
             patches.size, scale, {"y": 1, "rgb": 3}[color], hr if quantise else np.dtype("f4"), hr
         )
         self.keep_images = check_integer("keep_images", keep_images, 1)
-        self._start()
-
-    def _start(self) -> None:
-        self._kept: LRUCache[tuple[str, float, int], tuple[np.ndarray, np.ndarray]] = LRUCache(self.keep_images)
-        self._lock = Lock()  # a cache that two threads fill at once loses track of what it holds
+        self._planes = lru_cache(self.keep_images)(self._checked)
 
     def __len__(self) -> int:
         return len(self.patches.image)
@@ -272,16 +268,15 @@ class Pairs:
 
     def arrays(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """The pair of a row, as views of the image."""
-        index = self.row(index)
-        p = self.patches
+        index, p = self.row(index), self.patches
         return self._cut(index, *self._planes(p.image[index], float(p.factor[index]), p.draw_of(index)))
 
     def row(self, index: int) -> int:
         """The row of an index, which may count from the end; raises IndexError if there is none."""
-        n = len(self.patches.image)
-        if not -n <= index < n:
-            raise IndexError(f"index {index} out of range for {n} patches")
-        return index % n
+        try:
+            return range(len(self))[index]
+        except IndexError:
+            raise IndexError(f"index {index} out of range for {len(self)} patches") from None
 
     def _cut(self, index: int, lr: np.ndarray, hr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         p = self.patches
@@ -289,16 +284,9 @@ class Pairs:
         check_inside(p.root / p.image[index], x, y, size, hr.shape[2], hr.shape[1])
         return cut(lr, x, y, size, size, self.scale), cut(hr, x, y, size, size)
 
-    def _planes(self, image: str, factor: float, draw: int) -> tuple[np.ndarray, np.ndarray]:
-        with self._lock:
-            kept = self._kept.get((image, factor, draw))
-        if kept is not None:
-            return kept
+    def _checked(self, image: str, factor: float, draw: int) -> tuple[np.ndarray, np.ndarray]:
         self.patches.images.check(image)
-        pair = self._read(self.patches.source(image, factor), draw)
-        with self._lock:
-            self._kept[image, factor, draw] = pair
-        return pair
+        return self._read(self.patches.source(image, factor), draw)
 
     def _read(self, source: Source, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
         return read_pair(source, self.scale, color=self.color, quantise=self.quantise, draw=draw)
@@ -313,9 +301,7 @@ class Pairs:
         """
         p = self.patches
         places, number = p.places()
-        rows: list[list[int]] = [[] for _ in places]
-        for row, place in enumerate(number):
-            rows[place].append(row)
+        rows = [group.tolist() for group in by_value(np.array(number))]
 
         def read(place: int) -> tuple[np.ndarray, np.ndarray]:
             return self._read(p.source(*places[place]))
@@ -351,8 +337,8 @@ class Pairs:
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers start with an empty cache instead of a copy of the parent's images.
-        return {k: v for k, v in self.__dict__.items() if k not in ("_kept", "_lock")}
+        return {k: v for k, v in self.__dict__.items() if k != "_planes"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._start()
+        self._planes = lru_cache(self.keep_images)(self._checked)

@@ -186,9 +186,7 @@ def choose(table: Rows, settings: SelectArguments) -> tuple[np.ndarray, dict[str
         goal = goal_of(settings, total, exact_sum(pool(candidates, 0).of(loss)), float(of_eligible.min()))
     del of_eligible
 
-    limits = Limits(
-        table, settings.max_per_image, settings.per_image, settings.nms, "all" if settings.one_size else settings.sizes
-    )
+    limits = Limits(table, settings)
     order = how.ordering(pool(candidates, count))
     if limits.none and goal is None and not settings.flat_floor:
         order = order[:count]
