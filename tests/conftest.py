@@ -374,7 +374,15 @@ def make_table() -> Callable[..., Any]:
         table = pa.table({k: columns.get(k, v) for k, v in known.items()}, schema=SCHEMA)
         for name, values in extra.items():
             table = table.append_column(name, pa.array(values))
-        meta = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
+        meta = {
+            "version": 1,
+            "root": "/data",
+            **dict.fromkeys(COMPARED, 1),
+            "scorer": {},
+            "images": {},
+            "skipped": [],
+            "small": [],
+        }
         return ScoreTable(table, meta)
 
     return make

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.coreset.settings import Selection
+from srfast.coreset.settings import COUNTS, Selection
 from srfast.data.parquet import check_names
 from srfast.errors import InputError, inside
 from srfast.runtime.optional import needing
@@ -110,7 +110,6 @@ _TOKEN = re.compile(
     r"""\s+|(?P<text>'(?:[^']|'')*')|(?P<name>"(?:[^"]|"")*")|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"""
     r"""|(?P<word>[^\W\d]\w*)|(?P<sign><=|>=|<>|!=|==|[-+*/%<>=(),])"""
 )
-_COUNTS = ("patches", "passing", "kept", "dropped_hardest")
 
 
 def check_coreset(name: str | os.PathLike[str], meta: Mapping[str, Any]) -> None:
@@ -131,7 +130,7 @@ def check_selection(name: str | os.PathLike[str], selection: Any) -> None:
         if (value := selection.get(key)) is not None:
             with inside(f"{name}: selection: "):
                 field.metadata["kind"].check(key, value)
-    for key in _COUNTS:
+    for key in COUNTS:
         value = selection.get(key)
         if value is not None and (type(value) is not int or value < 0):
             raise InputError(f"{name}: selection: {key}: expected a whole number of at least 0, got {value!r:.80}")

@@ -53,6 +53,8 @@ class Method:
     """Whether the order depends on the number of patches that will be kept, which ``keep_loss`` does not know."""
     help: str = ""
     """One line of help."""
+    unit: str = ""
+    """The unit of the column of its name, as a page shows it."""
     scored: bool = True
     """Whether a study selects by it once for each scorer."""
     target: Callable[[Any, Any], Any] | str | None = None
@@ -63,9 +65,9 @@ GROUP = "srfast.methods"
 """Group of entry points of installed packages: a name, and a function or ``Method``."""
 METHODS = {
     "loss": Method("Moser, Raue, Dengel (2024), arXiv 2403.17083, Section 3.2",
-                   help="the loss of the network (Moser et al.)"),
+                   help="the loss of the network (Moser et al.)", unit="mse"),
     "bicubic": Method("the control without a network: the same loss of plain bicubic", "bicubic", scored=False,
-                      help="the loss of bicubic interpolation, without a network"),
+                      help="the loss of bicubic interpolation, without a network", unit="mse"),
     "sobel": Method("Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023), texture complexity", "sobel",
                     scored=False, help="the mean gradient (Ding et al.)"),
     "reducible": Method("after Mindermann et al. (2022), arXiv 2206.07137", "methods.base:reducible",
@@ -139,6 +141,7 @@ class Selection(Settings):
         "Fraction r of the N patches to keep, 0 < r <= 1. round(r * N) patches are kept, half up, and at least one.",
         fraction("keep", zero=False, one=True),
         shown="0.5, or all of `window`",
+        said="share to keep",
     )
     keep_loss: float | None = setting(
         None,
@@ -148,6 +151,7 @@ class Selection(Settings):
         shown="`keep` decides",
         more="The patch that reaches F is kept. ``window``, ``nms``, ``max_per_image`` and ``sizes`` limit what is "
         "kept, and do not change the sum.",
+        said="share of the error to keep",
     )
     order: str = setting("des", f"Which values are kept first. {_listed(ORDERS)}.", one_of(*ORDERS))
     drop_hardest: float = setting(
@@ -156,6 +160,7 @@ class Selection(Settings):
         "gives the paper's refined core-set.",
         fraction("drop_hardest"),
         more="``keep`` remains a fraction of all patches.",
+        said="share dropped first as the hardest",
     )
     method: str | Column | Own | Method = setting(
         "loss",
@@ -171,6 +176,7 @@ class Selection(Settings):
         "Largest number of patches to keep of one image, at least 1; those that the method ranks first are kept.",
         whole(1),
         shown="no limit",
+        said="most of one image",
     )
     seed: int = setting(
         0, "Random seed of the methods that draw, at least 0.", Kind("a non-negative integer", whole().convert, "whole")
@@ -181,6 +187,7 @@ class Selection(Settings):
         "fractions are then of the patches that meet it.",
         text("a condition such as 'loss > 10'"),
         metavar="EXPR",
+        said="condition",
     )
     window: tuple[float, float] | None = setting(
         None,
@@ -188,12 +195,14 @@ class Selection(Settings):
         "the method in `order`, or those of the loss if the method does not sort.",
         numbers("two shares LO, HI with 0 <= LO < HI <= 1", lambda v: 0 <= v <= 1, 2, ":"),
         metavar="LO:HI",
+        said="range of ranks",
     )
     flat_floor: float = setting(
         0.0,
         "Fraction of the kept patches, from 0 to below 1, that is reserved for the easiest by loss, whatever the "
         "method.",
         fraction("flat_floor"),
+        said="share of the easiest always kept",
     )
     per_image: str | None = setting(
         None,
@@ -201,6 +210,7 @@ class Selection(Settings):
         "ranks first are kept.",
         one_of(*PER_IMAGE),
         shown="they are not spread",
+        said="quota of an image",
     )
     nms: float | None = setting(
         None,
@@ -209,6 +219,7 @@ class Selection(Settings):
         Kind("an overlap with 0 <= nms < 1", fraction("nms").convert, "number"),
         metavar="IOU",
         shown="no limit",
+        said="largest overlap of two kept",
     )
     target: str | os.PathLike[str] | None = setting(
         None,
@@ -306,6 +317,13 @@ class SelectArguments(Selection):
 
 
 ARGUMENTS = tuple(Selection.__dataclass_fields__)
+COUNTS = {
+    "patches": "patches to choose from",
+    "passing": "patches that meet the condition",
+    "kept": "kept",
+    "dropped_hardest": "patches dropped as the hardest",
+}
+"""What the metadata of a core-set count beside the settings of its selection."""
 
 
 def share(fraction: float, n: int) -> int:

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from srfast.coreset.joining import located
 from srfast.coreset.selection import CoreSet, select
+from srfast.coreset.settings import SCORES
 from srfast.errors import InputError
 from srfast.report.content import ColumnLabel, Content, Fact, Gallery, ShotGroup, count, percent
-from srfast.report.explorer import LABELS, spread
+from srfast.report.explorer import label, spread
 from srfast.report.pictures import cut
 from srfast.report.report import checksum, lede, shot
 from srfast.report.scores import ReportScores, read_scores
@@ -52,8 +53,8 @@ def _of_selections(a: Rows, b: Rows, matched: np.ndarray, names: Sequence[str], 
     in_a = np.arange(len(scores)) < len(a)
     in_b = ~in_a
     in_b[matched[matched >= 0]] = True
-    columns = {"loss": LABELS["loss"], "bicubic": LABELS["bicubic"], "sobel": ColumnLabel("Sobel")}
-    values = {"loss": scores.loss, "bicubic": scores.bicubic, "sobel": scores.sobel}
+    columns = {name: label(name) for name in SCORES}
+    values = {name: getattr(scores, name) for name in SCORES}
     return _content(scores, in_a, in_b, names, columns, values, "keeps")
 
 

@@ -7,11 +7,12 @@ import base64
 import os
 from collections.abc import Sequence
 from itertools import chain, zip_longest
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from srfast.coreset.settings import GROUP, METHODS, Selection
+from srfast.coreset.settings import GROUP, METHODS, Method, Selection
+from srfast.data.shrink import COLUMN
 from srfast.report.content import ColumnLabel
 from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first, ranked
 from srfast.runtime.plugins import added, is_file
@@ -27,12 +28,6 @@ MAPPED_BYTES = 1_200_000
 _LOOKED_AT = 20_000
 MOST = 200
 """Largest number of patches with pictures."""
-LABELS = {
-    "loss": ColumnLabel("Loss", "mse"),
-    "bicubic": ColumnLabel("Bicubic", "mse"),
-    "shrink": ColumnLabel("Size of the image"),
-    **{d.name: ColumnLabel(d.label, d.unit) for d in DEFECTS},
-}
 STATUS = {LEFT_OUT: "left", KEPT: "kept", DROPPED: "dropped"}
 
 
@@ -41,14 +36,17 @@ def columns(scores: ReportScores) -> dict[str, ColumnLabel]:
     names = list(dict.fromkeys(chain(scores.scores, scores.extra, scores.words)))
     if scores.by_bicubic and "bicubic" not in names:
         names.insert(1, "bicubic")
-    return {name: _column(scores, name) for name in names}
+    kinds: dict[str, Any] = {**dict.fromkeys(scores.flags, "flag"), **dict.fromkeys(scores.words, "word")}
+    return {name: label(name, kinds.get(name, "number")) for name in names}
 
 
-def _column(scores: ReportScores, name: str) -> ColumnLabel:
-    known = LABELS.get(name, ColumnLabel(name.replace("_", " ").capitalize()))
-    kind = "flag" if name in scores.flags else "word" if name in scores.words else "number"
-    means = METHODS[name].help.replace("`", "") if name in METHODS else ""
-    return ColumnLabel(known.label, known.unit, kind, means)  # type: ignore[arg-type]
+def label(name: str, kind: Literal["number", "flag", "word"] = "number") -> ColumnLabel:
+    """How a page shows a column, by the descriptor of its defect or of the method of its name."""
+    if (defect := next((d for d in DEFECTS if d.name == name), None)) is not None:
+        return ColumnLabel(defect.label, defect.unit, kind)
+    said = "Size of the image" if name == COLUMN else name.replace("_", " ").capitalize()
+    method = METHODS.get(name, Method(""))
+    return ColumnLabel(said, method.unit, kind, method.help.replace("`", ""))
 
 
 REJECTS = "rejects.csv"
@@ -81,7 +79,7 @@ def explorer(
         "shown": _rows(scores, shown, ranks[1], everything=True),
         "mapped": None if whole else _rows(scores, mapped, ranks[2], everything=False),
         "sizes": [[number[name], *size] for name, size in sizes.items()],
-        "perImage": _per_image(scores),
+        "perImage": {k: packed(v, "f32" if v.dtype.kind == "f" else "u32") for k, v in scores.per_image.items()},
         "given": _coreset_shares(scores, source),
         "agreement": [{"name": n, "rho": a["spearman"], "shared": a["top_half"]} for n, a in alike.items()],
         "reconstructed": scores.network is not None,
@@ -131,7 +129,7 @@ def _mapped(scores: ReportScores, shown: np.ndarray) -> np.ndarray:
     n = len(scores.images)
     most = MAPPED_BYTES // 20
     first = list(dict.fromkeys(chain(scores.code[shown].tolist(), range(n))))
-    sizes = scores.per_image.patches[first].cumsum()
+    sizes = scores.per_image["patches"][first].cumsum()
     chosen = np.zeros(n, bool)
     chosen[first[: max(1, int(np.searchsorted(sizes, most, side="right")))]] = True
     return np.flatnonzero(chosen[scores.code])
@@ -156,12 +154,6 @@ def _rows(scores: ReportScores, rows: np.ndarray, ranks: dict[str, np.ndarray], 
     made["values"] = {name: packed(column[rows], "f32") for name, column in values.items()}
     made["words"] = {name: {"words": w, "code": packed(code[rows], "i32")} for name, (w, code) in words.items()}
     return made
-
-
-def _per_image(scores: ReportScores) -> dict[str, Any]:
-    stats = scores.per_image
-    floats = {k: packed(getattr(stats, k), "f32") for k in ("mean", "largest", "q10", "median", "q90")}
-    return {k: packed(getattr(stats, k), "u32") for k in ("patches", "kept", "dropped")} | floats
 
 
 def _coreset_shares(scores: ReportScores, source: Sequence[str]) -> dict[str, Any] | None:
@@ -213,7 +205,7 @@ def wanted(scores: ReportScores) -> list[int]:
             sources += [_one_per_image(scores, order[(left[::-1] if up else left)], 12)]
         sources += [spread(order[ranks], 12) for ranks in (dropped, left, kept) if len(ranks)]
     for name, values in scores.extra.items():
-        if name == "shrink" or not np.isfinite(values).any():
+        if name == COLUMN or not np.isfinite(values).any():
             continue
         known = np.flatnonzero(np.isfinite(values))
         up = descending(values[known], "asc")

@@ -59,8 +59,7 @@ class Reconstruction:
         """The reconstruction by a table's metadata, with ``scorer`` the file of its network if that is not a shipped
         one. None if it cannot be repeated: LR images were given, or the network's file is not given. Raises InputError
         if ``scorer`` is another network, and RunError if the file needs an extra that is not installed."""
-        known = meta.get("scorer")
-        named = known if isinstance(known, dict) else {}
+        named = meta.get("scorer") or {}
         if scorer is None and named.get("name") not in ("srcnn", "bicubic"):
             return None
         try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from srfast.coreset.settings import COUNTS, Selection
 from srfast.data.shrink import shrunk
 from srfast.report.content import Content, Fact, Listing, Part, Picture, Shot, Value, count, number, percent, psnr
 from srfast.report.explorer import columns, explorer, wanted
@@ -21,19 +22,9 @@ log = logging.getLogger(__name__)
 
 _LISTED = 200
 _SAID = {
-    "max_per_image": "most of one image",
-    "drop_hardest": "share dropped first as the hardest",
-    "dropped_hardest": "patches dropped as the hardest",
-    "patches": "patches to choose from",
-    "passing": "patches that meet the condition",
-    "where": "condition",
-    "window": "range of ranks",
-    "flat_floor": "share of the easiest always kept",
-    "per_image": "quota of an image",
-    "nms": "largest overlap of two kept",
+    **{name: f.metadata["said"] for name, f in Selection.__dataclass_fields__.items() if "said" in f.metadata},
+    **COUNTS,
     "short": "fewer than requested",
-    "keep": "share to keep",
-    "keep_loss": "share of the error to keep",
 }
 _LOSS = (
     "A loss is the mean over the patch of (SR − HR)² on Y, the BT.601 luma (16 to 235), in units of [0, 255]². PSNR is "
@@ -89,12 +80,11 @@ def lede(scores: ReportScores) -> str:
     meta = scores.meta
     sizes = np.unique(scores.size)
     size = f"{sizes[0]} × {sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    scorer = meta.get("scorer") or {}
-    name = scorer.get("name", "?") if isinstance(scorer, dict) else scorer
+    name = str((meta.get("scorer") or {}).get("name", "?"))
     known = {"srcnn": "SRCNN", "bicubic": "bicubic up-sampling"}
     return (
         f"{count(len(scores), 'patch')} of {size} pixels from {count(len(scores.images), 'image')}, scored at "
-        f"×{meta.get('scale', '?')} by {known.get(str(name), str(name))} in {meta.get('mode', '?')} mode."
+        f"×{meta.get('scale', '?')} by {known.get(name, name)} in {meta.get('mode', '?')} mode."
     )
 
 
@@ -120,7 +110,7 @@ def _facts(scores: ReportScores) -> list[Fact]:
             note = f"of all patches, {percent(scores.share_of_error(status))} of all error"
             note += ", what is left out included" if scores.decision else ""
             held.append(Fact(term, percent(scores.count(status), n), note))
-    used = int(np.count_nonzero(scores.per_image.kept))
+    used = int(np.count_nonzero(scores.per_image["kept"]))
     return [*held, Fact("Images in the core-set", f"{used:,}", f"of {len(scores.images):,}"), *facts]
 
 
@@ -168,8 +158,7 @@ def _named(entry: Mapping[str, Any]) -> tuple[str, str]:
 def _settings(scores: ReportScores) -> list[tuple[str, Value]]:
     """The settings, word for word from the metadata of both tables."""
     meta = scores.meta
-    scorer = meta.get("scorer")
-    scorer = scorer if isinstance(scorer, dict) else {"name": scorer}
+    scorer = meta.get("scorer") or {}
     known = ("root", "scale", "patch", "stride", "mode", "precision", "boundary")
     rows = [(name.capitalize(), meta.get(name)) for name in known]
     rows += [("Scorer", scorer.get("name")), ("Weights, SHA-256", scorer.get("sha256"))]

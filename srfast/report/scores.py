@@ -25,7 +25,7 @@ from srfast.scoring.metadata import as_read
 from srfast.scoring.rows import Rows, descending, numbers, summed, within
 from srfast.scoring.settings import COMPARED
 from srfast.scoring.stored import Stored
-from srfast.scoring.table import SCHEMA, check_columns, checked
+from srfast.scoring.table import SCHEMA, check_columns, checked, numeric_columns
 
 log = logging.getLogger(__name__)
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
@@ -33,20 +33,6 @@ _PATIENCE = 10.0
 """Seconds for a condition that the metadata of a core-set name."""
 WORDS = 1000
 """Largest number of different values of a column of text that is shown."""
-
-
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Figures per image [number of images], in the order of ``Scores.images``."""
-
-    patches: np.ndarray
-    kept: np.ndarray
-    dropped: np.ndarray
-    mean: np.ndarray
-    largest: np.ndarray
-    q10: np.ndarray
-    median: np.ndarray
-    q90: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,20 +128,20 @@ class ReportScores:
         return float((np.searchsorted(total, total[-1] / 2) + 1) / len(self)) if total[-1] else 0.5
 
     @cached_property
-    def per_image(self) -> Images:
+    def per_image(self) -> dict[str, np.ndarray]:
+        """Figures per image [number of images], in the order of ``images``."""
         n = len(self.images)
         patches = summed(self.code, n)
         sorted_loss = within(self.code, self.loss)
-        first = np.concatenate([[0], np.cumsum(patches)[:-1]])
-
-        def quantile(q: float) -> np.ndarray:
-            return sorted_loss[first + np.rint(q * (patches - 1)).astype(np.int64)]
-
-        kept, dropped = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-        if self.status is not None:
-            kept, dropped = (summed(self.code[self.status == s], n) for s in (KEPT, DROPPED))
+        first = np.cumsum(patches) - patches
+        counts = {
+            word: np.zeros(n, np.int64) if self.status is None else summed(self.code[self.status == status], n)
+            for word, status in (("kept", KEPT), ("dropped", DROPPED))
+        }
+        parts = {"largest": 1.0, "q10": 0.1, "median": 0.5, "q90": 0.9}
+        at = {name: first + np.rint(part * (patches - 1)).astype(np.int64) for name, part in parts.items()}
         mean = summed(self.code, n, self.loss) / patches
-        return Images(patches, kept, dropped, mean, quantile(1.0), quantile(0.1), quantile(0.5), quantile(0.9))
+        return {"patches": patches, **counts, "mean": mean, **{name: sorted_loss[rows] for name, rows in at.items()}}
 
 
 def read_scores(
@@ -185,15 +171,20 @@ def read_scores(
         places = located(table, coreset)
         if strangers := int(np.count_nonzero(places < 0)):
             raise InputError(f"core-set: {strangers} of its {len(coreset)} patches are not in the score table")
-        status = np.full(len(table), LEFT_OUT, np.uint8)
-        status[places] = KEPT
-        if dropped := int(selection.get("dropped_hardest") or 0):
-            rows = _passing(table, selection)
-            hardest = rows[hardest_first(loss[rows])[:dropped]]
-            status[hardest[status[hardest] != KEPT]] = DROPPED
+        dropped = int(selection.get("dropped_hardest") or 0)
+        status = statuses(loss, places, _passing(table, selection) if dropped else places, dropped)
     folder = root if root is not None else Path(str(meta.get("root") or "."))
     return ReportScores(images, code, x, y, size, loss, bicubic, sobel, extra, flags, words, status, meta, selection,
                         folder, factor, Reconstruction.of(meta, scorer), decision)  # fmt: skip
+
+
+def statuses(loss: np.ndarray, kept: np.ndarray, rows: np.ndarray, dropped: int) -> np.ndarray:
+    """The status of each row [N] of a selection of some rows, of which the hardest were dropped first."""
+    status = np.full(len(loss), LEFT_OUT, np.uint8)
+    if dropped:
+        status[rows[hardest_first(loss[rows])[:dropped]]] = DROPPED
+    status[kept] = KEPT
+    return status
 
 
 def _short(values: Sequence[Any], at: np.ndarray) -> np.ndarray:
@@ -204,23 +195,20 @@ def _short(values: Sequence[Any], at: np.ndarray) -> np.ndarray:
 
 def _extras(table: Rows) -> tuple[dict[str, np.ndarray], frozenset[str], dict[str, tuple[list[str], np.ndarray]]]:
     """The columns beyond those of every score table: numbers, the names of boolean ones, and texts."""
-    extra, flags, words = {}, set(), {}
+    extra, words = {}, {}
+    flags = frozenset(field.name for field in table.schema if pa.types.is_boolean(field.type))
     for field in table.schema:
         if field.name in SCHEMA.names or field.name == "rank":
             continue
         column = table.arrow(field.name)
-        if pa.types.is_boolean(field.type):
-            flags.add(field.name)
-            column = column.cast(pa.uint8())
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            kept = column if column.type == pa.float32() else pc.cast(column, pa.float64(), safe=False)
-            values = numbers(kept)
+        if field.name in (*flags, *numeric_columns(table.schema)):
+            values = numbers(column if column.type == pa.float32() else pc.cast(column, pa.float64(), safe=False))
             extra[field.name] = np.where(np.isinf(values), np.nan, values) if np.isinf(values).any() else values
         elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             whole = column.dictionary_encode().unify_dictionaries().combine_chunks()
             if len(whole.dictionary) <= WORDS:
                 words[field.name] = list(map(str, whole.dictionary.to_pylist())), whole.indices.fill_null(-1).to_numpy()
-    return extra, frozenset(flags), words
+    return extra, flags, words
 
 
 def _check_belongs(table: dict[str, Any], coreset: dict[str, Any], moved: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
@@ -28,7 +29,7 @@ from srfast.errors import InputError, RunError
 from srfast.report.explorer import STATUS, columns, packed
 from srfast.report.pictures import patch, reduced, source
 from srfast.report.report import report
-from srfast.report.scores import DROPPED, KEPT, LEFT_OUT, ReportScores, hardest_first, ranked, read_scores
+from srfast.report.scores import DROPPED, KEPT, ReportScores, hardest_first, ranked, read_scores, statuses
 from srfast.report.writing import assemble
 from srfast.scoring.rows import Rows, descending, summed
 from srfast.scoring.scored import ScoredImages
@@ -57,12 +58,9 @@ class View:
         self.columns = columns(self.scores)
         self.files = files
         self._lock = Lock()
-        self._chosen: cachetools.LRUCache[str, tuple[np.ndarray, dict[str, Any]]] = cachetools.LRUCache(8)
+        self._chosen = lru_cache(8)(self._select)
         self._images: cachetools.LRUCache[int, Read] = cachetools.LRUCache(CACHE, _bytes)
-        self._large: tuple[int, Read] | None = None
-        """The image seen last, if it is larger than all that are kept."""
         self.budget = Budget()
-        self._texture: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def page(self, base: str) -> str:
         """The document; its script requests everything else under ``base``."""
@@ -73,21 +71,18 @@ class View:
         if query.get("given") == "1" and self.scores.status is not None:
             return self.scores.status, {"passing": len(self.scores), **self._held(self.scores.status)}
         settings = {k: query[k] for k in ("by", "order", "keep", "error", "drop", "low", "high", "where") if k in query}
-        key = repr(sorted(settings.items()))
         with self._lock:
-            known = self._chosen.get(key)
-            if known is None:
-                known = self._chosen[key] = self._select(settings)
-        return known
+            return self._chosen(tuple(sorted(settings.items())))
 
-    def _select(self, settings: Mapping[str, str]) -> tuple[np.ndarray, dict[str, Any]]:
+    def _select(self, query: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, dict[str, Any]]:
+        settings = dict(query)
         low, high = _number(settings, "low", 0.0), _number(settings, "high", 1.0)
         share, error = _number(settings, "keep", 0.5), settings.get("error") == "1"
         where = settings.get("where", "").strip() or None
-        theirs = self.scores.selection.get("where")
-        odd = not_plain(where, self.table.columns) if where and where == str(theirs or "").strip() else None
-        if odd is not None:
-            raise InputError(f"where: the condition of the core-set is not run, since it {odd}", hint="write your own")
+        if where is not None and where == str(self.scores.selection.get("where") or "").strip():
+            if odd := not_plain(where, self.table.columns):
+                reason = f"where: the condition of the core-set is not run, since it {odd}"
+                raise InputError(reason, hint="write your own")
         by = settings.get("by", "loss")
         if by not in self.ranks:  # `select` would take a file of functions too, and run it
             raise InputError(f"by: expected one of {', '.join(self.ranks)}, got {by!r}")
@@ -100,38 +95,30 @@ class View:
             }
         )  # fmt: skip
         kept, about = choose(source_rows(self.table, arguments), arguments)
-        status = np.full(len(self.scores), LEFT_OUT, np.uint8)
-        dropped = int(about["dropped_hardest"])
-        if dropped:
-            hardest = self.scores.order
-            if where is not None:
-                passes = np.zeros(len(status), bool)
-                passes[passing(self.table, where)] = True
-                hardest = hardest[passes[hardest]]
-            status[hardest[:dropped]] = DROPPED
-        status[kept] = KEPT
+        dropped = about["dropped_hardest"]
+        rows = passing(self.table, where) if where is not None and dropped else np.arange(len(self.table))
+        status = statuses(self.scores.loss, kept, rows, dropped)
         return status, {"passing": about["passing"], **self._held(status)}
 
     def _held(self, status: np.ndarray) -> dict[str, Any]:
         total = float(self.scores.loss.sum(dtype=np.float64)) or 1.0
-        held: dict[str, Any] = {}
-        for s, word in STATUS.items():
-            losses = self.scores.loss[status == s]
-            held[word] = {"patches": len(losses), "error": float(losses.sum(dtype=np.float64) / total)}
+        parts = {word: self.scores.loss[status == s] for s, word in STATUS.items()}
+        held: dict[str, Any] = {
+            word: {"patches": len(losses), "error": float(losses.sum(dtype=np.float64) / total)}
+            for word, losses in parts.items()
+        }
         return held | {"perImage": summed(self.scores.code[status == KEPT], len(self.scores.images)).tolist()}
 
     def rows(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The number of rows that a gallery requests, and the first of them in its order."""
         scores = self.scores
         status, _ = self.chosen(query)
-        by = query.get("by", "loss")
-        rank = self.ranks["loss" if query.get("given") == "1" else by if by in self.ranks else "loss"]
-        rows = np.arange(len(scores))
+        rank = self._rank(query if query.get("given") != "1" else {})
+        rows, show = np.arange(len(scores)), query.get("show", "all")
         if words := query.get("name", "").lower():
             rows = rows[np.array([words in image.lower() for image in scores.images])[scores.code]]
         if "image" in query:
             rows = rows[scores.code[rows] == int(query["image"])]
-        show = query.get("show", "all")
         if show in STATUS.values():
             rows = rows[status[rows] == next(s for s, word in STATUS.items() if word == show)]
         if show == "brush" and query.get("brush"):
@@ -140,6 +127,7 @@ class View:
             rows = rows[(x >= a) & (x <= b) & (y >= c) & (y <= d)]
         if show == "lasso" and query.get("lasso"):
             rows = np.intersect1d(rows, self._inside(query["lasso"]))
+        down = query.get("down") == "1"
         if show == "like":
             rows = self._like(int(query.get("like", "0")), rows)
         elif show in ("at", "border"):
@@ -151,27 +139,29 @@ class View:
             rows = rows[np.argsort(rank[rows], kind="stable")]
         elif query.get("sort") == "name":
             order = np.argsort(np.argsort(np.array(scores.images)))[scores.code[rows]]
-            rows = rows[np.argsort(order if query.get("down") != "1" else -order, kind="stable")]
+            rows = rows[np.argsort(-order if down else order, kind="stable")]
         else:
             values = self._values(query.get("sort", "loss"))[rows]
             known = np.isfinite(values)
-            inside = rows[known][descending(values[known], "des" if query.get("down") == "1" else "asc")]
+            inside = rows[known][descending(values[known], "des" if down else "asc")]
             rows = np.concatenate([inside, rows[~known]])
         total, behind = len(rows), np.zeros(0, np.int64)
         if query.get("stacked") == "1":
             _, first, counts = np.unique(scores.code[rows], return_index=True, return_counts=True)
             order = np.argsort(first, kind="stable")
-            behind = counts[order] - 1
-            rows = rows[first[order]]
-        groups = len(rows)
-        first_row = max(0, int(query.get("offset", "0")))
-        rows = rows[first_row : first_row + min(_PAGE, max(1, int(query.get("limit", "24"))))]
+            rows, behind = rows[first[order]], counts[order] - 1
+        begin = max(0, int(query.get("offset", "0")))
+        page = slice(begin, begin + min(_PAGE, max(1, int(query.get("limit", "24")))))
         return {
             "found": total,
-            "groups": groups,
-            "shots": [self._shot(int(row), status, rank, query) for row in rows],
-            "behind": behind[first_row : first_row + len(rows)].tolist(),
+            "groups": len(rows),
+            "shots": [self._shot(int(row), status, rank) for row in rows[page]],
+            "behind": behind[page].tolist(),
         }
+
+    def _rank(self, query: Mapping[str, str]) -> np.ndarray:
+        """The ranks by the score that is chosen, or else by the loss."""
+        return self.ranks.get(query.get("by", "loss"), self.ranks["loss"])
 
     def _values(self, name: str) -> np.ndarray:
         known = self.scores.extra | self.scores.scores | {"bicubic": self.scores.bicubic}
@@ -179,7 +169,7 @@ class View:
             raise InputError(f"column: expected one of {', '.join(self.columns)}, got {name!r}")
         return known[name]
 
-    def _shot(self, row: int, status: np.ndarray, rank: np.ndarray, query: Mapping[str, str]) -> dict[str, Any]:
+    def _shot(self, row: int, status: np.ndarray, rank: np.ndarray) -> dict[str, Any]:
         scores = self.scores
         values: dict[str, Any] = {}
         for name, column in self.columns.items():
@@ -203,12 +193,12 @@ class View:
 
     def strip(self, query: Mapping[str, str]) -> dict[str, Any]:
         """Rows at even steps along the order of a score."""
-        rank = self.ranks[query["by"] if query.get("by") in self.ranks else "loss"]
+        rank = self._rank(query)
         n = min(12, len(rank))
         order = np.argsort(rank)
         status, _ = self.chosen(query)
         rows = [int(order[int((i + 0.5) * len(rank) / n)]) for i in range(n)]
-        return {"shots": [self._shot(row, status, rank, query) for row in rows]}
+        return {"shots": [self._shot(row, status, rank) for row in rows]}
 
     def map(self, image: int, query: Mapping[str, str]) -> dict[str, Any]:
         """All patches of one image."""
@@ -231,18 +221,20 @@ class View:
         return {"row": packed(rows, "u32"), "x": packed(plane[:, 0], "f32"), "y": packed(plane[:, 1], "f32")}
 
     def _textures(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        with self._lock:
+            return self._mapped
+
+    @cached_property
+    def _mapped(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Rows [M], their features [M, d], two principal components of these [M, 2], and the features before they were
         standardised. The images are read once."""
-        with self._lock:
-            if self._texture is None:
-                n = len(self.scores)
-                at = np.unique(np.linspace(0, n - 1, min(n, TEXTURES)).astype(np.int64))
-                rows = np.sort(self.scores.order[at])
-                raw = describe(self.table, rows, self.images, spectrum)
-                features = standardised(raw)
-                _, directions = np.linalg.eigh(np.cov(features, rowvar=False)) if len(rows) > 1 else (0, np.eye(25))
-                self._texture = rows, features, features @ directions[:, -2:][:, ::-1].astype(np.float32), raw
-            return self._texture
+        n = len(self.scores)
+        at = np.unique(np.linspace(0, n - 1, min(n, TEXTURES)).astype(np.int64))
+        rows = np.sort(self.scores.order[at])
+        raw = describe(self.table, rows, self.images, spectrum)
+        features = standardised(raw)
+        _, directions = np.linalg.eigh(np.cov(features, rowvar=False)) if len(rows) > 1 else (0, np.eye(25))
+        return rows, features, features @ directions[:, -2:][:, ::-1].astype(np.float32), raw
 
     def _inside(self, text: str) -> np.ndarray:
         """Rows inside a polygon x0,y0,x1,y1,... on the map of textures, by the even-odd rule."""
@@ -282,20 +274,9 @@ class View:
             raise InputError(note)
         return reduced(pixels)
 
-    def _image(self, code: int) -> tuple[np.ndarray | None, str]:
-        with self._lock:
-            if code in self._images:
-                return self._images[code]
-            if self._large is not None and self._large[0] == code:
-                return self._large[1]
-            self._large = None
-        read = source(self.scores, code)
-        with self._lock:
-            if _bytes(read) <= CACHE:
-                self._images[code] = read
-            else:
-                self._large = code, read
-        return read
+    @cachetools.cachedmethod(lambda self: self._images, lock=lambda self: self._lock)
+    def _image(self, code: int) -> Read:
+        return source(self.scores, code)
 
 
 def application(view: View, token: str) -> Starlette:
@@ -346,7 +327,8 @@ def application(view: View, token: str) -> Starlette:
 
 
 def _bytes(read: Read) -> int:
-    return 1 if read[0] is None else read[0].nbytes
+    """The size of an image among those that are kept; one that is larger than all of them is kept alone."""
+    return 1 if read[0] is None else min(read[0].nbytes, CACHE)
 
 
 def _file(data: bytes) -> Response:

@@ -21,7 +21,7 @@ from srfast.data.shrink import COLUMN as SHRINK
 from srfast.data.shrink import factors, shrunk
 from srfast.errors import InputError, RunError
 from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, Shot, ShotGroup, count
-from srfast.report.explorer import LABELS
+from srfast.report.explorer import label
 from srfast.report.pictures import encoded, reduced
 from srfast.report.report import passed_over
 from srfast.scoring.defect_columns import DEFECTS, THRESHOLDS, Threshold
@@ -88,7 +88,7 @@ def audit_page(
             *([Fact("Unreadable", f"{counts['unreadable']:,}")] if unreadable else []),
         ],
         columns={
-            **{c.name: LABELS[c.name] for c in DEFECTS if c.name in table.columns},
+            **{c.name: label(c.name) for c in DEFECTS if c.name in table.columns},
             **{name: ColumnLabel(name) for name in _joined(table)},
             "keep_instead": ColumnLabel("better copy", kind="word"),
         },

@@ -38,8 +38,8 @@ SUM = b"srfast.crc32"
 _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character outside the basic plane; only two of them together are a character."""
 _KINDS: dict[str, type] = {
-    "root": str, "kind": str, "images": dict, PASSED: dict, "selection": dict, "skipped": list, "small": list,
-    "scale": int, "patch": int, "stride": int,
+    "root": str, "kind": str, "images": dict, PASSED: dict, "scorer": dict, "selection": dict, "skipped": list,
+    "small": list, "scale": int, "patch": int, "stride": int,
 }  # fmt: skip
 
 

@@ -188,14 +188,13 @@ class Rows:
         """A summary as plain values: kind, patches, images, the settings, and min, mean and max of the loss."""
         loss = self.column("loss").astype(np.float64)
         spread = {k: float(getattr(loss, k)()) for k in ("min", "mean", "max")} if len(self) else None
-        scorer = self.meta.get("scorer")
         settings = {k: self.meta.get(k) for k in ("scale", "patch", "stride", "mode", "precision", "root")}
         return {
             "kind": type(self).__name__,
             "patches": len(self),
             "images": len(self.table.column("image").unique()),
             **settings,
-            "scorer": scorer.get("name") if isinstance(scorer, dict) else scorer,
+            "scorer": (self.meta.get("scorer") or {}).get("name"),
             "loss": spread,
         }
 

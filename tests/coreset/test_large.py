@@ -20,7 +20,15 @@ from srfast.scoring.table import SCHEMA, ScoreTable
 
 pytest.importorskip("duckdb")
 
-META = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
+META = {
+    "version": 1,
+    "root": "/data",
+    **dict.fromkeys(COMPARED, 1),
+    "scorer": {},
+    "images": {},
+    "skipped": [],
+    "small": [],
+}
 
 
 def random_table(seed, images, per_image=211, **extra):

@@ -167,8 +167,8 @@ def test_status_of_each_patch(synthetic):
     expected = np.where(loss == 9, DROPPED, np.where(loss > 4, KEPT, LEFT_OUT))
     np.testing.assert_array_equal(scores.status, expected)
     assert scores.cut_by_loss
-    assert scores.per_image.kept.tolist() == [1, 0, 1, 1, 1]
-    assert scores.per_image.mean.tolist() == [3.0, 6.0, 4.5, 6.0, 3.0]
+    assert scores.per_image["kept"].tolist() == [1, 0, 1, 1, 1]
+    assert scores.per_image["mean"].tolist() == [3.0, 6.0, 4.5, 6.0, 3.0]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import ROW_GROUP, SCHEMA, ScoreTable, write_parquet
 
 META = {
-    "version": VERSION, "root": "/photos", **dict.fromkeys(COMPARED, 1), "scale": 2, "images": {}, "skipped": [],
-    "small": [],
+    "version": VERSION, "root": "/photos", **dict.fromkeys(COMPARED, 1), "scorer": {}, "scale": 2, "images": {},
+    "skipped": [], "small": [],
 }  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def test_paths_outside_the_root_are_refused(name, tmp_path):
     assert "\n" not in str(caught.value)
     core = rows.append_column(pa.field("rank", pa.int32(), False), pa.array(range(6), pa.int32()))
     with pytest.raises(InputError, match="expected a path inside the root"):
-        CoreSet.read(write(tmp_path / "c.parquet", core))
+        CoreSet.read(write(tmp_path / "c.parquet", core, {**META, "selection": {}}))
 
 
 @pytest.mark.parametrize(
