@@ -197,10 +197,7 @@ def _entries(
 ) -> dict[str, Entry]:
     """The evaluations that were measured under the requested conditions, by name; an InputError if they differ in
     others."""
-    entries: dict[str, Entry] = {}
-    met: list[Entry] = []
-    had: dict[str, set[Any]] = {k: set() for k, value in conditions.items() if value is not None}
-    alike = (*conditions, *(("ssim_window",) if metric.lower() == "ssim" else ()), "measure")
+    measured: list[tuple[str, Entry]] = []
     for name, sources in runs.items():
         single = isinstance(sources, (str, os.PathLike, Mapping)) or not isinstance(sources, Iterable)
         several: list[Any] = [sources] if single else list(sources)  # type: ignore[arg-type]
@@ -208,25 +205,26 @@ def _entries(
         if twice := next((f for f in files if files.count(f) > 1), None):
             raise InputError(f"{name}: expected a file for each training, got {twice} twice")
         for number, source in enumerate(several):
-            for own, entry in read(source, name, metric, str(number) if len(several) > 1 else "").items():
-                for k, values in had.items():
-                    values |= {entry.measured[k]} if k in entry.measured else set()
-                if any(entry.measured.get(k, conditions[k]) != conditions[k] for k in had):
-                    continue
-                for other in met:
-                    _check_alike(other, entry, alike)
-                met.append(entry)
-                key = f"{name}: {own}" if own else name
-                if key in entries:
-                    entries[key].join(entry)
-                else:
-                    entries[key] = entry
-    for k, values in had.items():
-        if conditions[k] not in values:
+            arms = read(source, name, metric, str(number) if len(several) > 1 else "")
+            measured += [(f"{name}: {arm}" if arm else name, entry) for arm, entry in arms.items()]
+    conditions = {k: value for k, value in conditions.items() if value is not None}
+    for k, value in conditions.items():
+        values = {entry.measured[k] for _, entry in measured if k in entry.measured}
+        if value not in values:
             names = f"one of {', '.join(map(str, sorted(values)))}" if values else f"evaluations that name their {k}"
-            raise InputError(f"{k}: expected {names}, got {repr(conditions[k]) if values else 'none'}")
+            raise InputError(f"{k}: expected {names}, got {repr(value) if values else 'none'}")
+    measured = [(n, e) for n, e in measured if all(e.measured.get(k, v) == v for k, v in conditions.items())]
+    alike = ("scale", "protocol", *(("ssim_window",) if metric.lower() == "ssim" else ()), "measure")
+    for (_, a), (_, b) in itertools.combinations(measured, 2):
+        _check_alike(a, b, alike)
+    entries: dict[str, Entry] = {}
+    for name, entry in measured:
+        if name in entries:
+            entries[name].join(entry)
+        else:
+            entries[name] = entry
     if len(entries) < 2:
-        of = " of " + " and ".join(f"{k} {conditions[k]}" for k in had) if had else ""
+        of = " of " + " and ".join(f"{k} {v}" for k, v in conditions.items()) if conditions else ""
         names = f" ({', '.join(entries)})" if entries else ""
         raise InputError(f"compare: expected at least two evaluations{of}, got {len(entries)}{names}")
     return entries

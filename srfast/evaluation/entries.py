@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -67,10 +67,8 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
     which are of ``seed``. Raises InputError if it is none of these, or lacks the metric.
     """
     if isinstance(source, Mapping):
-        entry = Entry(name)
-        for of_image, value in source.items():
-            entry.add(seed, "", str(of_image), _number(name, "value", of_image, value))
-        return {"": _not_empty(entry)}
+        rows: Any = [{"image": str(image), metric: value} for image, value in source.items()]
+        return {"": _of_rows(Entry(name), rows, metric, seed)}
     if not isinstance(source, (str, os.PathLike)):
         if not hasattr(source, "to_dict") or not hasattr(source, "protocol"):
             raise InputError(f"{name}: expected a file, an Evaluation or values by image, got {type(source).__name__}")
@@ -78,29 +76,26 @@ def read(source: EvaluationSource, name: str, metric: str, seed: str) -> dict[st
     if not os.fspath(source):
         raise InputError(f"{name}: expected the name of a file, got ''")
     path = Path(source)
-    if path.is_dir() and (path / "results.parquet").exists():
-        return _study(path / "results.parquet", metric)
+    if (path / "results.parquet").exists():
+        path /= "results.parquet"
     if path.suffix == ".parquet" and path.is_file():
         return _study(path, metric)
+    if (path / "cells").is_dir():
+        raise InputError(f"{source}: expected a study with finished cells, got none")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        if (path / "cells").is_dir():
-            some = any((path / "cells").glob("*/results.parquet"))
-            got = "cells that `srfast study` has not gathered yet" if some else "none that is finished"
-            raise InputError(f"{source}: expected a study with finished cells, got {got}") from None
         reason = getattr(error, "strerror", None) or "expected text in UTF-8"
         hint = "evaluate it first: srfast eval RUN --data IMAGES --json FILE" if path.is_dir() else None
         raise InputError(f"{source}: {reason}", hint=hint) from None
     entry = Entry(str(source))
-    if text.lstrip().startswith(("{", "[")):
-        try:
-            document = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"{source}: not JSON: {error}") from None
-        return {"": _of_document(entry, document, metric, seed)}
-    _add_rows(entry, *_csv(entry.source, text), metric, seed)
-    return {"": _not_empty(entry)}
+    if not text.lstrip().startswith(("{", "[")):
+        return {"": _of_rows(entry, _csv(entry.source, text), metric, seed)}
+    try:
+        document = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InputError(f"{source}: not JSON: {error}") from None
+    return {"": _of_document(entry, document, metric, seed)}
 
 
 def _of_document(entry: Entry, document: Any, metric: str, seed: str) -> Entry:
@@ -108,35 +103,29 @@ def _of_document(entry: Entry, document: Any, metric: str, seed: str) -> Entry:
     images = document.get("images") if isinstance(document, dict) else None
     if not isinstance(images, list):
         raise InputError(f"{entry.source}: expected a file that `srfast eval --json` wrote, got no list 'images'")
-    for row in images:
-        if not isinstance(row, dict):
-            raise InputError(f"{entry.source}: expected images as objects with 'image' and a metric, got {row!r}")
+    if wrong := [row for row in images if not isinstance(row, dict)]:
+        raise InputError(f"{entry.source}: expected images as objects with 'image' and a metric, got {wrong[0]!r}")
     entry.measured = _measured(document, metric)
-    if images:
-        _add_rows(entry, images, list(dict.fromkeys(column for row in images for column in row)), metric, seed)
-    return _not_empty(entry)
+    return _of_rows(entry, images, metric, seed)
 
 
-def _add_rows(entry: Entry, rows: list[dict[str, Any]], columns: Sequence[str], metric: str, seed: str) -> None:
+def _of_rows(entry: Entry, rows: list[dict[str, Any]], metric: str, seed: str) -> Entry:
+    """The values of rows, whose columns may be in upper or lower case."""
     source = entry.source
-    if "image" not in [column.strip().lower() for column in columns]:
-        listed = ", ".join(map(repr, columns)) or "none"
+    if not rows:
+        raise InputError(f"{source}: expected values of images, got none")
+    rows = [{column.strip().lower(): value for column, value in row.items()} for row in rows]
+    columns = dict.fromkeys(column for row in rows for column in row)
+    if "image" not in columns:
+        listed = ", ".join(map(repr, columns))
         raise InputError(f"{source}: expected a column 'image', separated by commas from others, got {listed}")
-    of = {column.strip().lower(): column for column in reversed(columns)}
     column = _metric(columns, metric, source)
     for row in rows:
-        image, own, dataset = [row.get(of[k]) if k in of else None for k in _ABOUT_IMAGES]
+        image, own, dataset = (row.get(name) for name in _ABOUT_IMAGES)
         if not isinstance(image, str) or not image:
             raise InputError(f"{source}: expected the name of an image, got {image!r}")
-        if column not in row:
-            raise InputError(f"{source}: {metric} of {image!r}: expected a number, got none")
-        value = _number(entry.source, metric, image, row[column])
+        value = _number(source, metric, image, row.get(column, ""))
         entry.add(seed if own in (None, "") else str(own), str(dataset or ""), image, value)
-
-
-def _not_empty(entry: Entry) -> Entry:
-    if not entry.values:
-        raise InputError(f"{entry.source}: expected values of images, got none")
     return entry
 
 
@@ -152,29 +141,25 @@ def _number(source: str, metric: str, image: object, value: Any) -> float:
 
 def _metric(columns: Iterable[str], metric: str, source: str) -> str:
     """The column of a metric, whose name may be in upper or lower case."""
-    others = {c.strip().lower(): c for c in columns if c.strip().lower() not in _ABOUT_IMAGES}
+    others = [c for c in columns if c not in _ABOUT_IMAGES]
     if not isinstance(metric, str) or metric.strip().lower() not in others:
-        offered = f"one of {', '.join(c.strip() for c in others.values())}" if others else "a column of values"
+        offered = f"one of {', '.join(others)}" if others else "a column of values"
         raise InputError(f"metric: expected {offered} of {source}, got {metric!r}")
-    return others[metric.strip().lower()]
+    return metric.strip().lower()
 
 
-def _csv(source: str, text: str) -> tuple[list[dict[str, Any]], Sequence[str]]:
-    """The rows of a CSV file, without fields that a line lacks, and its columns."""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    rows: list[dict[str, Any]] = []
+def _csv(source: str, text: str) -> list[dict[str, Any]]:
+    """The rows of a CSV file; values that a line lacks are empty."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
     try:
-        columns = reader.fieldnames or []
-        for row in reader:
-            if None in row:
-                raise InputError(
-                    f"{source}: line {reader.line_num}: expected {len(columns)} values, "
-                    f"got {len(columns) + len(row[None])}"
-                )
-            rows.append({column: value for column, value in row.items() if value is not None})
+        rows: list[dict[Any, Any]] = list(reader)
     except csv.Error as error:
         raise InputError(f"{source}: line {reader.line_num + 1}: expected CSV, got: {error}") from None
-    return rows, columns
+    for number, row in enumerate(rows, 2):
+        if None in row:
+            count = len(row) - 1
+            raise InputError(f"{source}: line {number}: expected {count} values, got {count + len(row[None])}")
+    return rows
 
 
 def _measured(document: Mapping[str, Any], metric: str) -> dict[str, Any]:
@@ -199,7 +184,7 @@ def _study(path: Path, metric: str) -> dict[str, Entry]:
     column = _metric([c for c in table.column_names if c not in (*STUDY, *_OF_CELLS)], metric, str(path))
     rows = table.select([*STUDY, "cell", column]).to_pylist()
     if not rows:
-        raise InputError(f"{path}: expected a study with finished cells, got none that is finished")
+        raise InputError(f"{path}: expected a study with finished cells, got none")
     several = [k for k in ("model", "scale", "updates", "pool", "scorer") if len({r[k] for r in rows}) > 1]
     entries: dict[str, Entry] = {}
     for r in rows:

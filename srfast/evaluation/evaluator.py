@@ -138,18 +138,29 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
 
 def evaluate_by(s: EvaluateSettings, model: Model, data: Paths) -> Evaluation:
     """``evaluate`` with its settings as one object."""
-    name, network, scale = _open(model, s.scale, resolve_device(s.device))
+    device = resolve_device(s.device)
+    name, network, scale = "bicubic", None, s.scale or 2
+    if not (isinstance(model, str) and model.lower() == "bicubic"):
+        name, network = loading.open_model(model, s.scale)
+        scale = network.scale
+        if not isinstance(model, nn.Module):
+            network.model.to(device)
     check_same_size(scale, s.lr_images is not None or s.degradation is not None, "`lr_images` or `degradation`")
     protocol = s.protocol or protocol_of("y" if network is None else network.color)
     if s.depth == 16 and protocol != "rgb":
         raise InputError(f"depth: expected 8 with `protocol` {protocol}, which rounds Y to 8 bits, got 16")
-    opened = _measures(s, protocol)
+    if s.measures and protocol != "rgb":
+        raise InputError(f"measures: need `protocol` rgb, got {protocol}, which has no colours")
+    opened: list[Measure] = []
+    if s.measures:
+        from srfast.evaluation.perceptual import Measure
+
+        opened = [Measure(measure, s.trunks, device) for measure in s.measures]
     files = find_images(data)
     draws = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
     pairs = {}
     if s.lr_images is not None:
-        low = LowRes.open(s.lr_images, s.lr_template)
-        low = dataclasses.replace(low, endings=s.lr_template == ONE)
+        low = dataclasses.replace(LowRes.open(s.lr_images, s.lr_template), endings=s.lr_template == ONE)
         pairs = {file.name: low.find(file.name) for file in files}
         check_apart(pairs.items())
     scores = []
@@ -178,33 +189,12 @@ def evaluate_by(s: EvaluateSettings, model: Model, data: Paths) -> Evaluation:
     return Evaluation(name, protocol, scale, s.window, scores, how, s.depth, about)
 
 
-def _measures(s: EvaluateSettings, protocol: Protocol) -> list[Measure]:
-    """The perceptual measures, opened."""
-    if not s.measures:
-        return []
-    if protocol != "rgb":
-        raise InputError(f"measures: need `protocol` rgb, got {protocol}, which has no colours")
-    from srfast.evaluation.perceptual import Measure
-
-    return [Measure(name, s.trunks, resolve_device(s.device)) for name in s.measures]
-
-
 def _degraded(draws: Draws, hr: np.ndarray, scale: int, pixels: str) -> np.ndarray:
     """The LR image of draw 0, as gray as its HR image: that of a gray one is the luma of its degraded RGB."""
     lr, _ = draws.lr(_three(hr), scale, pixels=pixels)
     if hr.ndim == 3:
         return lr
     return np.floor(lr @ np.array([0.299, 0.587, 0.114]) + 0.5).astype(np.uint8)
-
-
-def _open(model: Model, scale: int | None, device: str) -> tuple[str, Descriptor | None, int]:
-    """Name, network (None: bicubic) and scale."""
-    if isinstance(model, str) and model.lower() == "bicubic":
-        return "bicubic", None, scale or 2
-    name, network = loading.open_model(model, scale)
-    if not isinstance(model, nn.Module):
-        network.model.to(device)
-    return name, network, network.scale
 
 
 def _crop(hr: np.ndarray, lr: np.ndarray | None, scale: int, path: Path) -> np.ndarray:

@@ -19,7 +19,7 @@ from srfast.errors import InputError
         ("name,psnr\n1,30\n", "psnr", "expected a column 'image'.*, got 'name', 'psnr'"),
         ("image;psnr\n1;30\n", "psnr", "expected a column 'image', separated by commas from others, got 'image;psnr'"),
         ("image,psnr\n1,30,5\n", "psnr", r"a\.csv: line 2: expected 2 values, got 3"),
-        ("image,psnr,note\n1\n", "psnr", "psnr of '1': expected a number, got none"),
+        ("image,psnr,note\n1\n", "psnr", "psnr of '1': expected a number, got ''"),
         ("image,psnr\n1," + "3" * 140_000, "psnr", r"a\.csv: line 2: expected CSV, got: field larger"),
         ("image,psnr\n", "psnr", r"a\.csv: expected values of images, got none"),
         ('{"images": []}', "psnr", r"a\.csv: expected values of images, got none"),
@@ -32,7 +32,7 @@ from srfast.errors import InputError
         ("image,psnr\n1,high\n", "psnr", "psnr of '1': expected a number, got 'high'"),
         ("image,psnr\n9,30\n8,30\n", "psnr", "expected at least two images .*, got 0 of 4: a has '8', b has '.'"),
         ("{", "psnr", "not JSON"),
-        ("", "psnr", "expected a column 'image'"),
+        ("", "psnr", r"a\.csv: expected values of images, got none"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, text, metric, message):
@@ -115,7 +115,7 @@ def test_names_on_the_command_line(given, message, run):
 @pytest.mark.parametrize(
     ("a", "how", "message"),
     [
-        ({"x": "high"}, {}, "a: value of 'x': expected a number"),
+        ({"x": "high"}, {}, "a: psnr of 'x': expected a number"),
         ({}, {}, "a: expected values of images, got none"),
         ({"1": 30.0, "2": 31.0}, {"scale": 4}, "^scale: expected evaluations that name their scale, got none"),
         ({"1": 30.0, "2": 31.0}, {"protocol": "rgb"}, "^protocol: expected evaluations that name their protocol"),
