@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, output_option, quiet, result, settings
+from srfast.cli.options import answer, json_option, output_option, quiet, settings
 from srfast.report.content import count
 from srfast.workflows.settings import AuditArguments
 
@@ -37,18 +37,16 @@ def command(images: tuple[str, ...], output: str, as_json: bool, **options: Any)
     done = audit(images, output, progress=not quiet(), **options)
     counts = {kind: sum(v.verdict == kind for v in done.verdicts) for kind in KINDS}
     reasons = done.counts()
-    if as_json:
-        counted = {reason: {"images": whole, "patches": parts} for reason, (whole, parts) in reasons.items()}
-        about = {"passed_over": done.table.meta.get("passed_over", {}), "reduced": reduced(done.table.meta)}
-        numbers = {"images": len(done.verdicts), **counts, "reasons": counted}
-        emit({"output": output, **numbers, "rejects": str(done.rejects), **about})
-        return
+    counted = {reason: {"images": whole, "patches": parts} for reason, (whole, parts) in reasons.items()}
+    about = {"passed_over": done.table.meta.get("passed_over", {}), "reduced": reduced(done.table.meta)}
+    numbers = {"images": len(done.verdicts), **counts, "reasons": counted}
+    lines = []
     for reason, (whole, parts) in reasons.items():
         some = f", and {count(parts, 'patch')} of images that are kept" if parts else ""
-        result(f"{reason}: {count(whole, 'image')}{some}")
+        lines.append(f"{reason}: {count(whole, 'image')}{some}")
     if counts["shrink"]:
-        result(f"to take smaller: {count(counts['shrink'], 'image')}")
-    page = done.folder / "audit.html"
-    result(f"{counts['keep']:,} of {len(done.verdicts):,} images to keep -> {page}")
+        lines.append(f"to take smaller: {count(counts['shrink'], 'image')}")
+    lines.append(f"{counts['keep']:,} of {len(done.verdicts):,} images to keep -> {done.folder / 'audit.html'}")
     if done.rejects.name != "rejects.csv":
-        result(f"rejects.csv was edited and stays as it is; the new list -> {done.rejects}")
+        lines.append(f"rejects.csv was edited and stays as it is; the new list -> {done.rejects}")
+    answer(as_json, {"output": output, **numbers, "rejects": str(done.rejects), **about}, *lines)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, one_line, output_option, result, root_option, shards_option
+from srfast.cli.options import answer, json_option, one_line, output_option, root_option, shards_option
 from srfast.report.content import count
 
 _SHOWN = 20
@@ -40,12 +40,10 @@ def join(scores: str, other: str, output: str, on: str, allow_missing_shards: bo
     check_output(output, "score table", [scores, other])
     joined = join_columns(one_table(scores, allow_missing_shards=allow_missing_shards), other, on.split(","))
     joined.table.write(output)
-    if as_json:
-        counts = {"rows": len(joined.table), "matched": joined.matched, "by": joined.by}
-        emit({"output": output, "added": joined.added, **counts})
-    else:
-        added = ", ".join(joined.added)
-        result(f"{added} for {joined.matched:,} of {len(joined.table):,} patches, by {joined.by} -> {output}")
+    added, by = ", ".join(joined.added), joined.by
+    data = {"added": joined.added, "rows": len(joined.table), "matched": joined.matched, "by": by}
+    line = f"{added} for {joined.matched:,} of {len(joined.table):,} patches, by {by} -> {output}"
+    answer(as_json, {"output": output, **data}, line)
 
 
 @click.command()
@@ -71,10 +69,11 @@ def influence(scores: str, output: str, target: tuple[str, ...], as_json: bool, 
     scored = influence(scores, target, **options)
     scored.write(output)
     helping = int((scored.column(COLUMN) > 0).sum())
-    if as_json:
-        emit({"output": output, "patches": len(scored), "helping": helping, **scored.meta[COLUMN]})
-    else:
-        result(f"{helping:,} of {len(scored):,} patches are predicted to lower the loss on the target -> {output}")
+    answer(
+        as_json,
+        {"output": output, "patches": len(scored), "helping": helping, **scored.meta[COLUMN]},
+        f"{helping:,} of {len(scored):,} patches are predicted to lower the loss on the target -> {output}",
+    )
 
 
 @click.command()
@@ -119,33 +118,20 @@ def dedup(
     table = one_table(scores, allow_missing_shards=allow_missing_shards)
     repeats = find_duplicates(table, [*against, *more], root, alike)
     repeats.table.write(output)
-    if as_json:
-        emit(
-            {
-                "output": output, "patches": len(repeats.table), "duplicates": repeats.duplicates,
-                "groups": repeats.groups, "flat": repeats.flat, "leaking": repeats.leaking, "leaks": repeats.leaks,
-                "not_compared": repeats.not_compared,
-                "images": [dict(zip(("image", "like", "shared", "of"), p, strict=True)) for p in repeats.images],
-            }
-        )  # fmt: skip
-        return
-    for line in _lines(repeats, bool(against)):
-        result(one_line(line))
-    result(f"-> {output}")
-
-
-def _lines(repeats: Any, against: bool) -> list[str]:
+    data = {k: getattr(repeats, k) for k in ("duplicates", "groups", "flat", "leaking", "leaks", "not_compared")}
+    images = [dict(zip(("image", "like", "shared", "of"), p, strict=True)) for p in repeats.images]
     lines = [
         f"{repeats.duplicates:,} of {len(repeats.table):,} patches repeat one that is kept, "
         f"in {repeats.groups:,} groups; {repeats.flat:,} are too flat to tell"
     ]
-    lines += [f"  {a} repeats {b}: {n} of {of} patches" for a, b, n, of in repeats.images[:_SHOWN]]
-    if len(repeats.images) > _SHOWN:
-        lines.append(f"  and {len(repeats.images) - _SHOWN:,} more pairs of images")
+    lines += _first([f"  {a} repeats {b}: {n} of {of} patches" for a, b, n, of in repeats.images], " pairs of images")
     if against:
         lines.append(f"{count(repeats.leaking, 'patch')} {'is' if repeats.leaking == 1 else 'are'} in test images")
-        leaks = [(test, train, n) for test, of in repeats.leaks.items() for train, n in of.items()]
-        lines += [f"  {test}: {n} of {train}" for test, train, n in leaks[:_SHOWN]]
-        if len(leaks) > _SHOWN:
-            lines.append(f"  and {len(leaks) - _SHOWN:,} more")
-    return lines
+        lines += _first([f"  {test}: {n} of {train}" for test, of in repeats.leaks.items() for train, n in of.items()])
+    data |= {"output": output, "patches": len(repeats.table), "images": images}
+    answer(as_json, data, *map(one_line, lines), f"-> {output}")
+
+
+def _first(lines: list[str], of: str = "") -> list[str]:
+    more = len(lines) - _SHOWN
+    return [*lines[:_SHOWN], *([f"  and {more:,} more{of}"] if more > 0 else [])]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, quiet, result, settings
+from srfast.cli.options import answer, json_option, quiet, settings
 from srfast.degradation.settings import TRAINERS, DegradeArguments, FitArguments
 from srfast.report.content import count
 
@@ -28,13 +28,10 @@ def degrade(images: tuple[str, ...], output: str | None, as_json: bool, **option
     from srfast.workflows.degrading import degrade
 
     done = degrade(images, output, progress=not quiet(), **options)
-    if as_json:
-        emit({"output": output, "images": done.images, "written": done.written, "show": options.get("show")})
-        return
-    if output is not None:
-        result(f"{count(done.written, 'LR image')} of {count(done.images, 'image')}, x{options['scale']} -> {output}")
-    if options.get("show"):
-        result(f"a sheet of draws -> {options['show']}")
+    show, counts = options.get("show"), f"{count(done.written, 'LR image')} of {count(done.images, 'image')}"
+    lines = [f"{counts}, x{options['scale']} -> {output}"] if output is not None else []
+    lines += [f"a sheet of draws -> {show}"] if show else []
+    answer(as_json, {"output": output, "images": done.images, "written": done.written, "show": show}, *lines)
 
 
 @click.group("degradation", context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,9 +61,8 @@ def import_(configuration: str, output: str, trainer: str | None, as_json: bool)
     degradation = Degradation.of(configuration, {**exchanged.content, "source": configuration})
     with output_file(output, "degradation", [configuration]) as temporary:
         temporary.write_text(written(degradation.content()), encoding="utf-8")
-    _print_result(
-        exchanged.lost, as_json, {"output": output, "trainer": origin}, f"the degradation of {origin} -> {output}"
-    )
+    data = {"output": output, "trainer": origin, "lost": exchanged.lost}
+    answer(as_json, data, *exchanged.lost, f"the degradation of {origin} -> {output}")
 
 
 @degradation.command("export", short_help="Write a degradation as part of a trainer's configuration.")
@@ -90,7 +86,8 @@ def export(degradation: str, output: str, trainer: str, scale: int, as_json: boo
     text, lost = trainer_text(Degradation.read(degradation), trainer, scale)
     with output_file(output, "degradation", [degradation] if os.path.isfile(degradation) else []) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    _print_result(lost, as_json, {"output": output, "trainer": trainer}, f"{degradation} for {trainer} -> {output}")
+    data = {"output": output, "trainer": trainer, "lost": lost}
+    answer(as_json, data, *lost, f"{degradation} for {trainer} -> {output}")
 
 
 @degradation.command("fit", short_help="Find a degradation whose LR images are like yours.")
@@ -107,23 +104,7 @@ def fit(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> 
     from srfast.workflows.fitting import QUANTILES, fit_degradation
 
     done = fit_degradation(images, output, progress=not quiet(), **options)
-    if as_json:
-        of = {"given": done.given, "before": done.before, "after": done.after}
-        plain = {
-            k: {m: [None if v != v else v for v in q.tolist()] for m, q in measures.items()}
-            for k, measures in of.items()
-        }
-        emit({"output": output, "quantiles": list(QUANTILES), **plain})
-        return
-    for line in done.lines:
-        result(line)
-    result(f"a degradation -> {output}")
-
-
-def _print_result(lost: list[str], as_json: bool, about: dict[str, Any], line: str) -> None:
-    if as_json:
-        emit({**about, "lost": lost})
-        return
-    for sentence in lost:
-        result(sentence)
-    result(line)
+    measured = {"given": done.given, "before": done.before, "after": done.after}
+    plain = {name: {m: q.tolist() for m, q in measures.items()} for name, measures in measured.items()}
+    data = {"output": output, "quantiles": list(QUANTILES), **plain}
+    answer(as_json, data, *done.lines, f"a degradation -> {output}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, in_options, json_option, result
+from srfast.cli.options import answer, in_options, json_option
 from srfast.errors import RunError
 from srfast.runtime.optional import installed
 
@@ -29,11 +29,7 @@ def command(as_json: bool) -> None:
     and the backend that "auto" takes.
     """
     findings = examine()
-    if as_json:
-        emit(findings)
-        return
-    for name, text in lines(findings):
-        result(f"{name:<20} {text}")
+    answer(as_json, findings, *(f"{name:<20} {text}" for name, text in lines(findings)))
 
 
 def examine() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, in_options, json_option, result, row_of, settings
+from srfast.cli.options import answer, in_options, json_option, row_of, settings
 from srfast.errors import InputError
 from srfast.evaluation.settings import EvaluateSettings
 
@@ -106,7 +106,4 @@ def compare(evaluations: tuple[str, ...], metric: str, as_json: bool, **options:
             raise InputError(f"compare: expected evaluations with different names, got {name!r} twice")
         runs[name] = sources
     contest = compare(runs, metric, **options)
-    if as_json:
-        emit(contest.to_dict())
-    else:
-        result(in_options(str(contest)))
+    answer(as_json, contest.to_dict(), in_options(str(contest)))

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import emit, json_option, output_option, quiet, result, settings
+from srfast.cli.options import answer, json_option, output_option, quiet, settings
 from srfast.exporting.settings import ExportArguments
 from srfast.report.content import count
 
@@ -34,23 +34,15 @@ def command(coreset: str, output: str, everything: bool, as_json: bool, **option
             hint="select from it first, or pass --all",
         )
     done = export(coreset, output, progress=not quiet(), **{k: v for k, v in options.items() if v is not None})
-    if as_json:
-        emit(
-            {
-                "output": output, "patches": done.patches, "images": done.images, "scale": done.scale,
-                "linked": done.linked, "compared": done.compared,
-                "configurations": [str(done.path / n) for n in done.snippets],
-            }
-        )  # fmt: skip
-        return
-    result(f"{count(done.patches, 'patch')} of {count(done.images, 'image')}, x{done.scale} -> {output}")
+    data = {name: getattr(done, name) for name in ("patches", "images", "scale", "linked", "compared")}
+    data |= {"output": output, "configurations": [str(done.path / n) for n in done.snippets]}
+    lines = [f"{count(done.patches, 'patch')} of {count(done.images, 'image')}, x{done.scale} -> {output}"]
     if done.linked:
         files = f"{done.linked:,} HR files are hard links to files of {options['existing'] or 'the dataset'}"
-        result(files if find(done.to).files else "The databases are hard links to the existing ones")
+        lines.append(files if find(done.to).files else "The databases are hard links to the existing ones")
     if done.compared:
         what, but = "pairs", ""
         if options["existing"] is not None:
             what, but = "HR patches", "; existing LR patches were not compared"
-        result(f"checked: everything reads, {done.compared:,} {what} equal their source in every pixel{but}")
-    for name, text in done.snippets.items():
-        result(f"\n{done.path / name}:\n{text.rstrip()}")
+        lines.append(f"checked: everything reads, {done.compared:,} {what} equal their source in every pixel{but}")
+    answer(as_json, data, *lines, *(f"\n{done.path / name}:\n{text.rstrip()}" for name, text in done.snippets.items()))

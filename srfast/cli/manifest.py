@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from srfast.cli.options import emit, flag_of, json_option, one_line, output_option, quiet, result, say, settings
+from srfast.cli.options import answer, emit, flag_of, json_option, one_line, output_option, quiet, result, say, settings
 from srfast.coreset.settings import ManifestArguments, RebuildArguments
 from srfast.report.content import count
 
@@ -29,19 +29,12 @@ def manifest(coreset: str, output: str, as_json: bool, **options: Any) -> None:
     from srfast.coreset.publishing import manifest
 
     made = manifest(coreset, output, progress=not quiet(), **options)
-    if as_json:
-        emit(
-            {
-                "output": output, "root_sha256": made.root, "patches": made.patches, "images": made.images,
-                "rejected": made.rejected, "bytes": made.bytes,
-            }
-        )  # fmt: skip
-        return
-    rejected = count(made.rejected, "rejected image")
-    result(f"{count(made.patches, 'patch')} of {count(made.images, 'image')}, {rejected} -> {output}")
-    result(f"root hash {made.root}")
+    counts = {name: getattr(made, name) for name in ("patches", "images", "rejected", "bytes")}
+    held = f"{count(made.patches, 'patch')} of {count(made.images, 'image')}, {count(made.rejected, 'rejected image')}"
+    data = {"output": output, "root_sha256": made.root, **counts}
+    answer(as_json, data, f"{held} -> {output}", f"root hash {made.root}")
     lacking = [name for name in ("licence", "url", "creator", "published") if options[name] is None]
-    if lacking:
+    if lacking and not as_json:
         say(f"Croissant requires {', '.join(flag_of(name) for name in lacking)} too; give them before you publish")
 
 

@@ -234,6 +234,15 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def answer(as_json: bool, data: dict[str, Any], *lines: object) -> None:
+    """Prints the result of a command on stdout: as one JSON object, or as lines for a person."""
+    if as_json:
+        emit(data)
+        return
+    for line in lines:
+        result(line)
+
+
 def say(text: str) -> None:
     """Prints a line for a person on stderr."""
     if not quiet():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from srfast.cli.options import emit, json_option, page_options, result, say
+from srfast.cli.options import answer, json_option, page_options, say
 
 
 @click.command()
@@ -45,10 +45,8 @@ def command(
     decision = recommend(table).as_dict() if chosen is None and "rank" not in table.columns else None
     source = [str(path) for path in scores]
     path = write_report(table, chosen, output, root=root, scorer=scorer, source=source, decision=decision)
-    if as_json:
-        emit({"output": str(path), "patches": len(table), "kept": None if chosen is None else len(chosen)})
-    else:
-        result(path)
+    kept = None if chosen is None else len(chosen)
+    answer(as_json, {"output": str(path), "patches": len(table), "kept": kept}, path)
 
 
 def _two_of_one(paths: tuple[Path, ...]) -> bool:
@@ -82,11 +80,8 @@ def _compare(paths: tuple[Path, ...], output: Path, root: Path | None, allow_mis
     names = [path.stem for path in paths] if paths[0].stem != paths[1].stem else [str(path) for path in paths]
     content = comparison(a, b, names, root)
     path = write_page(content, output)
-    if as_json:
-        facts = {fact.term: fact.value for fact in content.facts}
-        emit({"output": str(path), "patches": [len(a), len(b)], "overlap": float(facts["Overlap"])})
-    else:
-        result(path)
+    facts = {fact.term: fact.value for fact in content.facts}
+    answer(as_json, {"output": str(path), "patches": [len(a), len(b)], "overlap": float(facts["Overlap"])}, path)
 
 
 @click.command()
@@ -144,10 +139,7 @@ def view(
         # A signal ends a view.
         with suppress(KeyboardInterrupt):
             serving.start()
-            if as_json:
-                emit({"address": address, "patches": len(table)})
-            else:
-                click.echo(address)
+            answer(as_json, {"address": address, "patches": len(table)}, address)
             say("Ctrl-C ends it.")
             if browser:
                 webbrowser.open(address)

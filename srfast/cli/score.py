@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import Grouped, emit, json_option, quiet, result, say, settings
+from srfast.cli.options import Grouped, answer, json_option, quiet, say, settings
 from srfast.report.content import count
 from srfast.scoring.settings import ScoreArguments
 
@@ -44,18 +44,13 @@ def report(summary: Any, output: str, as_json: bool) -> None:
     several = any("shrink" in entry for entry in small)
     if len(small) > 5:
         say(f"srfast: {len(small) - 5} more {'sizes of images' if several else 'images'} are smaller than the patch")
-    if as_json:
-        from srfast.scoring.metadata import reduced
+    from srfast.scoring.metadata import reduced
 
-        known = ("scale", "patch", "stride", "mode", "scorer", "backend", "precision")
-        loss = {"min": summary.lowest, "mean": summary.total / n, "max": summary.highest} if n else {}
-        emit(
-            {
-                "output": output, "patches": n, "images": len(meta["images"]), "skipped": skipped, "small": small,
-                "passed_over": meta.get("passed_over", {}), "reduced": reduced(meta),
-                **{name: meta[name] for name in known}, "shrink": meta.get("shrink", ["1"]),
-                "loss": {"min": None, "mean": None, "max": None, **loss},
-            }
-        )  # fmt: skip
-    else:
-        result(f"{count(n, 'patch')} of {count(len(meta['images']), 'image')} -> {output}")
+    known = ("scale", "patch", "stride", "mode", "scorer", "backend", "precision")
+    lowest, mean, highest = (summary.lowest, summary.total / n, summary.highest) if n else (None, None, None)
+    data = {
+        "output": output, "patches": n, "images": len(meta["images"]), "skipped": skipped, "small": small,
+        "passed_over": meta.get("passed_over", {}), "reduced": reduced(meta), **{name: meta[name] for name in known},
+        "shrink": meta.get("shrink", ["1"]), "loss": {"min": lowest, "mean": mean, "max": highest},
+    }  # fmt: skip
+    answer(as_json, data, f"{count(n, 'patch')} of {count(len(meta['images']), 'image')} -> {output}")

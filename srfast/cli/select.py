@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from srfast.cli.options import Grouped, emit, json_option, output_option, quiet, result, say, settings
+from srfast.cli.options import Grouped, answer, json_option, output_option, quiet, say, settings
 from srfast.coreset.settings import SelectArguments, listed
 
 log = logging.getLogger(__name__)
@@ -50,9 +50,10 @@ def print_result(selection: dict[str, Any], lowest: float, highest: float, outpu
     if "larger" in selection:
         larger = selection["larger"]
         say(f"srfast: {larger['larger']:,} of {larger['images']:,} images were larger than their detail")
-    if as_json:
-        emit({"output": output, **selection, "loss": {"min": lowest, "max": highest}})
-    else:
-        held = selection["shares"]["loss"]
-        span = f"loss {lowest:.4g} to {highest:.4g}" + ("" if held is None else f", {100 * held:.3g} % of the error")
-        result(f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}")
+    held = selection["shares"]["loss"]
+    span = f"loss {lowest:.4g} to {highest:.4g}" + ("" if held is None else f", {100 * held:.3g} % of the error")
+    answer(
+        as_json,
+        {"output": output, **selection, "loss": {"min": lowest, "max": highest}},
+        f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}",
+    )

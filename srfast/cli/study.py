@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 
-from srfast.cli.options import Setting, emit, result, say
+from srfast.cli.options import Setting, answer, result, say
 from srfast.errors import InputError
 from srfast.runtime.progress import Lines, clock
 from srfast.scoring.settings import ScoreSettings
@@ -164,15 +165,8 @@ def _print_tables(study: Path, output: str | None, images: tuple[str, ...], test
 
 
 def _say(known: Any, as_json: bool) -> None:
-    if as_json:
-        emit(
-            {
-                "done": list(known.done), "running": list(known.running), "left": list(known.left),
-                "seconds_left": known.seconds, "jobs": known.jobs,
-            }
-        )  # fmt: skip
-        return
-    result(str(known))
+    cells = {name: list(getattr(known, name)) for name in ("done", "running", "left")}
+    answer(as_json, {**cells, "seconds_left": known.seconds, "jobs": known.jobs}, known)
 
 
 def _say_folder(study: Path, jobs: int | None, as_json: bool) -> None:
@@ -188,17 +182,12 @@ def _say_folder(study: Path, jobs: int | None, as_json: bool) -> None:
     if folder is None:
         raise InputError(f"output: expected -o FOLDER of a run with --status, or finished results; {study} has none")
     cells = Results.read(folder).meta["cells"]
-    if as_json:
-        emit({"done": list(cells), "running": [], "left": [], "seconds_left": None, "jobs": 0})
-        return
-    seeds: dict[str, list[int]] = {}
-    for name, cell in cells.items():
-        seeds.setdefault(name.rpartition("-s")[0], []).append(cell["settings"]["seed"])
-    result(f"{len(cells)} cells done, of {len(seeds)} settings, in {folder}")
-    for name, own in list(seeds.items())[:_SETTINGS]:
-        result(f"{name}: {len(own)} seeds")
+    seeds = Counter(name.rpartition("-s")[0] for name in cells)
+    lines = [f"{name}: {count} seeds" for name, count in seeds.items()]
     if len(seeds) > _SETTINGS:
-        result(f"and {len(seeds) - _SETTINGS} more settings")
+        lines[_SETTINGS:] = [f"and {len(seeds) - _SETTINGS} more settings"]
+    data = {"done": list(cells), "running": [], "left": [], "seconds_left": None, "jobs": 0}
+    answer(as_json, data, f"{len(cells)} cells done, of {len(seeds)} settings, in {folder}", *lines)
 
 
 def _tests(pairs: tuple[str, ...]) -> dict[str, str]:
