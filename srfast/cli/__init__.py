@@ -116,20 +116,12 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(name, COMMANDS[name]) for name in names], col_max=12)
 
 
-def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    if value:
-        from srfast.version import VERSION
-
-        click.echo(f"srfast {VERSION}")
-        ctx.exit()
-
-
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more of the work to stderr.")
 @click.option("-q", "--quiet", is_flag=True, help="Write only errors to stderr.")
 @click.option("--max-pixels", metavar="N", help="Pixels of the largest image that is read.  [default: 179 million]")
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.version_option(package_name="srfast", message="srfast %(version)s", help="Show the version.")
 def group(debug: bool, verbose: bool, quiet: bool, max_pixels: str | None) -> None:
     """Find the image patches that are worth training super-resolution models on.
 

@@ -39,15 +39,18 @@ class Grouped(click.Command):
 
     Args:
         groups: Heading -> names of its options.
-        tables: Heading -> (the option whose values it lists, a function that returns {value: line}).
+        methods: Function that returns the values of its option --method, {name: line}, which a table of its own lists.
     """
 
     def __init__(
-        self, *args: Any, groups: Mapping[str, Sequence[str]],
-        tables: Mapping[str, tuple[str, Callable[[], Mapping[str, str]]]] | None = None, **kwargs: Any,
-    ) -> None:  # fmt: skip
-        super().__init__(*args, **kwargs)
-        self.groups, self.tables = groups, tables or {}
+        self,
+        *args: Any,
+        groups: Mapping[str, Sequence[str]],
+        methods: Callable[[], Mapping[str, str]] = dict,
+        **kw: Any,
+    ) -> None:
+        super().__init__(*args, **kw)
+        self.groups, self.methods = groups, methods
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         more = click.Option(
@@ -65,35 +68,25 @@ class Grouped(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         everything = "help_all" in ctx.meta
-        lists = {name: heading for heading, (name, _) in self.tables.items()}
+        methods = {name: in_options(line) for name, line in self.methods().items()}
         lines: dict[str | None, tuple[str, str]] = {}
         for param in self.get_params(ctx):
-            if not isinstance(param, click.Option):
-                continue
-            line = param.get_help_record(ctx)
-            if line is not None:
+            if isinstance(param, click.Option) and (line := param.get_help_record(ctx)) is not None:
                 names, text = line
-                if param.name in lists:
-                    heading = lists[param.name]
-                    taken, text = "NAME", _shorter(text, self.tables[heading][1](), heading)
-                    names = f"{names.split()[0]} {taken}"
+                if param.name == "method" and methods:
+                    listed = (f"{name}: {line}" for name, line in methods.items())
+                    text = text.replace("; ".join(line for line in listed if line in text), "Methods are listed below")
+                    names = f"{names.split()[0]} NAME"
                 lines[param.name] = names, text if everything else brief(text)
         grouped = {name for names in self.groups.values() for name in names}
         rest = [name for name in lines if name not in grouped]
         last = rest if everything else [p.name for p in self.get_params(ctx) if p.is_eager]
-        shown = {**self.groups, "Further options" if everything else "Help": last}
-        for title, names_of in shown.items():
+        for title, own in {**self.groups, "Further options" if everything else "Help": last}.items():
             with formatter.section(title):
-                formatter.write_dl([lines[name] for name in names_of if name in lines])
-        for title, (_, listed) in self.tables.items() if everything else ():
-            with formatter.section(title):
-                formatter.write_dl([(name, in_options(line)) for name, line in listed().items()])
-
-
-def _shorter(text: str, table: Mapping[str, str], heading: str) -> str:
-    """Help without the values that a table of its own lists."""
-    lines = [f"{name}: {in_options(line)}" for name, line in table.items()]
-    return text.replace("; ".join(line for line in lines if line in text), f"{heading} are listed below")
+                formatter.write_dl([lines[name] for name in own if name in lines])
+        if methods and everything:
+            with formatter.section("Methods"):
+                formatter.write_dl(list(methods.items()))
 
 
 def brief(text: str) -> str:

@@ -24,7 +24,7 @@ GROUPS = {
 }
 
 
-@click.command(cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)})
+@click.command(cls=Grouped, groups=GROUPS, methods=listed)
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(PruneArguments, "shard")
 @output_option("Folder to write into.", folder=True)

@@ -19,7 +19,7 @@ GROUPS = {
 }
 
 
-@click.command(cls=Grouped, groups=GROUPS, tables={"Methods": ("method", listed)})
+@click.command(cls=Grouped, groups=GROUPS, methods=listed)
 @click.argument("scores", nargs=-1, required=True, type=click.Path())
 @output_option("Core-set to write, such as coreset.parquet.")
 @settings(SelectArguments)

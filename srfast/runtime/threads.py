@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -13,14 +14,11 @@ _CGROUP = Path("/sys/fs/cgroup")
 def cores() -> int:
     """The number of cores that this process may use, by its CPU affinity, by the quota of its control group (``docker
     --cpus``), and by OMP_NUM_THREADS if that is lower."""
-    limits = [_affinity()]
-    quota = _quota(_CGROUP, Path("/proc/self/cgroup"))
-    if quota is not None:
-        limits.append(max(1, math.ceil(quota)))
+    limits = [_affinity(), max(1.0, _quota(_CGROUP, Path("/proc/self/cgroup")))]
     wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if wish.isascii() and wish.isdigit() and int(wish) > 0:
         limits.append(int(wish))
-    return min(limits)
+    return math.ceil(min(limits))
 
 
 def default_threads() -> int:
@@ -30,45 +28,24 @@ def default_threads() -> int:
 
 
 def _affinity() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _quota(root: Path, membership: Path) -> float | None:
-    """The number of CPUs that the control group and its parents grant, the least of them; None without a limit."""
-    grants = [_v2(folder) for folder in _folders(root, membership, "")]
-    grants += [_v1(folder) for folder in _folders(root / "cpu", membership, "cpu")]
-    limited = [g for g in grants if g is not None]
-    return min(limited) if limited else None
+def _quota(root: Path, membership: Path) -> float:
+    """The number of CPUs that the control group and its parents grant, the least of them; infinite without a limit.
 
-
-def _folders(root: Path, membership: Path, controller: str) -> list[Path]:
-    """The folder of this process's control group below ``root``, and its parents up to ``root``."""
+    Version 2 has cpu.max, such as "max 100000" or "200000 100000", version 1 two files and -1.
+    """
     try:
-        lines = membership.read_text(encoding="utf-8").splitlines()
+        lines = [line.split(":", 2) for line in membership.read_text(encoding="utf-8").splitlines()]
     except OSError:
-        return [root]
-    for line in lines:
-        _, controllers, group = [*line.split(":", 2), "", ""][:3]
-        if controller in controllers.split(","):
-            folder = root / group.strip("/")
-            return [folder, *(p for p in folder.parents if p == root or root in p.parents)]
-    return [root]
-
-
-def _v2(folder: Path) -> float | None:
-    """Reads cpu.max, such as "max 100000" or "200000 100000"."""
-    try:
-        quota, period = (folder / "cpu.max").read_text(encoding="utf-8").split()
-        return None if quota == "max" else int(quota) / int(period)
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
-
-
-def _v1(folder: Path) -> float | None:
-    try:
-        quota = int((folder / "cpu.cfs_quota_us").read_text(encoding="utf-8"))
-        return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text(encoding="utf-8"))
-    except (OSError, ValueError, ZeroDivisionError):
-        return None
+        lines = []
+    grants = [math.inf]
+    for controller, files in (("", ["cpu.max"]), ("cpu", ["cpu.cfs_quota_us", "cpu.cfs_period_us"])):
+        groups = [group for _, controllers, group in lines if controller in controllers.split(",")]
+        folder = root / controller / (groups or [""])[0].strip("/")
+        for place in (folder, *folder.parents):
+            with suppress(OSError, ValueError, ZeroDivisionError):
+                quota, period = " ".join((place / file).read_text(encoding="utf-8") for file in files).split()
+                grants += [int(quota) / int(period)] if int(quota) > 0 else []
+    return min(grants)

@@ -1,6 +1,7 @@
 """What the process may use: threads by affinity, control groups and settings, locks, and packages of extras."""
 
 import errno
+import math
 import os
 import re
 import subprocess
@@ -19,7 +20,7 @@ from srfast.runtime.optional import BRINGS, OWN, missing
 
 V2, PARENTS = {"docker/abc/cpu.max": "200000 100000"}, {"a/cpu.max": "150000 100000", "a/b/cpu.max": "400000 100000"}
 V1 = {"cpu/docker/cpu.cfs_period_us": "100000"}
-CPU1 = "12:memory:/docker\n4:cpu,cpuacct:/docker\n"
+CPU1 = "12:memory:/docker\n4:cpu,cpuacct:/docker"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_quotas_of_control_groups(files, membership, cpus, tmp_path):
         (tmp_path / name).write_text(text)
     if membership is not None:
         (tmp_path / "membership").write_text(membership + "\n")
-    assert threads._quota(tmp_path, tmp_path / "membership") == cpus
+    assert threads._quota(tmp_path, tmp_path / "membership") == (cpus or math.inf)
 
 
 def test_cores_obey_affinity_and_the_quota(monkeypatch):
@@ -52,7 +53,7 @@ def test_cores_obey_affinity_and_the_quota(monkeypatch):
     assert threads.cores() == 2
     monkeypatch.setattr(threads, "_quota", lambda *_: 0.5)
     assert threads.cores() == 1
-    monkeypatch.setattr(threads, "_quota", lambda *_: None)
+    monkeypatch.setattr(threads, "_quota", lambda *_: math.inf)
     assert threads.cores() == 64
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert threads.cores() == 3
@@ -64,7 +65,7 @@ def test_cores_obey_affinity_and_the_quota(monkeypatch):
 def test_default_threads_obey_torch(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(threads, "_affinity", lambda: 64)
-    monkeypatch.setattr(threads, "_quota", lambda *_: None)
+    monkeypatch.setattr(threads, "_quota", lambda *_: math.inf)
     torch.set_num_threads(2)
     assert threads.default_threads() == 2
 
