@@ -7,14 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import srfast
 from bench.measure import peak_mib
 from bench.test_scale import write_table
 from srfast.data.grid import Grid
-from srfast.data.images import find_images, read_rgb
+from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.workers import ordered_map
 from srfast.runtime.threads import cores
 from srfast.scoring.backends.compiled import NativeEngine
@@ -55,27 +54,15 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: Mode) -> Non
     folder.mkdir()
     for file in files:
         (folder / file.name).symlink_to(file.path)
-    images = [read_rgb(f.path) for f in files]
     engine = NativeEngine(load_network("srcnn", 2))
-    workers = cores()
+    score_one = engine.dense if mode == "dense" else engine.windows
 
-    def score_one(image: np.ndarray) -> None:
-        grid = Grid.over(image.shape[0], image.shape[1], 2, 96, 96)
-        if mode == "dense":
-            engine.dense(image, grid)
-        else:
-            engine.windows(image, grid)
-
-    def decode() -> None:
-        for _ in ordered_map(lambda f: read_rgb(f.path).shape, files, workers):
-            pass
-
-    def score() -> None:
-        for _ in ordered_map(score_one, images, workers):
-            pass
+    def one(file: ImageFile) -> None:
+        image = read_rgb(file.path)
+        score_one(image, Grid.over(image.shape[0], image.shape[1], 2, 96, 96))
 
     def decode_and_score() -> None:
-        for _ in ordered_map(lambda f: score_one(read_rgb(f.path)), files, workers):
+        for _ in ordered_map(one, files, cores()):
             pass
 
     def whole() -> None:
@@ -85,8 +72,7 @@ def test_pipeline(beside: Any, bsds400: Path, tmp_path: Path, mode: Mode) -> Non
         whole()
         assert len(srfast.ScoreTable.read(tmp_path / "scores.parquet").meta["images"]) == len(files)
 
-    stages = {"decode_alone": decode, "score_alone": score, "decode_and_score": decode_and_score}
-    beside(whole, stages, check)
+    beside(whole, {"decode_and_score": decode_and_score}, check)
 
 
 def test_memory(benchmark: Any, bsds400: Path, tmp_path: Path) -> None:

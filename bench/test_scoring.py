@@ -13,7 +13,7 @@ import torch
 from bench.measure import machine, network_rates, sgemm, side_by_side
 from srfast.data.grid import Grid
 from srfast.ops import reference
-from srfast.ops.native import build_info, isas
+from srfast.ops.native import build_info
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.network import Network, load_network
 
@@ -116,20 +116,6 @@ def test_torch_compile(beside: Any, photographs: np.ndarray) -> None:
         lambda: engine.batch(photographs[:32]),
         {"torch_compile": run},
         _agrees(lambda: engine.batch(photographs[:8]), x[:8], network.weights, 2),
-    )
-
-
-@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
-def test_isa(beside: Any, photographs: np.ndarray, isa: str) -> None:
-    if isa not in isas():
-        pytest.skip(f"this machine has no {isa}")
-    network = load_network("srcnn", 2)
-    engine, best = NativeEngine(network, isa=isa), NativeEngine(network)
-    x = torch.from_numpy(photographs[:8])
-    beside(
-        lambda: engine.batch(photographs[:16]),
-        {"best_isa": lambda: best.batch(photographs[:16])},
-        _agrees(lambda: engine.batch(photographs[:8]), x, network.weights, 2),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
@@ -16,19 +16,11 @@ import srfast
 from srfast import ScoreTable
 from srfast.data.images import read_rgb
 from srfast.scoring.settings import Scale
+from srfast.scoring.statistics import agreement
 
+SCALES: tuple[Scale, ...] = (2, 3, 4)
 KEEP = (0.25, 0.5, 0.75)
 DROP = 0.05
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    out = np.empty(len(values))
-    out[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return out
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
 
 
 def kept(values: np.ndarray, keep: float, drop: float = 0.0) -> np.ndarray:
@@ -44,7 +36,7 @@ def row(label: str, a: np.ndarray, b: np.ndarray) -> str:
     overlaps = [(kept(a, k) & kept(b, k)).sum() / kept(a, k).sum() for k in KEEP]
     refined = (kept(a, 0.5, DROP) & kept(b, 0.5, DROP)).sum() / kept(a, 0.5, DROP).sum()
     figures = " | ".join(f"{v:.4f}" for v in (*overlaps, refined))
-    return f"| {label} | {len(a):,} | {spearman(a, b):.6f} | {figures} |"
+    return f"| {label} | {len(a):,} | {agreement(a, b)['spearman']:.6f} | {figures} |"
 
 
 def header(title: str) -> str:
@@ -70,7 +62,7 @@ def against(images: str, scorer: str) -> None:
     print("|---|---|---|---|---|")
     same = [(kept(losses[0], k) & kept(losses[1], k)).sum() / kept(losses[0], k).sum() for k in (0.1, 0.5)]
     name = Path(images).name
-    print(f"| {name} | {len(now):,} | {spearman(*losses):.4f} | {same[0]:.3f} | {same[1]:.3f} |\n")
+    print(f"| {name} | {len(now):,} | {agreement(*losses)['spearman']:.4f} | {same[0]:.3f} | {same[1]:.3f} |\n")
     print("| images, weights | flat black in the hardest tenth | over twice bicubic's loss | hardest quarter's share |")
     print("|---|---|---|---|")
     for label, table, loss, tenth, quarter in zip(
@@ -86,7 +78,7 @@ def ways(images: str) -> None:
     """Prints the ways to score against each other."""
     print(header("Dense against patch mode"))
     tables: dict[Scale, ScoreTable] = {}
-    for scale in get_args(Scale):
+    for scale in SCALES:
         for patch in (48, 96, 192):
             options: Any = {"scale": scale, "patch": patch, "stride": patch // 2}
             patchwise = srfast.score(images, **options)

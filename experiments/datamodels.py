@@ -7,7 +7,7 @@ Spearman's correlation, over the subsets, of what is predicted with minus what w
 its interval is a bootstrap's over the subsets. Beside it: how far the measurements of the two seeds agree, and the
 control that knows the kinds, the share of the subset's patches that are of the target's kind (its folder's name).
 
-Trainings that have ended are kept in ``OUT.runs`` beside OUT and not made again. ``--print OUT.json`` prints the table.
+Trainings that have ended are kept in ``OUT.runs`` beside OUT and not made again.
 """
 
 from __future__ import annotations
@@ -175,26 +175,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m experiments.datamodels", description="The linear datamodeling score."
     )
-    parser.add_argument("pool", nargs="?", type=Path)
-    parser.add_argument("targets", nargs="?", type=Path, help="a folder of one folder for each target")
+    parser.add_argument("pool", type=Path)
+    parser.add_argument("targets", type=Path, help="a folder of one folder for each target")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--print", action="store_true", dest="only_print")
     a = parser.parse_args()
-    if not a.only_print:
-        logging.disable(logging.WARNING)
-        torch.set_num_threads(1)
-        targets = {folder.name: folder for folder in sorted(a.targets.iterdir()) if folder.is_dir()}
-        runs = a.out.with_suffix(".runs")
-        runs.mkdir(parents=True, exist_ok=True)
-        scores = scored(a.pool, targets, runs / "scores.parquet")
-        done = trained(a.pool, targets, scores, runs)
-        how = {"updates": UPDATES, "batch": BATCH, "lr_patch": LR_PATCH, "share": SHARE, "patches": len(scores)}
-        content = {
-            "trainings": how,
-            "predicted": predictions(scores, done, list(targets)),
-            "losses": [run["losses"] for run in done],
-        }
-        a.out.write_text(json.dumps(rounded(content)) + "\n", encoding="utf-8")
+    logging.disable(logging.WARNING)
+    torch.set_num_threads(1)
+    targets = {folder.name: folder for folder in sorted(a.targets.iterdir()) if folder.is_dir()}
+    runs = a.out.with_suffix(".runs")
+    runs.mkdir(parents=True, exist_ok=True)
+    scores = scored(a.pool, targets, runs / "scores.parquet")
+    done = trained(a.pool, targets, scores, runs)
+    how = {"updates": UPDATES, "batch": BATCH, "lr_patch": LR_PATCH, "share": SHARE, "patches": len(scores)}
+    predicted, losses_of = predictions(scores, done, list(targets)), [run["losses"] for run in done]
+    content = {"trainings": how, "predicted": predicted, "losses": losses_of}
+    a.out.write_text(json.dumps(rounded(content)) + "\n", encoding="utf-8")
     print(markdown(*table(a.out)), end="")
 
 

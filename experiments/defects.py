@@ -1,12 +1,13 @@
 """How well the columns of ``score --defects`` tell spoilt photographs from clean ones, and what ``--clean`` leaves out.
 
 ``python -m experiments.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
-patches of 96 pixels (nulls left out) and for images (what they are judged by), the shares of nulls, what the thresholds
-leave out of the clean ones, by name. ``--gray`` turns every photograph gray, clean or degraded; ``--without NAME...``
-sets some of them aside. ``--keep`` puts the figures into experiments/results/defects.json, from which ``python -m
-experiments.study_page`` writes the tables of docs/results/defects.md. Kernels and codecs are OpenCV's, where the
-network was trained with Pillow's; defocus is a disc; WebP follows enlargement once. A pair is clean where the LR image
-is the HR image reduced, and off where it is that of the HR image moved.
+patches of 96 pixels (nulls left out) and for images (what they are judged by). With ``--clean-only``: the shares of
+nulls, and what the thresholds leave out of the clean ones, by name. ``--gray`` turns every photograph gray, clean or
+degraded; ``--without NAME...`` sets some of them aside. ``--keep`` puts the figures into
+experiments/results/defects.json, from which ``python -m experiments.study_page`` writes the tables of
+docs/results/defects.md. Kernels and codecs are OpenCV's, where the network was trained with Pillow's; defocus is a
+disc; WebP follows enlargement once. A pair is clean where the LR image is the HR image reduced, and off where it is
+that of the HR image moved.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from srfast.scoring import defect_columns as thresholds
 from srfast.scoring.defect_columns import THRESHOLDS, pair_columns, reasons
 
 PATCH = 96
+MOST = 100
+"""Images of a folder."""
 Spoil = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 KERNELS = {
     "nearest": cv2.INTER_NEAREST,
@@ -195,10 +198,10 @@ def halved(image: np.ndarray) -> np.ndarray:
     return srfast.imresize(image, 0.5)
 
 
-def load(folder: str, most: int) -> list[tuple[str, np.ndarray]]:
+def load(folder: str) -> list[tuple[str, np.ndarray]]:
     half = folder.endswith("/2")
     files = find_images(folder.removesuffix("/2"))
-    files = files[:: max(1, len(files) // most)]
+    files = files[:: max(1, len(files) // MOST)]
     images = [(Path(f.name).stem, read_rgb(f.path)) for f in files]
     images = [(name, halved(image) if half else image) for name, image in images]
     return [(name, image) for name, image in images if min(image.shape[:2]) >= PATCH + 8]
@@ -246,11 +249,8 @@ def row(rows: Figures, column: str, what: str, *some: list[dict[str, np.ndarray]
 
 
 def keep(section: str, name: str, figures: Figures) -> None:
-    """Adds the figures to those of docs/results/defects.md; rows that were not measured stay, if of as many images."""
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    old = kept.setdefault(section, {}).get(name, {})
-    if "rows" in figures and old.get("images") == figures["images"]:
-        figures = {**figures, "rows": {**old["rows"], **figures["rows"]}}
+    """Adds the figures to those of docs/results/defects.md."""
+    kept = json.loads(KEPT.read_text())
     kept[section][name] = figures
     # A list stays on its line.
     text = re.sub(r"\[[^]]*\]", lambda m: re.sub(r"\n *", "", m[0]).replace(",", ", "), json.dumps(kept, indent=1))
@@ -260,47 +260,34 @@ def keep(section: str, name: str, figures: Figures) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.defects", description=__doc__)
     parser.add_argument("folders", nargs="+")
-    parser.add_argument("--most", type=int, default=100, help="images of a folder")
     parser.add_argument(
         "--clean-only", action="store_true", help="only what the thresholds leave out of the clean ones"
     )
-    parser.add_argument("--only", nargs="+", metavar="COLUMN", help="rows of these columns")
     parser.add_argument("--gray", action="store_true", help="without colour, clean and spoilt")
     parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="images set aside, by their stems")
     parser.add_argument("--keep", action="store_true", help="put the figures into experiments/results/defects.json")
     args = parser.parse_args()
     last: Callable[[np.ndarray], np.ndarray] = gray if args.gray else np.ascontiguousarray
     for folder in args.folders:
-        images = [(name, image) for name, image in load(folder, args.most) if name not in args.without]
+        images = [(name, image) for name, image in load(folder) if name not in args.without]
         clean = [columns_of(last(image)) for _, image in images]
         name = "/".join(Path(folder).parts[-2 if folder.endswith("/2") else -1 :])
         name += ", gray" * args.gray + "".join(f", without {n}" for n in args.without)
-        about: Figures = {"images": len(images), "patches": sum(len(c["noise"]) for c in clean)}
-        out = {**about, **left_out(images, clean), "nulls": nulls(images, clean)}
-        print(f"\n## {name}: {out}", flush=True)
+        figures: Figures = {"images": len(images), "patches": sum(len(c["noise"]) for c in clean)}
+        section = "clean" if args.clean_only else "spoilt"
         if args.clean_only:
-            for column in ("noise", "blur", "upscaled", "overlay", "halo"):
-                values, whole = np.concatenate([c[column] for c in clean]), of_images(column, clean)
-                patches = np.nanquantile(values, (0.5, 0.95, 0.99, 0.998)).round(2)
-                wholes = np.nanquantile(whole, (0.5, 0.95, 0.99, 1)).round(2)
-                print(f"{column}: median, 95, 99, 99.8 % of patches {patches}; 50, 95, 99, 100 % of images {wholes}")
-            if args.keep:
-                keep("clean", name, out)
-            continue
-        rows: Figures = {}
-        print(
-            "| column | spoilt by | AUC, patch | AUC, image | found by its threshold, images |\n|---|---|---|---|---|"
-        )
-        for column, what, spoil in ROWS:
-            if column in (args.only or [column]):
+            figures |= {**left_out(images, clean), "nulls": nulls(images, clean)}
+        else:
+            rows: Figures = figures.setdefault("rows", {})
+            for column, what, spoil in ROWS:
                 rng = np.random.default_rng(0)
                 row(rows, column, what, clean, [columns_of(last(spoil(image, rng)), column) for _, image in images])
-        for kind in ("bicubic", "area, JPEG 90"):
-            if "shift" in (args.only or ["shift"]):
+            for kind in ("bicubic", "area, JPEG 90"):
                 pairs = [[pair_of(image, kind, moved) for _, image in images] for moved in (0, 1)]
                 row(rows, "shift", f"half an LR pixel, LR by {kind}", *pairs)
+        print(f"\n## {name}: {figures}", flush=True)
         if args.keep:
-            keep("spoilt", name, {**about, "rows": rows})
+            keep(section, name, figures)
 
 
 if __name__ == "__main__":
