@@ -31,8 +31,7 @@ def decoder(engine: Any) -> dict[str, Any]:
     InputError if DALI cannot decode for this engine."""
     from importlib.metadata import distributions
 
-    several: bool = isinstance(engine, TakesSeveral)
-    if not several:
+    if not isinstance(engine, TakesSeveral):
         raise InputError(f"loader: dali decodes for `device` cuda with triton or native, but {engine.name} scores here")
     installed = (d for d in distributions() if d.metadata["Name"].startswith("nvidia-dali"))
     dali = next((f"{d.metadata['Name']} {d.version}" for d in installed), "dali")
@@ -57,12 +56,6 @@ def _compare(file: ImageFile, image: np.ndarray, colours: bool) -> None:
     )
 
 
-def _ends_flat(image: Tensor) -> Tensor:
-    """Whether the last block has only one colour, as if data were missing; srfast's decoder then decides."""
-    last = image[-8:, -8:]
-    return (last == last[:1, :1]).all()
-
-
 def outcomes(job: Job, files: Sequence[ImageFile]) -> Iterator[Outcome]:
     """The outcomes of the files, in order. Raises InputError if a file is no JPEG file, and RunError if DALI is not
     installed, a file cannot be decoded, or the decoder's pixels differ from srfast's."""
@@ -79,19 +72,22 @@ def outcomes(job: Job, files: Sequence[ImageFile]) -> Iterator[Outcome]:
     settings, device = job.settings, cast(Any, job.engine).device
     wanted = settings.defects or settings.blockiness
 
-    def read(number: int, image: Tensor) -> Read:
-        file, (h, w) = files[number], image.shape[:2]
-        if not (grid := settings.grid(h, w)):
-            return Outcome(file, small={"": (h, w)})
-        more = job.more(file, image.cpu().numpy(), grid, job.workers) if wanted else None
-        return Decoded(file, [Sized("1", cast(Any, image), grid, more=more)])
-
     def submit(batch: Sequence[tuple[int, Tensor]]) -> Callable[[], Iterator[Outcome]]:
-        wait_for_outcomes = job.submit([read(number, image) for number, image in batch])
-        flat = fetched(torch.stack([_ends_flat(image) for _, image in batch]))
+        group: list[Read] = []
+        flat = []
+        for number, image in batch:
+            file, (h, w), last = files[number], image.shape[:2], image[-8:, -8:]
+            # A last block of only one colour, as if data were missing: srfast's decoder then decides.
+            flat.append((last == last[:1, :1]).all())
+            if grid := settings.grid(h, w):
+                more = job.more(file, image.cpu().numpy(), grid, job.workers) if wanted else None
+                group.append(Decoded(file, [Sized("1", cast(Any, image), grid, more=more)]))
+            else:
+                group.append(Outcome(file, small={"": (h, w)}))
+        wait_for_outcomes, suspects = job.submit(group), fetched(torch.stack(flat))
 
         def wait() -> Iterator[Outcome]:
-            for (number, image), suspect in zip(batch, flat(), strict=True):
+            for (number, image), suspect in zip(batch, suspects(), strict=True):
                 if number % COMPARED_EVERY == 0 or suspect:
                     _compare(files[number], image.cpu().numpy(), wanted)
             yield from wait_for_outcomes()
@@ -99,6 +95,6 @@ def outcomes(job: Job, files: Sequence[ImageFile]) -> Iterator[Outcome]:
         return wait
 
     device_id = (device.index or 0) if device.type == "cuda" else None
-    size, scale, step = settings.patch, settings.scale, settings.step
-    stream = PatchStream(files, scale=scale, patch=size, stride=step, device_id=device_id, threads=job.workers)
-    yield from pipelined(submit(batch) for batch in stream.batches())
+    yield from pipelined(
+        submit(batch) for batch in PatchStream(files, device_id=device_id, threads=job.workers).batches()
+    )

@@ -147,8 +147,8 @@ def check_meta(name: str | os.PathLike[str], meta: Mapping[str, Any]) -> None:
     for image, state in (meta.get("images") or {}).items():
         check(type(state) is dict, "images", "expected an object", image)
         for key in _STATE.keys() & state.keys():
-            right, what = _STATE[key]
-            check(right(state[key]), "images", f"expected {what} under {key}", image)
+            rule, what = _STATE[key]
+            check(rule(state[key]), "images", f"expected {what} under {key}", image)
     for key in ("skipped", "small"):
         for entry in meta.get(key) or []:
             check(type(entry) is dict and type(entry.get("image")) is str, key, "expected objects that name an image")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from srfast.data import dali
 from srfast.data.dali import PatchStream
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
@@ -43,12 +44,10 @@ def expected(files, stride):
 
 
 @needs_dali
-@pytest.mark.parametrize("shard", [None, (0, 3), (1, 3), (2, 3)])
 @pytest.mark.parametrize(("batch", "images"), [(1, 1), (4, 3), (5, 4), (1000, 16)])
-def test_every_patch_exactly_once(folder, batch, images, shard):
-    stream = PatchStream(
-        find_images(folder), patch=48, stride=18, batch=batch, device_id=None, shard=shard, images=images
-    )
+def test_every_patch_exactly_once(folder, batch, images, monkeypatch):
+    monkeypatch.setattr(dali, "IMAGES", images)
+    stream = PatchStream(find_images(folder), patch=48, stride=18, batch=batch, device_id=None)
     wanted = expected(stream.files, 18)
     for _ in range(2):  # the second epoch starts at the first file again
         seen = {}
@@ -62,9 +61,6 @@ def test_every_patch_exactly_once(folder, batch, images, shard):
         assert list(seen) == list(wanted)
         assert all(np.array_equal(seen[key], wanted[key]) for key in wanted)
         assert all(n == batch for n in sizes[:-1])
-    small = {i for i, f in enumerate(stream.files) if f.name == "4.png"}
-    assert set(stream.small) == small
-    assert all(size == (33, 90) for size in stream.small.values())
 
 
 @needs_dali
@@ -89,8 +85,8 @@ def test_a_broken_file_names_the_library(tmp_path):
 
 
 @needs_dali
-def test_more_shards_than_files(folder):
-    assert list(PatchStream(find_images(folder), patch=48, device_id=None, shard=(8, 9))) == []
+def test_no_files():
+    assert list(PatchStream([], patch=48, device_id=None)) == []
 
 
 def test_wrong_arguments(folder):
