@@ -1,11 +1,7 @@
-"""The ops of ``srfast.ops.degrade`` as their equations, in float64 and plain NumPy: what the fast ones are tested
-against."""
-
-from __future__ import annotations
-
-import math
+"""The ops of ``srfast.ops.degrade`` as their equations, in float64: what the fast ones are tested against."""
 
 import numpy as np
+from scipy import ndimage
 
 MASK = 0xFFFFFFFF
 
@@ -31,67 +27,9 @@ def words(key: np.ndarray, slot: int, row: int, groups: int, width: int) -> np.n
     return np.array(out, np.uint32)
 
 
-def mirrored(planes: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Planes [C, H, W] with ``rows`` and ``columns`` more at each side, mirrored at the edge pixels."""
-
-    def index(n: int, more: int) -> np.ndarray:
-        period = max(1, 2 * (n - 1))
-        i = np.arange(-more, n + more) % period
-        return np.where(i < n, i, period - i)
-
-    return planes[:, index(planes.shape[1], rows)][:, :, index(planes.shape[2], columns)].astype(np.float64)
-
-
 def blur(planes: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    kh, kw = weights.shape
-    padded = mirrored(planes, kh // 2, kw // 2)
-    _, h, w = planes.shape
-    terms = [weights[i, j] * padded[:, i : i + h, j : j + w] for i in range(kh) for j in range(kw)]
-    return np.sum(terms, axis=0)
-
-
-def cubic(x: np.ndarray, a: float) -> np.ndarray:
-    """The cubic of Keys (1981)."""
-    x = np.abs(x)
-    near = (a + 2) * x**3 - (a + 3) * x**2 + 1
-    far = a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
-
-
-def resize_matrix(n: int, out: int, filter: str, antialias: bool, step: float) -> np.ndarray:
-    """Weights [out, n] of a pass, as ``torch.nn.functional.interpolate`` has them."""
-    m = np.zeros((out, n))
-    for i in range(out):
-        middle = step * (i + 0.5)
-        if filter == "area":
-            a, b = i * n // out, -(-(i + 1) * n // out)
-            m[i, a:b] = 1 / (b - a)
-        elif filter == "nearest-exact":
-            m[i, min(n - 1, int(middle))] = 1
-        elif antialias:
-            wide = max(step, 1.0)
-            x = (np.arange(n) + 0.5 - middle) / wide
-            reach = 2 if filter == "bicubic" else 1
-            first, last = max(0, int(middle - reach * wide + 0.5)), min(n, int(middle + reach * wide + 0.5))
-            weights = cubic(x, -0.5) if filter == "bicubic" else np.maximum(0, 1 - np.abs(x))
-            m[i, first:last] = weights[first:last] / weights[first:last].sum()
-        else:
-            at = middle - 0.5 if filter == "bicubic" else max(0.0, middle - 0.5)
-            for k in range(math.floor(at) - 1, math.floor(at) + 3):
-                far = abs(at - k)
-                weight = float(cubic(np.array(far), -0.75)) if filter == "bicubic" else max(0.0, 1 - far)
-                m[i, min(max(k, 0), n - 1)] += weight
-    return m
-
-
-def resize(
-    planes: np.ndarray, height: int, width: int, filter: str, antialias: bool, step: tuple[float, float] | None = None
-) -> np.ndarray:
-    _, h, w = planes.shape
-    down, across = step or (h / height, w / width)
-    rows = resize_matrix(h, height, filter, antialias, down)
-    columns = resize_matrix(w, width, filter, antialias, across)
-    return np.einsum("ih,chw,jw->cij", rows, planes.astype(np.float64), columns, optimize=True)
+    """Planes [C, H, W] are mirrored at their edge pixels."""
+    return ndimage.correlate(planes.astype(np.float64), weights[None], mode="mirror")
 
 
 def unsharp(planes: np.ndarray, row: np.ndarray, amount: float, threshold: float) -> np.ndarray:
@@ -103,7 +41,4 @@ def unsharp(planes: np.ndarray, row: np.ndarray, amount: float, threshold: float
 
 
 def thick_lines(planes: np.ndarray) -> np.ndarray:
-    padded = np.pad(planes.astype(np.float64), ((0, 0), (1, 1), (1, 1)), constant_values=np.inf)
-    _, h, w = planes.shape
-    least = np.min([padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)], axis=0)
-    return 0.75 * planes + 0.25 * least
+    return 0.75 * planes + 0.25 * ndimage.minimum_filter(planes.astype(np.float64), (1, 3, 3), mode="nearest")

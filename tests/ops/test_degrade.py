@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from srfast.errors import InputError
 from srfast.ops import degrade
@@ -17,10 +18,6 @@ FLOAT = 1e-3
 
 def planes(h: int, w: int, channels: int = 3) -> np.ndarray:
     return (np.random.default_rng(h * w).random((channels, h, w)) * 255).astype(np.float32)
-
-
-def usable() -> list[int]:
-    return isas()
 
 
 ONES, PI = 0xFFFFFFFF, (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344)
@@ -82,7 +79,7 @@ def test_blur_is_the_sum_and_the_same_everywhere(h, w):
     row = degrade.gaussian_row(13, 2.0)
     apart = degrade.blur_separable(x, row, row)
     assert np.abs(apart - degrade_reference.blur(x, np.outer(row, row))).max() < FLOAT
-    for isa in usable():
+    for isa in isas():
         for threads in (1, 2, 7):
             assert degrade.blur(x, weights, threads=threads, isa=isa).tobytes() == degrade.blur(x, weights).tobytes()
             again = degrade.blur_separable(x, row, row, threads=threads, isa=isa)
@@ -96,17 +93,9 @@ def test_blur_of_a_tile_with_its_surroundings_is_that_of_the_image():
     assert tile.tobytes() == np.ascontiguousarray(whole[:, 50:100, 40:200]).tobytes()
 
 
-def test_blur_is_opencvs():
-    cv2 = pytest.importorskip("cv2")
-    x, weights = planes(60, 80), degrade.kernel("generalized", 11, 2, 1, 0.5, 0.7)
-    theirs = cv2.filter2D(x.transpose(1, 2, 0), cv2.CV_32F, weights, borderType=cv2.BORDER_REFLECT_101)
-    assert np.abs(degrade.blur(x, weights) - theirs.transpose(2, 0, 1)).max() < FLOAT
-
-
 @pytest.mark.parametrize("filter", list(degrade.FILTERS))
 @pytest.mark.parametrize("antialias", [False, True])
 def test_resize_is_pytorchs(filter, antialias):
-    torch = pytest.importorskip("torch")
     if antialias and filter in ("area", "nearest-exact"):
         pytest.skip("PyTorch has no antialiasing for it")
     how = {} if filter in ("area", "nearest-exact") else {"align_corners": False, "antialias": antialias}
@@ -116,15 +105,13 @@ def test_resize_is_pytorchs(filter, antialias):
         theirs = torch.nn.functional.interpolate(torch.from_numpy(x)[None].double(), (h, w), mode=filter, **how)
         ours = degrade.resize(x, h, w, filter, antialias=antialias)
         assert np.abs(ours - theirs[0].numpy()).max() < FLOAT
-        assert np.abs(ours - degrade_reference.resize(x, h, w, filter, antialias)).max() < FLOAT
-        for isa in usable():
+        for isa in isas():
             again = degrade.resize(x, h, w, filter, antialias=antialias, threads=3, isa=isa)
             assert again.tobytes() == ours.tobytes()
 
 
 @pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
 def test_resize_by_a_factor_keeps_the_factor(filter):
-    torch = pytest.importorskip("torch")
     x = planes(70, 91)
     for factor in (0.37, 1.4):
         theirs = torch.nn.functional.interpolate(torch.from_numpy(x)[None].double(), scale_factor=factor, mode=filter)
@@ -138,7 +125,8 @@ def test_lanczos_smooths_then_resizes():
     t = (np.arange(taps) - 5) * ratio
     row = np.sinc(t) * np.sinc(t / 3)
     soft = degrade_reference.blur(x, np.outer(row / row.sum(), row / row.sum()))
-    expected = np.clip(degrade_reference.resize(soft, 30, 40, "bicubic", False), 0, 255)
+    small = torch.nn.functional.interpolate(torch.from_numpy(soft)[None], (30, 40), mode="bicubic")[0].numpy()
+    expected = np.clip(small, 0, 255)
     assert np.abs(degrade.resize(x, 30, 40, "lanczos") - expected).max() < FLOAT
 
 
@@ -188,7 +176,7 @@ def test_noise_is_the_same_everywhere_and_differs_by_key_slot_and_plane():
             degrade.add_noise(first, kind, 3.0, KEY, 1, gray=gray)
             assert first.min() >= 0
             assert first.max() <= 255
-            for isa in usable():
+            for isa in isas():
                 for threads in (1, 2, 7):
                     again = x.copy()
                     degrade.add_noise(again, kind, 3.0, KEY, 1, gray=gray, threads=threads, isa=isa)
