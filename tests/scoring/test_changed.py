@@ -81,18 +81,6 @@ def test_what_changed_is_scored_again(side, change, finished, photo_folder, lr_f
     assert table.meta == fresh.meta
 
 
-def test_an_lr_image_of_another_suffix(photo_folder, lr_folder, tmp_path):
-    """It takes the place of the one that was scored, and beside it is refused."""
-    output = tmp_path / "s.parquet"
-    srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder)
-    with Image.open(lr_folder / "chelsea.png") as image:
-        image.transpose(Image.Transpose.ROTATE_180).save(lr_folder / "chelsea.jpg", quality=95)
-    with pytest.raises(InputError, match=r"chelsea\.jpg: is the LR image of chelsea\.jpg, and chelsea\.png is too"):
-        srfast.score(photo_folder, patch=48, scorer="bicubic", output=output, lr_images=lr_folder, resume=True)
-    (lr_folder / "chelsea.png").unlink()
-    assert resumed(photo_folder, output, lr_images=lr_folder)[1] == 1
-
-
 def test_an_export_of_lr_images_that_changed_is_refused(photo_folder, lr_folder, tmp_path):
     coreset = srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic", lr_images=lr_folder), keep=1.0)
     srfast.export(coreset, tmp_path / "one")

@@ -90,16 +90,6 @@ def test_everything_else_stays(how, photos):
     assert blocks.table.select(SCHEMA.names).equals(without.table)
 
 
-def test_block_artefacts_of_existing_pairs_are_those_of_hr(photos, tmp_path):
-    (tmp_path / "lr").mkdir()
-    for path in photos.iterdir():
-        h, w = (side // 2 for side in read_rgb(path).shape[:2])
-        lr = srfast.imresize(read_rgb(path), 0.5)[:h, :w]
-        Image.fromarray(lr).save(tmp_path / "lr" / (path.stem + ".png"))
-    pairs = srfast.score(photos, lr_images=tmp_path / "lr", **BLOCKS)
-    assert np.array_equal(pairs["blockiness"], srfast.score(photos, **BLOCKS)["blockiness"])
-
-
 @pytest.mark.parametrize("column", ["defects", "blockiness"])
 @pytest.mark.parametrize("name", ["s.parquet", "folder/"])
 def test_resume_gives_the_same_rows(name, column, photos, tmp_path, interrupted):

@@ -1,8 +1,5 @@
 """The engine of ``--device cuda`` on the CPU, where its kernels fall back to torch: same windows, same columns."""
 
-import threading
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -97,35 +94,19 @@ def test_images_that_share_an_upload_score_as_alone(dense, most, monkeypatch, ph
             np.testing.assert_allclose(getattr(one, column), getattr(own, column), rtol=1e-6, err_msg=column)
 
 
-def test_another_thread_copies_the_pieces(monkeypatch):
-    """The caller's thread feeds the card; a single piece is not worth a thread."""
-    seen: list[bool] = []
-    join = upload._join
+def test_an_error_of_an_upload_is_its_callers(monkeypatch):
+    """Of what is to be uploaded, and of the thread that copies it."""
+    pieces, device = [[np.zeros(5, np.uint8)]] * 4, torch.device("cpu")
 
-    def watched(piece, out):
-        seen.append(threading.current_thread() is threading.main_thread())
-        join(piece, out)
+    def failing(*_):
+        yield from pieces[:2]
+        raise ValueError("third")
 
-    monkeypatch.setattr(upload, "_join", watched)
-    array = np.arange(210, dtype=np.uint8).reshape(2, 5, 7, 3)
-    array.flags.writeable = False
-    pieces = [[np.arange(i, i + 5, dtype=np.uint8), np.full((2, 3), 100 + i)[:, ::2]] for i in range(2)]
-    pieces += [[array], [array[:, ::-1, ::2], array.copy()], [array[:0]]]
-    for count in (0, 1, 2, 5):
-        seen.clear()
-        found = [tensor.numpy().copy() for tensor in upload.uploaded(iter(pieces[:count]), torch.device("cpu"))]
-        assert [f.tobytes() for f in found] == [b"".join(a.tobytes() for a in piece) for piece in pieces[:count]]
-        assert seen == [count == 1] * count
     with pytest.raises(ValueError, match="third"):
-        for _ in upload.uploaded((p if i < 2 else _raises() for i, p in enumerate(pieces)), torch.device("cpu")):
-            pass
-    monkeypatch.setattr(upload, "_join", lambda piece, out: _raises())
+        list(upload.uploaded(failing(), device))
+    monkeypatch.setattr(upload, "_join", lambda *_: list(failing()))
     with pytest.raises(ValueError, match="third"):
-        list(upload.uploaded(pieces, torch.device("cpu")))
-
-
-def _raises() -> Any:
-    raise ValueError("third")
+        list(upload.uploaded(iter(pieces), device))
 
 
 def test_the_weights_are_on_the_gpu_once(monkeypatch):

@@ -1,51 +1,18 @@
-"""Large images: no core is idle between two, and images that share a call of an engine."""
+"""Images that share a call of an engine: the same table as one by one; and places of workers."""
 
 import shutil
 import subprocess
-import threading
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from srfast.data.grid import Grid
-from srfast.scoring import per_image, pipeline
 from srfast.scoring import per_image as job
+from srfast.scoring import pipeline
 from srfast.scoring.backends.gpu import GpuEngine
-from srfast.scoring.backends.protocol import Scores
 from srfast.scoring.settings import ScoreArguments
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-class Together:
-    """An engine that goes on with an image when another has begun."""
-
-    name, precision, concurrent = "native", "fp32", True
-
-    def __init__(self) -> None:
-        self.both = threading.Barrier(2, timeout=60)
-        self.threads: list[int] = []
-
-    def dense(self, _image: Any, grid: Grid, threads: int, _lr: None) -> Scores:
-        self.threads.append(threads)
-        self.both.wait()
-        loss = np.ones(len(grid), np.float32)
-        return Scores(loss, loss * 0, loss * 0)
-
-
-def test_the_next_one_does_not_wait_for_the_end(photo_folder, tmp_path, monkeypatch):
-    """The engine shares its threads out: the first image's end and the second's beginning run beside each other."""
-    engine = Together()
-    monkeypatch.setattr(per_image, "LARGE", 1)
-    monkeypatch.setattr(per_image, "make_engine", lambda *_args, **_options: engine)
-    large = tmp_path / "large"
-    large.mkdir()
-    for name in ("1.jpg", "2.jpg", "3.jpg", "4.jpg"):
-        shutil.copy(photo_folder / "chelsea.jpg", large / name)
-    pipeline.write_scores(large, tmp_path / "s.parquet", ScoreArguments(patch=48, mode="dense", threads=2))
-    assert engine.threads == [2, 2, 2, 2]
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++")
@@ -56,9 +23,6 @@ def test_places(tmp_path):
     subprocess.run(["g++", "-std=c++20", "-I", ROOT / "csrc", source, "-o", program, "-pthread"], check=True)
     run = subprocess.run([program], capture_output=True, text=True)
     assert (run.stdout, run.returncode) == ("", 0)
-
-
-# Images that share a call of an engine: the same table as one by one.
 
 
 @pytest.mark.parametrize("mode", ["patch", "dense"])

@@ -13,8 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import srfast
-from srfast.data.images import find_images, read_rgb
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
 from srfast.scoring.backends.onnx import graph, runtime
@@ -77,22 +75,6 @@ def test_tiled_maps_equal_the_reference_map(scale, monkeypatch, photographs):
 def test_onnx_scorer_refuses(shape, dtype, words):
     with pytest.raises((InputError, TypeError), match=words):
         OnnxScorer(None, 2, device="cpu").score(np.zeros(shape, dtype))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("scale", SCALES)
-def test_backends_rank_bsds400_alike(scale, data_folder):
-    stats = pytest.importorskip("scipy.stats", reason="needs the test extra")
-    cut = []
-    for file in find_images(data_folder("BSDS400")):
-        image = read_rgb(file.path)
-        rows, cols = (range(0, n - 95, 96) for n in image.shape[:2])
-        cut += [image[y : y + 96, x : x + 96] for y in rows for x in cols]
-    x = np.stack(cut)
-    onnx_loss = srfast.score_patches(x, scale, backend="onnx", device="cpu")
-    for other in ("native", "torch"):
-        loss = srfast.score_patches(x, scale, backend=other, device="cpu")
-        assert stats.spearmanr(onnx_loss, loss).statistic > 0.999999
 
 
 def network(path: Path, *, factor: int = 1, shape: tuple[object, ...] = ("N", 1, "H", "W"), dtype: int = 1,

@@ -18,6 +18,7 @@ import srfast
 from srfast.data.images import read_rgb
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
+from srfast.scoring import per_image
 from srfast.scoring.network import load_network
 from srfast.scoring.parts import Parts
 from srfast.scoring.table import ScoreTable, concatenate
@@ -98,8 +99,10 @@ def test_small_images_are_reported(photo_folder):
     assert table.column("image").tolist().count("just right.png") == 1
 
 
+@pytest.mark.parametrize("large", [1, per_image.LARGE], ids=["all workers an image", "an image a worker"])
 @pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_workers_do_not_change_a_byte(mode, photo_folder, srcnn_weights, tmp_path):
+def test_workers_do_not_change_a_byte(mode, large, photo_folder, srcnn_weights, tmp_path, monkeypatch):
+    monkeypatch.setattr(per_image, "LARGE", large)
     options = {"patch": 48, "stride": 24, "mode": mode, "scorer": srcnn_weights(2), "output": tmp_path / "s.parquet"}
     written = set()
     for threads in (1, 2, 4, None):
