@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -59,8 +59,6 @@ class Arrangement:
     """Channels of the files, 3 or 1."""
     draws: int = 1
     """Number of draws of each patch."""
-    once: tuple[Arrangement, np.ndarray] | None = None
-    """With several draws: the plan of one draw, and the row there of each row."""
     drawn: dict[int, tuple[str, str, list[Step]]] = field(default_factory=dict)
     """What was drawn for images that were read, by the first row of each: hash of the pixels, size and steps."""
 
@@ -87,29 +85,25 @@ class Arrangement:
         """
         if self.given_names is not None:
             return self.given_names
-        if self.once is not None:
-            return [self._of_draw(row, self.patches.draw_of(row)) for row in range(len(self))]
-        p, images = self.patches, self.images
-        size = fractions(self.table, p.meta)
-        in_order = sorted(range(len(images)), key=lambda i: (p.image[images[i][0]], -size[images[i][0]]))
-        plain = image_names([p.image[images[i][0]] for i in in_order], [size[images[i][0]] for i in in_order])
-        name = dict(zip(in_order, plain, strict=True))
-        if len(images) == len(self) and not p.x.any() and not p.y.any():
-            return [name[i] for i in range(len(images))]
-        digits = len(str(max(int(p.x.max()), int(p.y.max()))))
-        out = []
-        for i, (first, last) in enumerate(images):
-            xy = zip(p.y[first:last].tolist(), p.x[first:last].tolist(), strict=True)
-            out += [f"{name[i]}_{y:0{digits}d}_{x:0{digits}d}" for y, x in xy]
-        return out
-
-    def _of_draw(self, row: int, draw: int) -> str:
-        plan, place = cast("tuple[Arrangement, np.ndarray]", self.once)
-        return f"{plan.names[place[row]]}_d{draw:0{len(str(self.draws - 1))}d}"
+        p, factor = self.patches, self.patches.factor.tolist()
+        exact = dict(zip(factor, fractions(self.table, p.meta), strict=True))
+        images = sorted({(image, -f) for image, f in zip(p.image, factor, strict=True)})
+        plain = image_names([image for image, _ in images], [exact[-f] for _, f in images])
+        name_of = dict(zip(images, plain, strict=True))
+        names = [name_of[i, -f] for i, f in zip(p.image, factor, strict=True)]
+        if len(images) * self.draws != len(self) or p.x.any() or p.y.any():
+            digits = len(str(max(int(p.x.max()), int(p.y.max()))))
+            rows = zip(names, p.y.tolist(), p.x.tolist(), strict=True)
+            names = [f"{name}_{y:0{digits}d}_{x:0{digits}d}" for name, y, x in rows]
+        if self.draws > 1:
+            digits = len(str(self.draws - 1))
+            names = [f"{name}_d{p.draw_of(row):0{digits}d}" for row, name in enumerate(names)]
+        return names
 
     def first_draw(self, row: int) -> str | None:
         """The name of draw 0 of the same patch, if this is another draw."""
-        return self._of_draw(row, 0) if self.patches.draw_of(row) else None
+        name, mark, draw = self.names[row].rpartition("_d")
+        return f"{name}{mark}{'0' * len(draw)}" if self.patches.draw_of(row) else None
 
     def drawing(self, row: int) -> dict[str, Any]:
         """How ``read_pair`` draws for the image of a row, the first of its image, and notes it in ``drawn``."""
@@ -157,17 +151,16 @@ def make_plan(coreset: Coreset, s: ExportArguments, how: Format) -> Arrangement:
     patches.check_grid(scale)
     _check_unique(name, patches)
     images.check_all(patches.image, contents=False)  # each is compared by contents when it is decoded
+    for column in (*how.columns, *["draw"] * (s.degradation is not None)):
+        if column in table.column_names:
+            writer = s.to if column in how.columns else "an export with a degradation"
+            raise InputError(f"{name}: column {column!r}: {writer} writes one of that name", hint="rename it")
     degradation = None if s.degradation is None else Draws(Degradation.read(s.degradation), s.seed)
     some = not s.lr or degradation is not None or s.existing_lr is not None or patches.lr is not None
     check_same_size(scale, some, "scores of `lr_images`, or `degradation`,")
     plan = Arrangement(table, patches, scale, s.lr, s.format, channels=s.channels)
     if degradation is not None:
-        plan = _degraded(name, plan, degradation, s.draws)
-    for column in how.columns:
-        if column in table.column_names:
-            raise InputError(
-                f"coreset: column {column!r}: {s.to} writes one of that name", hint="rename it before the export"
-            )
+        plan = _degraded(plan, degradation, s.draws)
     plan.settings.update(_compared(plan, s, how))
     if shuffled:
         plan.settings["shard"] = plan.shard_rows
@@ -221,23 +214,13 @@ def _of_columns(table: pa.Table) -> str:
     return rows.hexdigest()
 
 
-def _degraded(name: str, plan: Arrangement, degradation: Draws, draws: int) -> Arrangement:
+def _degraded(plan: Arrangement, degradation: Draws, draws: int) -> Arrangement:
     """The plan with each image's rows once for each draw; the column ``draw`` has its number."""
-    if "draw" in plan.table.column_names:
-        raise InputError(
-            f"{name}: column 'draw': an export with a degradation writes one of that name", hint="rename it"
-        )
-    parts = [(np.arange(first, last), k) for first, last in plan.images for k in range(draws)]
-    rows = np.concatenate([part for part, _ in parts])
-    draw = np.concatenate([np.full(len(part), k, np.int64) for part, k in parts])
-    p = plan.patches
-    patches = dataclasses.replace(
-        p, image=[p.image[i] for i in rows.tolist()], x=p.x[rows], y=p.y[rows], size=p.size[rows],
-        factor=p.factor[rows], draws=degradation, draw=draw,
-    )  # fmt: skip
+    rows = np.concatenate([np.tile(np.arange(first, last), draws) for first, last in plan.images])
+    draw = np.concatenate([np.repeat(np.arange(draws), last - first) for first, last in plan.images])
     table = plan.table.take(pa.array(rows)).append_column("draw", pa.array(draw))
-    once = (plan, rows) if draws > 1 else None
-    return dataclasses.replace(plan, table=table, patches=patches, draws=draws, once=once)
+    patches = dataclasses.replace(place(table, plan.patches.images), draws=degradation, draw=draw)
+    return dataclasses.replace(plan, table=table, patches=patches, draws=draws)
 
 
 def _order(table: pa.Table, factor: np.ndarray, shuffled: bool) -> pa.Array:

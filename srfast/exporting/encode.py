@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -45,18 +45,8 @@ class EncodedPair:
     """The source file, if ``hr`` is its content."""
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A decoded image [C, H, W] and its LR image."""
-
-    hr: np.ndarray
-    lr: np.ndarray | None
-    file: Path | None
-    """The file, if it can stand for the patch that is the whole image."""
-
-    @property
-    def nbytes(self) -> int:
-        return self.hr.nbytes + (0 if self.lr is None else self.lr.nbytes)
+_Opened: TypeAlias = "tuple[np.ndarray, np.ndarray | None, Path | None]"
+"""A decoded image [C, H, W], its LR image, and the file, if it can stand for the patch that is the whole image."""
 
 
 def write(how: Format, run: RunFolder, plan: Arrangement, threads: int, progress: Progress) -> int:
@@ -122,11 +112,11 @@ def _open(plan: Arrangement, first: int, last: int) -> _Opened:
     path = p.images.check(image)  # after decoding: a file that changed meanwhile is noticed
     check_inside(path, p.x[first:last], p.y[first:last], p.size[first:last], hr.shape[2], hr.shape[1])
     whole = factor == 1 and last == first + 1 and hr.shape[1:] == (p.size[first], p.size[first])
-    return _Opened(hr, lr, path if whole and is_plain(path, hr, plan.suffix) else None)
+    return hr, lr, path if whole and is_plain(path, hr, plan.suffix) else None
 
 
 def _encode(plan: Arrangement, image: _Opened, chosen: range) -> list[EncodedPair]:
-    p, s = plan.patches, plan.scale
+    p = plan.patches
     corners = [(int(p.x[i]), int(p.y[i]), int(p.size[i])) for i in chosen]
 
     def files(pixels: np.ndarray, scale: int) -> list[bytes]:
@@ -136,9 +126,10 @@ def _encode(plan: Arrangement, image: _Opened, chosen: range) -> list[EncodedPai
             return encode(np.stack(patches))
         return [encode(p[None])[0] for p in patches]
 
-    hr = files(image.hr, 1) if image.file is None else [image.file.read_bytes()]
-    lr: list[Any] = [None] * len(chosen) if image.lr is None else files(image.lr, s)
-    return [EncodedPair(i, h, low, image.file) for i, h, low in zip(chosen, hr, lr, strict=True)]
+    high, low, file = image
+    hr = files(high, 1) if file is None else [file.read_bytes()]
+    lr: list[Any] = [None] * len(chosen) if low is None else files(low, plan.scale)
+    return [EncodedPair(i, h, low, file) for i, h, low in zip(chosen, hr, lr, strict=True)]
 
 
 Encoder = Callable[[np.ndarray], list[bytes]]
