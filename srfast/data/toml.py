@@ -31,25 +31,21 @@ def key(expected: str, fits: Callable[[Any], bool], default: Any = MISSING) -> K
     return Key(Kind(expected, fitting(fits)), default)
 
 
-def parse(path: Path, what: str = "a study") -> dict[str, Any]:
-    """The content of a TOML file, which is ``what``. Raises InputError if there is no such file, or it is not TOML, and
-    RunError if Python is 3.10 and tomli is not installed."""
-    with needing(what):
-        tomllib = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+def parse(path: Path, what: str = "a study", load: Callable[[str], Any] | None = None) -> dict[str, Any]:
+    """The content of a file, which is ``what``: TOML, or what ``load`` reads. Raises InputError if there is no such
+    file, or it is not TOML, and RunError if Python is 3.10 and tomli is not installed."""
+    form = "YAML" if load else "TOML"
+    if load is None:
+        with needing(what):
+            load = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli").loads
+    if check_input(path, what).stat().st_size > LARGEST:
+        raise InputError(f"{path}: refused, expected at most {LARGEST:,} bytes of {form}")
     try:
-        if check_input(path, what).stat().st_size > LARGEST:
-            raise InputError(f"{path}: refused, expected at most {LARGEST:,} bytes of TOML")
-        text = path.read_bytes().decode()
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: expected TOML in UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    try:
-        content: dict[str, Any] = tomllib.loads(text)
-    except RecursionError:
-        raise InputError(f"{path}: not TOML that can be read: tables or lists are nested too deeply") from None
-    except ValueError as error:  # not TOML, or an integer of thousands of digits
-        raise InputError(f"{path}: not TOML: {error}") from None
+        content = load(path.read_bytes().decode())
+    except Exception as error:  # a text may be in another encoding, nested too deeply, or have too long a number
+        raise InputError(f"{path}: not {form}: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected {what}, got {type(content).__name__}")
     return content
 
 
@@ -70,8 +66,7 @@ def read(where: str, table: Any, keys: Mapping[str, Key]) -> dict[str, Any]:
 
 def unknown(where: str, name: str, known: Iterable[str]) -> InputError:
     """The error for an unknown name, with the known ones, and the nearest as its hint."""
-    known = list(known)
-    near = did_you_mean(name, known)
+    near = did_you_mean(name, known := list(known))
     message = f"{where}: expected one of {', '.join(known)}, got {name!r}"
     return InputError(message, hint=f"did you mean {near}?" if near else None)
 

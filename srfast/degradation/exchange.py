@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from srfast.data import toml
-from srfast.data.files import check_input
 from srfast.degradation.operations import BLURS, NESTED
 from srfast.degradation.settings import TRAINERS
 from srfast.errors import InputError
@@ -48,58 +47,46 @@ def read_trainer(path: Path, trainer: str | None = None) -> tuple[str, Exchanged
     """The trainer of a YAML or TOML configuration, recognised by its keys for None, and the content of the degradation
     that it describes. Raises InputError if it cannot be read, or describes no degradation, and RunError if it is YAML,
     and PyYAML is not installed."""
-    whole = toml.parse(path, "a configuration") if path.suffix == ".toml" else _yaml(path)
-    train = whole.get("datasets", {}).get("train", {}) if isinstance(whole.get("datasets"), dict) else {}
-    keys = dict(whole.get("degradations") or {}) if isinstance(whole.get("degradations"), dict) else {}
+    load = None
+    if path.suffix != ".toml":
+        with needing("reading YAML"):
+            from yaml import safe_load as load
+    whole = toml.parse(path, "a configuration", load)
+    keys = _table(whole, "degradations")
     if trainer is None:
-        if keys:
-            trainer = "neosr"
-        else:
-            trainer = "redux" if {"blur_prob", "resize_mode_list", "resize_mode_list3"} & whole.keys() else "basicsr"
+        of_redux = {"blur_prob", "resize_mode_list", "resize_mode_list3"} & whole.keys()
+        trainer = "neosr" if keys else "redux" if of_redux else "basicsr"
     if trainer != "neosr":
-        keys = {**(train if isinstance(train, dict) else {}), **whole}
+        keys = {**_table(_table(whole, "datasets"), "train"), **whole}
     if "resize_prob" not in keys or "jpeg_range" not in keys:
         raise InputError(
             f"{path}: expected a configuration of {', '.join(TRAINERS)} that degrades while it trains, "
             "got one without resize_prob and jpeg_range"
         )
     try:
-        exchanged = _Reader(trainer, keys, f"{path}: ").content()
+        exchanged = _Reader(trainer, keys).content()
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise InputError(f"{path}: a value is not of the form that {trainer} has ({error})") from None
     exchanged.content = {"title": str(whole.get("name") or path.stem), **exchanged.content}
     return trainer, exchanged
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    with needing("reading YAML"):
-        import yaml
-    if check_input(path, "a configuration").stat().st_size > toml.LARGEST:
-        raise InputError(f"{path}: refused, expected at most {toml.LARGEST:,} bytes of YAML")
-    try:
-        content = yaml.safe_load(path.read_bytes().decode())
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: expected YAML in UTF-8") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a configuration, got {type(content).__name__}")
-    return content
+def _table(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return value if isinstance(value := content.get(name), dict) else {}
 
 
 class _Reader:
     """Reads keys one by one, and lists at the end those that it did not use."""
 
-    def __init__(self, trainer: str, keys: Mapping[str, Any], where: str) -> None:
-        self.trainer, self.keys, self.where = trainer, keys, where
+    def __init__(self, trainer: str, keys: Mapping[str, Any]) -> None:
+        self.trainer, self.keys = trainer, keys
         self.used: set[str] = set()
         self.lost: list[str] = []
         self.redux = trainer == "redux"
 
     def take(self, name: str, default: Any) -> Any:
         self.used.add(name)
-        value = self.keys.get(name)
-        return default if value is None else value
+        return default if (value := self.keys.get(name)) is None else value
 
     def content(self) -> Exchanged:
         operations = [*self._before(), *self._stage("", to_lr=False), *self._stage("2", to_lr=True), self._final()]
@@ -179,12 +166,8 @@ class _Reader:
             (1 - chance, {"do": "poisson-noise", "scale": scale, "gray": gray}, scale),
         ]
         kinds = [k for k in kinds if k[0] > 0]
-        if not any(any(strength) for _, _, strength in kinds):
-            return
-        if len(kinds) == 1:
-            yield kinds[0][1]
-            return
-        yield {"do": "one-of", "weights": [round(w, 12) for w, _, _ in kinds], NESTED: [o for _, o, _ in kinds]}
+        if any(any(strength) for _, _, strength in kinds):
+            yield _one_of([round(weight, 12) for weight, _, _ in kinds], [operation for _, operation, _ in kinds])
 
     def _encoder(self, n: str) -> Iterator[dict[str, Any]]:
         """JPEG of a stage, or WebP."""
@@ -197,18 +180,10 @@ class _Reader:
             qualities["webp"] = self.take(f"compress_webp_range{n}", [50, 95])
         for name in set(names) & set(_VIDEO):
             self.lost.append(f"compress_algorithms{n}: {name} has no counterpart; the others share its probability.")
-        known = [
-            (w, {"do": k, "quality": list(map(round, _floats(qualities[k])))})
-            for k, w in zip(names, weights, strict=True)
-            if k in qualities
-        ]
-        if not chance or not known:
-            return
-        if len(known) == 1:
-            yield _with_chance(known[0][1], chance)
-        else:
-            weights, operations = map(list, zip(*known, strict=True))
-            yield _with_chance({"do": "one-of", "weights": weights, NESTED: operations}, chance)
+        known = {name: weight for name, weight in zip(names, weights, strict=True) if name in qualities}
+        if chance and known:
+            each = [{"do": name, "quality": list(map(round, _floats(qualities[name])))} for name in known]
+            yield _with_chance(_one_of(list(known.values()), each), chance)
 
     def _final(self) -> dict[str, Any]:
         resize: dict[str, Any] = {"do": "resize", "to": "lr", **self._filters("3")}
@@ -236,6 +211,10 @@ class _Reader:
             else:
                 pool = "the pool of pairs; here each image has a draw of its own."
                 self.lost.append(f"{name}: {pool if name == 'queue_size' else 'it has no counterpart.'}")
+
+
+def _one_of(weights: list[float], operations: list[dict[str, Any]]) -> dict[str, Any]:
+    return operations[0] if len(operations) == 1 else {"do": "one-of", "weights": weights, NESTED: operations}
 
 
 def _with_chance(operation: dict[str, Any], chance: float) -> dict[str, Any]:

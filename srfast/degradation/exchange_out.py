@@ -46,18 +46,15 @@ class _Writer:
                 "unsharp: RealESRGANModel always sharpens HR first; RealESRNetModel with gt_usm: false does not."
             )
         thick = self.next("thick-lines")
-        if thick is not None:
-            if self.redux:
-                self.top["thicklines_prob"] = thick.chance
-            else:
-                self.lost.append(f"thick-lines: {self.trainer} has none; they are left out.")
+        if thick is not None and self.redux:
+            self.top["thicklines_prob"] = thick.chance
+        elif thick is not None:
+            self.lost.append(f"thick-lines: {self.trainer} has none; they are left out.")
         self.stage("", "image")
         self.stage("2", "lr")
         self.final()
-        for i, o in self.left:
-            self.lost.append(
-                f"operation {i} ({o.do}): it has no place in the two stages of {self.trainer}; it is left out."
-            )
+        where = f"it has no place in the two stages of {self.trainer}; it is left out."
+        self.lost += [f"operation {i} ({o.do}): {where}" for i, o in self.left]
 
     def stage(self, n: str, to: str) -> None:
         self.blur(n, self.next("blur"))
@@ -67,8 +64,7 @@ class _Writer:
             if self.redux:
                 self.modes(n, {"bilinear": 1.0})
         else:
-            s = resize.settings
-            ways = s["ways"] if isinstance(s["ways"], Mapping) else {s["ways"]: 1.0}
+            s, ways = resize.settings, _weights(resize, "ways")
             if "any" in ways:
                 self.lost.append(f"resize: a factor of any size has no counterpart; resize_prob{n} splits it at 1.")
                 low, high = _pair(s["factor"])
@@ -92,30 +88,26 @@ class _Writer:
             sigma = [0.05, 0.06] if name is None else [0.2, 1.5]
             self.kernel(n, {"iso": 1.0}, [7, 21], sigma, [0.5, 4.0], [1.0, 2.0], 0.0)
             return
-        s = o.settings
         if name is not None:
             self.top[name] = o.chance
         else:
             self.always("blur", o)
-        kinds = s["kinds"] if isinstance(s["kinds"], Mapping) else {s["kinds"]: 1.0}
+        s = o.settings
         betas = [_pair(s[k]) for k in ("generalized", "plateau")]
-        size = self.size(s["size"])
-        self.kernel(n, kinds, size, self.ends("blur", "sigma", s["sigma"]), betas[0], betas[1], s["sinc"])
+        size, sigma = self.size(s["size"]), self.ends("blur", "sigma", s["sigma"])
+        self.kernel(n, _weights(o, "kinds"), size, sigma, *betas, s["sinc"])
 
     def kernel(
         self, n: str, kinds: Mapping[str, float], size: Sequence[Any], sigma: Any, g: Any, p: Any, sinc: float
     ) -> None:
         self.kernels |= {
-            f"blur_kernel_size{n}": 21, f"kernel_list{n}": list(BLURS),
+            f"blur_kernel_size{n}": 12 if self.redux else 21, f"kernel_list{n}": list(BLURS),
             f"kernel_prob{n}": [kinds.get(k, 0) for k in BLURS], f"sinc_prob{n}": sinc, f"blur_sigma{n}": sigma,
-            f"betag_range{n}": g, f"betap_range{n}": p,
+            f"betag_range{n}": g, f"betap_range{n}": p, **({f"kernel_range{n}": list(size)} if self.redux else {}),
         }  # fmt: skip
-        if self.redux:
-            self.kernels |= {f"blur_kernel_size{n}": 12, f"kernel_range{n}": list(size)}
 
     def filters(self, n: str, o: Operation) -> None:
-        f = o.settings["filters"]
-        modes = f if isinstance(f, Mapping) else {f: 1.0}
+        modes = _weights(o, "filters")
         if self.redux:
             self.modes(n, modes)
             if not o.settings["antialias"] and set(modes) & {"bilinear", "bicubic"}:
@@ -123,7 +115,7 @@ class _Writer:
             return
         if o.settings["antialias"]:
             self.lost.append(f"resize: antialias has no counterpart in {self.trainer}.")
-        if dict(modes) != {"area": 1, "bilinear": 1, "bicubic": 1}:
+        if modes != {"area": 1, "bilinear": 1, "bicubic": 1}:
             self.lost.append(f"resize: {self.trainer} draws area, bilinear and bicubic alike, not {', '.join(modes)}.")
 
     def modes(self, n: str, modes: Mapping[str, float]) -> None:
@@ -162,36 +154,32 @@ class _Writer:
         if self.redux:
             self.top[f"jpeg_prob{n}"] = 0.0 if o is None else o.chance
             webp = next((i for i in parts if i.do == "webp"), None)
-            if webp is not None:
-                weights = o.weights if o and o.inside else [1.0]
+            if o is not None and webp is not None:
                 self.top |= {
-                    f"compress_algorithms{n}": [i.do for i in parts], f"compress_algorithm_probs{n}": list(weights),
+                    f"compress_algorithms{n}": [i.do for i in parts],
+                    f"compress_algorithm_probs{n}": list(o.weights or [1.0]),
                     f"compress_webp_range{n}": self.ends("webp", "quality", webp.settings["quality"]),
                 }  # fmt: skip
             return
         if o is None:
             self.lost.append(f"jpeg: {self.trainer} always encodes; jpeg_range{n} is [100, 100].")
-        else:
-            self.always("jpeg", o)
-            if jpeg is None or len(parts) > 1:
-                self.lost.append(f"webp: {self.trainer} has none; it is left out.")
+            return
+        self.always("jpeg", o)
+        if jpeg is None or len(parts) > 1:
+            self.lost.append(f"webp: {self.trainer} has none; it is left out.")
 
     def final(self) -> None:
-        group: list[Operation] = []
         if self.left and self.left[0][1].do == "shuffle":
-            _, shuffle = self.left.pop(0)
-            for o in shuffle.inside:
-                group += o.inside if o.do == "sequence" else (o,)
+            inside = self.left.pop(0)[1].inside
+            group = [i for o in inside for i in (o.inside if o.do == "sequence" else (o,))]
         else:
-            group = [o for _, o in self.left]
-            self.left = []
+            group, self.left = [o for _, o in self.left], []
             self.lost.append(f"the end: {self.trainer} draws whether it resizes or encodes first.")
         encoder = next((o for o in group if o.do in _ENCODERS or {i.do for i in o.inside} & set(_ENCODERS)), None)
         resize = next((o for o in group if o.do == "resize" and o.settings["to"] == "lr"), None)
         sinc = next((o for o in group if o.do == "blur" and o.settings["sinc"] == 1), None)
-        for o in group:
-            if o not in (encoder, resize, sinc):
-                self.lost.append(f"{o.do}: it has no place at the end of {self.trainer}'s stages; it is left out.")
+        where = f"it has no place at the end of {self.trainer}'s stages; it is left out."
+        self.lost += [f"{o.do}: {where}" for o in group if o not in (encoder, resize, sinc)]
         self.encoder("2", encoder)
         if resize is not None:
             self.filters("3", resize)
@@ -251,6 +239,11 @@ def _plain(value: Any, mark: str) -> str:
     if isinstance(value, float):
         return repr(round(value, 9))
     return str(value)
+
+
+def _weights(o: Operation, name: str) -> dict[str, float]:
+    value = o.settings[name]
+    return dict(value) if isinstance(value, Mapping) else {value: 1.0}
 
 
 def _pair(value: Any) -> list[Any]:

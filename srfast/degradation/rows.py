@@ -59,13 +59,6 @@ def table(drawn: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(drawn, schema=SCHEMA)
 
 
-def steps_of(drawn: Iterable[Mapping[str, Any]]) -> list[Step]:
-    """The steps of the rows of one draw, as ``carry_out`` takes them."""
-    head = ("image", "pixels", "shrink", "draw", "step")
-    ordered = sorted(drawn, key=lambda row: row["step"])
-    return [{k: v for k, v in row.items() if v is not None and k not in head} for row in ordered]
-
-
 def redrawn(
     meta: Mapping[str, Any], name: str, images: Sequence[tuple[str, str, str, int, int]]
 ) -> tuple[pa.Table, dict[str, Any]]:

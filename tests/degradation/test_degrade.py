@@ -51,7 +51,7 @@ def test_the_table_makes_the_images_again(images, tmp_path):
         steps = [row for row in table.to_pylist() if row["image"] == name]
         assert {row["pixels"] for row in steps} == {of_pixels(rgb)}
         h, w = (n // 2 * 2 for n in rgb.shape[:2])
-        lr = carry_out(rgb[:h, :w], rows.steps_of(steps), key_of(9, of_pixels(rgb), "1", 0))
+        lr = carry_out(rgb[:h, :w], steps, key_of(9, of_pixels(rgb), "1", 0))
         assert np.array_equal(lr, read_rgb(tmp_path / "lr" / name))
 
 
