@@ -47,21 +47,15 @@ def check_output(path: str | os.PathLike[str], kind: str, inputs: Iterable[str |
     is missing or not writable, the name is not UTF-8, or ``path`` is not a file, was not written by srfast, is of
     another kind or is one of ``inputs``, the files and folders that the run reads.
     """
-    final = resolved(path)
-    check_replaceable(path, final)
+    check_replaceable(path, final := resolved(path))
     if kind in _TABLES and not final.exists() and final.suffix.lower() in _NOT_TABLES:
         raise InputError(f"{path}: {with_article(kind)} is a parquet file; expected a name ending in .parquet")
     check_place(path, final)
     if final.exists():
-        existing = kind_of(final)
-        if existing is None:
+        if (existing := kind_of(final)) is None:
             raise InputError(f"{path}: exists and was not written by srfast", hint="choose another output")
         _check_not_input(path, final, inputs)
-        if existing != kind:
-            raise InputError(
-                f"{path}: expected {with_article(kind)} to replace, got {with_article(existing)}",
-                hint="choose another output",
-            )
+        _check_kind(path, existing, kind)
     return final
 
 
@@ -122,7 +116,6 @@ def output_folder(
     lock = None if shared else Lock.take(folder / LOCK, Path(path))
     try:
         if files is None:
-            _check_own(path, folder, kind)
             for parent, _, _ in os.walk(folder):
                 sweep(Path(parent))
             with atomic_path(folder / MARK) as temporary:
@@ -192,17 +185,19 @@ def _check_not_input(path: str | os.PathLike[str], final: Path, inputs: Iterable
 
 def _check_own(path: str | os.PathLike[str], folder: Path, kind: str) -> None:
     """Refuses a folder that is not empty, unless a run of this kind marked it."""
-    existing = kind_of(folder)
-    if existing is not None and existing != kind:
+    if existing := kind_of(folder):
+        _check_kind(path, existing, kind)
+        return
+    ours = {name for name in os.listdir(folder) if name in (MARK, LOCK) or TEMPORARY.fullmatch(name)}
+    if foreign := sorted({*os.listdir(folder)} - ours):
+        raise InputError(
+            f"{path}: holds {foreign[0]}, which srfast did not write", hint="choose a new or an empty folder"
+        )
+
+
+def _check_kind(path: str | os.PathLike[str], existing: str, kind: str) -> None:
+    if existing != kind:
         raise InputError(
             f"{path}: expected {with_article(kind)} to replace, got {with_article(existing)}",
-            hint="choose another folder",
+            hint="choose another output",
         )
-    if existing is None:
-        foreign = next(
-            (n for n in sorted(os.listdir(folder)) if n not in (MARK, LOCK) and not TEMPORARY.fullmatch(n)), None
-        )
-        if foreign is not None:
-            raise InputError(
-                f"{path}: holds {foreign}, which srfast did not write", hint="choose a new or an empty folder"
-            )

@@ -47,8 +47,6 @@ class LowRes:
         made. Raises InputError if the folder does not exist, or LR images are given of which the scores know
         nothing."""
         known, template = meta.get("lr"), meta.get("lr_template") or "{}"
-        if known and not (isinstance(known, str) and isinstance(template, str) and "\0" not in known):
-            raise InputError(f"lr: expected metadata that name a folder of LR images, got {known!r} and {template!r}")
         if moved is not None:
             if not known:
                 raise InputError(f"lr_root: expected scores of given LR images, got {os.fspath(moved)!r} for made ones")
@@ -70,34 +68,23 @@ class LowRes:
         """
         hr = PurePosixPath(name)
         stem = self.folder / hr.parent / self.template.replace("{}", hr.stem)
-        exact, short = _by_name(str(stem.parent), _changed(stem.parent))
-        candidates = [stem.with_name(n) for n in exact.get(stem.name, [])]
-        if not candidates:  # written just now, or in another case where that does not count
-            suffixes = [hr.suffix, *sorted(s for s in SUFFIXES if s != hr.suffix.lower())]
-            candidates = [stem.with_name(stem.name + suffix) for suffix in suffixes]
-        existing = [path for path in candidates if path.is_file()]
-        if len({path.suffix.lower() for path in existing}) > 1:
+        changed = stem.parent.stat().st_mtime_ns if stem.parent.is_dir() else 0
+        exact, short = _by_name(str(stem.parent), changed)
+        found = exact.get(stem.name) or (short.get(_short(hr.stem), []) if self.endings else [])
+        if len(found) > 1:
             raise InputError(
-                f"{existing[0]}: is the LR image of {name}, and {existing[1].name} is too",
-                hint="leave only one of them",
+                f"{stem.parent}: {found[0]} and {found[1]} may both be the LR image of {name}",
+                hint="leave only one of them, or name it by `lr_template`",
             )
-        if existing:
-            return existing[0]
-        near = short.get(_short(hr.stem), []) if self.endings else []
-        if len(near) > 1:
-            raise InputError(
-                f"{stem.parent}: {near[0]} and {near[1]} may both be the LR image of {name}",
-                hint="`lr_template` says which",
-            )
-        if near:
-            return stem.with_name(near[0])
-        raise InputError(f"{stem}{hr.suffix}: no LR image of {name} (with this or another suffix of an image)")
+        if not found:
+            raise InputError(f"{stem}{hr.suffix}: no LR image of {name} (with this or another suffix of an image)")
+        return stem.with_name(found[0])
 
     def beside(self, files: Iterable[ImageFile]) -> list[ImageFile]:
         """The files with the state of their LR images, where these exist. Raises InputError if ``check_apart`` refuses
         the pairs."""
-        paths = {}
-        for file in (files := list(files)):
+        paths, files = {}, list(files)
+        for file in files:
             with suppress(InputError):
                 paths[file.name] = self.find(file.name)
         check_apart(paths.items())
@@ -105,23 +92,12 @@ class LowRes:
         return [replace(file, lr=states.get(file.name)) for file in files]
 
 
-_ENDINGS = re.compile(r"[_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234])$", re.IGNORECASE)
+_ENDINGS = re.compile(r"(?<=.)([_\-.]?(hr|gt|lr|lrbi|bicubic|srf[_-]?[234]|x[234]))+$", re.IGNORECASE)
 
 
 def _short(stem: str) -> str:
     """A name without the endings that stand for HR, LR or the scale."""
-    while shorter := _ENDINGS.sub("", stem):
-        if shorter == stem:
-            break
-        stem = shorter
-    return stem
-
-
-def _changed(folder: Path) -> int:
-    try:
-        return folder.stat().st_mtime_ns
-    except OSError:
-        return 0
+    return _ENDINGS.sub("", stem)
 
 
 @lru_cache(maxsize=256)
@@ -130,11 +106,10 @@ def _by_name(folder: str, changed: int) -> tuple[dict[str, list[str]], dict[str,
     exact: dict[str, list[str]] = {}
     short: dict[str, list[str]] = {}
     with suppress(OSError):
-        for name in sorted(os.listdir(folder)):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in SUFFIXES:
-                exact.setdefault(stem, []).append(name)
-                short.setdefault(_short(stem), []).append(name)
+        for path in sorted(Path(folder).iterdir()):
+            if path.suffix.lower() in SUFFIXES and path.is_file():
+                exact.setdefault(path.stem, []).append(path.name)
+                short.setdefault(_short(path.stem), []).append(path.name)
     return exact, short
 
 

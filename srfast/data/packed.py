@@ -82,8 +82,7 @@ Write = Callable[[int, np.ndarray, np.ndarray], None]
 
 def cache_folder() -> Path:
     """The folder of stores if the user gives none: SRFAST_CACHE, or ``srfast`` in the user's cache folder."""
-    own = os.environ.get("SRFAST_CACHE")
-    if own:
+    if own := os.environ.get("SRFAST_CACHE"):
         return Path(own)
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "srfast"
@@ -112,8 +111,7 @@ def packed(
         with suppress(OSError):
             os.utime(path)
         return Packed(path, layout)
-    problem = _problem(place, total, bounded=folder is None)
-    if problem:
+    if problem := _problem(place, total, bounded=folder is None):
         if folder is not None:
             raise InputError(f"cache: expected a folder with room for {total >> 20:,} MiB, got {place}: {problem}")
         log.warning("%s: %s; pairs are not packed, but read from the images", place, problem)
@@ -144,17 +142,12 @@ def _problem(place: Path, total: int, *, bounded: bool) -> str:
     if not os.access(place, os.W_OK | os.X_OK):
         return "no permission to write there"
     if bounded:
-        limit = _limit()
-        if total > limit:
+        if total > (limit := _limit()):
             return f"the pairs take {total >> 20:,} MiB, above the limit of {limit >> 20:,} MiB (SRFAST_CACHE_GB)"
-        stores = sorted((p.stat().st_mtime_ns, p.stat().st_size, p) for p in place.glob(f"*{SUFFIX}"))
-        taken = sum(size for _, size, _ in stores)
-        for _, size, store in stores:
-            if taken + total <= limit:
-                break
+        stores = sorted(place.glob(f"*{SUFFIX}"), key=lambda store: store.stat().st_mtime_ns)
+        while stores and sum(store.stat().st_size for store in stores) + total > limit:
             with suppress(OSError):
-                store.unlink()  # a process that reads it keeps its pixels
-                taken -= size
+                stores.pop(0).unlink()  # a process that reads it keeps its pixels
     free = shutil.disk_usage(place).free
     return f"the pairs take {total >> 20:,} MiB, and the disk has {free >> 20:,} MiB" if total > free else ""
 

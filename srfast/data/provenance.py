@@ -21,16 +21,15 @@ MARK = ".srfast.json"
 _HEAD = 2048
 _CHECKPOINT = b"srfast-checkpoint-"
 _WEIGHTS = {"model", "options", "scale", "steps", "seed", "data"}
-_PATTERNS = (
-    re.compile(rb'\A\s*\{\s*"generator":\s*"srfast ([a-z -]+)"'),  # JSON
-    re.compile(rb'<meta name="generator" content="srfast ([a-z -]+) [0-9]'),  # HTML
-    re.compile(rb"\A(?:#|%|//|<!--) ?srfast ([a-z -]+?) ?(?:[0-9\r\n:]|-->)"),  # the first line of a text
-)
-_STARTS = (
-    (re.compile(rb"\A\x08[\x00-\x7f]\x12\x06srfast"), "ONNX graph"),  # ir_version, producer_name
-    (re.compile(rb"\Astep,loss,lr,psnr,ssim,seconds,data_seconds\r?\n"), "training log"),
-    (re.compile(rb"\Aimage,verdict,reasons,keep_instead\b"), "verdicts"),
-)
+_PATTERNS = {
+    re.compile(rb"\A\x08[\x00-\x7f]\x12\x06srfast"): "ONNX graph",  # ir_version, producer_name
+    re.compile(rb"\Astep,loss,lr,psnr,ssim,seconds,data_seconds\r?\n"): "training log",
+    re.compile(rb"\Aimage,verdict,reasons,keep_instead\b"): "verdicts",
+    re.compile(rb'\A\s*\{\s*"generator":\s*"srfast ([a-z -]+)"'): "",  # JSON
+    re.compile(rb'<meta name="generator" content="srfast ([a-z -]+) [0-9]'): "",  # HTML
+    re.compile(rb"\A(?:#|%|//|<!--) ?srfast ([a-z -]+?) ?(?:[0-9\r\n:]|-->)"): "",  # the first line of a text
+}
+"""The beginning of a file -> its kind, or "" if the beginning says it."""
 
 
 def generator(kind: str) -> str:
@@ -69,12 +68,9 @@ def _kind(path: Path, head: bytes) -> str | None:
         return _parquet(path)
     if head.startswith(b"PK\x03\x04"):
         return _checkpoint(path)
-    for start, kind in _STARTS:
-        if start.search(head):
-            return kind
-    for pattern in _PATTERNS:
+    for pattern, kind in _PATTERNS.items():
         if match := pattern.search(head):
-            return match[1].decode()
+            return kind or match[1].decode()
     return _safetensors(path, head)
 
 

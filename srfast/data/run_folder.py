@@ -77,11 +77,9 @@ class RunFolder:
 
     @rows.setter
     def rows(self, count: int) -> None:
-        descriptor = os.open(self.path / ROWS, os.O_WRONLY | os.O_CREAT, 0o666)
-        try:
-            os.write(descriptor, f"{count:020d}".encode())
-        finally:
-            os.close(descriptor)
+        (self.path / ROWS).touch()
+        with open(self.path / ROWS, "r+b", buffering=0) as file:  # not emptied first
+            file.write(f"{count:020d}".encode())
 
     def clear(self) -> None:
         """Removes everything but the lock. The files that mark something as finished are removed first, and the mark
@@ -148,11 +146,9 @@ class RunFolder:
 def check_folder_name(path: str | os.PathLike[str]) -> Path:
     """The path of an output folder without symbolic links. Raises InputError if its name is that of the unfinished work
     for another output, which takes it, or nothing can replace what is there."""
-    final = resolved(path)
-    if final.name.endswith(PARTS):
-        raise InputError(
-            f"{path}: a name that ends in {PARTS} is that of unfinished work", hint="choose another output"
-        )
+    if (final := resolved(path)).name.endswith(PARTS):
+        words = f"a name that ends in {PARTS} is that of unfinished work"
+        raise InputError(f"{path}: {words}", hint="choose another output")
     check_replaceable(path, final)
     return final
 
@@ -200,10 +196,9 @@ def check_folder(folder: Path, ours: Callable[[str], bool]) -> None:
     """Refuses a folder in which a file lies that no run writes, or that no run has marked and that is not empty. Raises
     InputError if there is one."""
     marked = kind_of(folder) is not None or (folder / NAMES).is_file()
-    foreign = next((name for name in _names(folder) if not _is_hidden(name) and not (marked and ours(name))), None)
-    if foreign is not None:
+    if foreign := [name for name in _names(folder) if not _is_hidden(name) and not (marked and ours(name))]:
         raise InputError(
-            f"{folder}: holds {foreign}, which srfast did not write", hint="move it away, or choose another output"
+            f"{folder}: holds {foreign[0]}, which srfast did not write", hint="move it away, or choose another output"
         )
 
 

@@ -39,7 +39,7 @@ _ESCAPED = re.compile(rb"\\u[dD][89a-fA-F]")
 """Half of a character outside the basic plane; only two of them together are a character."""
 _KINDS: dict[str, type] = {
     "root": str, "kind": str, "images": dict, PASSED: dict, "scorer": dict, "selection": dict, "skipped": list,
-    "small": list, "scale": int, "patch": int, "stride": int,
+    "small": list, "lr": str, "lr_template": str, "scale": int, "patch": int, "stride": int,
 }  # fmt: skip
 
 
