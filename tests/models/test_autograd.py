@@ -93,7 +93,9 @@ def test_fsrcnn_is_that_of_plain_modules(scale):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
 
 
-def test_srcnn_is_that_of_plain_modules():
+@pytest.mark.parametrize("here", [True, False], ids=["here", "on other devices"])
+def test_srcnn_is_that_of_plain_modules(here, monkeypatch):
+    monkeypatch.setattr(autograd, "_eager_on_cpu", lambda _: here)
     model = models.create("srcnn", 2).double()
     up, hr = torch.rand(2, 1, 13, 10, dtype=torch.float64), torch.rand(2, 1, 13, 10, dtype=torch.float64)
 
