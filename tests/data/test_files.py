@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from srfast.data.atomic import atomic_path
-from srfast.data.files import check_input, check_output, output_file, output_folder
+from srfast.data.files import check_output, output_file, output_folder
 from srfast.data.hashing import of_bytes, of_file, of_pixels
 from srfast.data.images import read_rgb
 from srfast.data.provenance import MARK, generator, kind_of
@@ -96,44 +96,6 @@ def test_one_kind_does_not_replace_another(tmp_path):
     with output_file(path, "evaluation") as temporary:
         temporary.write_text("new")
     assert path.read_text() == "new"
-
-
-def test_an_output_that_is_an_input(tmp_path):
-    path, link = evaluation(tmp_path / "e"), tmp_path / "link"
-    link.symlink_to(path)
-    for output, source in ((path, path), (link, path), (path, link)):
-        with pytest.raises(InputError, match="is an input of this run"):
-            check_output(output, "evaluation", [tmp_path / "absent", source])
-    (tmp_path / "folder").mkdir()
-    with (
-        pytest.raises(InputError, match="is an input of this run"),
-        output_folder(tmp_path / "folder", "export", [tmp_path / "folder"]),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("thing", ["named pipe", "directory", "device"])
-def test_what_is_no_file(thing, tmp_path):
-    """In some containers ``/dev/null`` is an ordinary file, and other devices are missing: any harmless one will do."""
-    path: Path | None = tmp_path / "thing"
-    if thing == "named pipe":
-        os.mkfifo(path)
-    elif thing == "directory":
-        path.mkdir()
-    else:
-        path = next((d for d in map(Path, ("/dev/null", "/dev/zero", "/dev/full")) if d.is_char_device()), None)
-        if path is None:
-            pytest.skip("no device here that swallows what is written to it")
-    with pytest.raises(InputError, match=f"a {thing} is there"):
-        check_output(path, "report")
-    with pytest.raises(InputError, match="expected a score table, got a "):
-        check_input(path, "a score table")
-    if thing != "directory":
-        assert kind_of(path) is None
-        with pytest.raises(InputError, match=f"a {thing} is there"), output_folder(path, "export"):
-            pass
-    with pytest.raises(InputError, match="no such file"):
-        check_input(tmp_path / "absent", "a score table")
 
 
 def test_names_that_are_not_utf8(tmp_path):

@@ -91,31 +91,6 @@ def test_a_decoder_that_rounds_otherwise_scores(gpu_engine, jpegs, tmp_path, mon
     assert "decoder" not in own
 
 
-@pytest.mark.parametrize("mode", ["patch", "dense"])
-def test_batches_are_scored_together_and_fetched_one_late(gpu_engine, jpegs, tmp_path, monkeypatch, mode):
-    """Every image was a launch of its own, and the GPU waited while the next one was decoded."""
-    tables = []
-    for loader in ("srfast", "dali"):
-        events: list[str] = []
-        submit = GpuEngine.submit
-
-        def noted(self, images, *rest, submit=submit, events=events):
-            events.append(f"submit {len(images)}")
-            wait = submit(self, images, *rest)
-            return lambda: events.append("fetch") or wait()
-
-        settings = ScoreArguments(stride=48, mode=mode, loader=loader)
-        with monkeypatch.context() as patched:
-            patched.setattr(GpuEngine, "submit", noted)
-            patched.setattr(dali, "PatchStream", Loader)
-            summary = pipeline.write_scores(jpegs, tmp_path / f"{loader}.parquet", settings)
-        assert [entry["image"] for entry in summary.meta["small"]] == ["coffee é.jpg"]
-        tables.append(pipeline.ScoreTable.read(tmp_path / f"{loader}.parquet"))
-    for column in ("x", "y", "loss", "bicubic", "sobel"):
-        np.testing.assert_allclose(tables[1].column(column), tables[0].column(column), rtol=1e-6)
-    assert events == ["submit 2", "fetch"]
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
