@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,26 +24,6 @@ SIDE = 288
 """Longest side in HR pixels of what is shown, cut out of the middle."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    title: str
-    source: str
-    lines: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Row:
-    title: str
-    figures: tuple[Figure, ...]
-
-
-@dataclass(frozen=True)
-class PageTable:
-    title: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
 @dataclass
 class Page:
     """A page that grows row by row."""
@@ -52,25 +32,19 @@ class Page:
     title: str
     lede: Sequence[str]
     inputs: Sequence[Path] = ()
-    rows: list[Row] = field(default_factory=list)
-    tables: list[PageTable] = field(default_factory=list)
+    rows: list[tuple[str, Sequence[tuple[str, str, Sequence[str]]]]] = field(default_factory=list)
+    """A title, and figures: what each shows, its source, and lines below it."""
+    tables: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = field(default_factory=list)
+    """A title, the names of columns, and rows."""
 
     def __post_init__(self) -> None:
         check_output(self.path, KIND, self.inputs)  # before the work begins
 
-    def add(self, name: str, hr: np.ndarray, drawn: Iterable[tuple[np.ndarray, Sequence[Step]]]) -> None:
+    def add(self, name: str, hr: np.ndarray, drawn: Sequence[tuple[np.ndarray, Sequence[Step]]]) -> None:
         """Adds an HR image uint8 [H, W, 3] and its LR images with what was drawn for each."""
-        h, w = hr.shape[:2]
-        figures: list[Figure] = []
-        for k, (lr, steps) in enumerate(drawn):
-            scale = h // lr.shape[0]
-            x, y, width, height = _middle(w // scale, h // scale, SIDE // scale)
-            if not figures:
-                cut = hr[y * scale : (y + height) * scale, x * scale : (x + width) * scale]
-                figures.append(Figure("HR", uri(encoded(cut))))
-            seen = uri(encoded(lr[y : y + height, x : x + width]))
-            figures.append(Figure(f"draw {k}", seen, tuple(map(in_words, steps))))
-        self.rows.append(Row(name, tuple(figures)))
+        scale = len(hr) // len(drawn[0][0])
+        figures = [(f"draw {k}", picture(lr, SIDE // scale), [*map(in_words, s)]) for k, (lr, s) in enumerate(drawn)]
+        self.rows.append((name, [("HR", picture(hr, SIDE, scale), []), *figures]))
 
     def write(self) -> None:
         template = (Path(__file__).with_name("page") / "sheet.html").read_text(encoding="utf-8")
@@ -91,13 +65,9 @@ def sheet(path: str | os.PathLike[str], draws: Draws, scale: int, inputs: Sequen
     return Page(Path(path), f"Degradation: {d.title or d.name}", lede, inputs)
 
 
-def _middle(w: int, h: int, side: int) -> tuple[int, int, int, int]:
-    """x, y, width and height of the middle of an image, at most ``side`` long."""
-    width, height = min(w, side), min(h, side)
-    return (w - width) // 2, (h - height) // 2, width, height
-
-
-def picture(image: np.ndarray, side: int) -> str:
-    """The middle of an image, at most ``side`` pixels long, as the source of an img element."""
-    x, y, width, height = _middle(image.shape[1], image.shape[0], side)
-    return uri(encoded(image[y : y + height, x : x + width]))
+def picture(image: np.ndarray, side: int, unit: int = 1) -> str:
+    """The middle of an image, cut at multiples of ``unit`` and at most ``side`` pixels long, as the source of an img
+    element."""
+    lengths = [(n // unit, min(n, side) // unit) for n in image.shape[:2]]
+    y, x = (slice((n - most) // 2 * unit, ((n - most) // 2 + most) * unit) for n, most in lengths)
+    return uri(encoded(image[y, x]))

@@ -23,7 +23,7 @@ from srfast.degradation.rows import KIND
 from srfast.degradation.settings import FitArguments
 from srfast.errors import InputError
 from srfast.ops.defects import COLUMNS, SMALLEST, defects, jpeg_trace
-from srfast.report.degradation_page import Figure, Page, PageTable, Row, picture
+from srfast.report.degradation_page import Page, picture
 from srfast.runtime.progress import shown
 from srfast.runtime.threads import default_threads
 
@@ -271,9 +271,9 @@ def _show(page: Page, f: Fitted, low: Sequence[ImageFile], high: Sequence[ImageF
     for name, title in MEASURES.items():
         of = {"yours": f.given, "MATLAB's bicubic": f.before, "fitted": f.after}
         cells = [[k, *_shown(name, values)] for k, values in of.items()]
-        page.tables.append(PageTable(title, head, cells))
+        page.tables.append((title, head, cells))
     yours = [(file.name, read_rgb(file.path)) for file in low[:: -(-len(low) // 6)]]
-    page.rows.append(Row("your LR images", tuple(Figure(name, picture(image, 192)) for name, image in yours)))
+    page.rows.append(("your LR images", [(name, picture(image, 192), []) for name, image in yours]))
     for file in high[:: -(-len(high) // 4)]:
         rgb = read_rgb(file.path)
         hr, draws, pixels = cropped(rgb, scale), Draws(f.degradation, seed + 1), of_pixels(rgb)
