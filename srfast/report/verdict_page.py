@@ -7,14 +7,13 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from srfast.coreset.limits import by_value
 from srfast.coreset.rejects import REASONS
 from srfast.data.images import read_rgb
 from srfast.data.shrink import COLUMN as SHRINK
@@ -25,7 +24,6 @@ from srfast.report.explorer import label
 from srfast.report.pictures import encoded, reduced
 from srfast.report.report import passed_over
 from srfast.scoring.defect_columns import DEFECTS, THRESHOLDS, Threshold
-from srfast.scoring.rows import coded
 from srfast.scoring.table import SCHEMA, ScoreTable
 
 if TYPE_CHECKING:
@@ -52,20 +50,21 @@ def audit_page(
     """The content of the page, with the rows of the list of rejects, the columns first. Every image that it shows is
     read once more."""
     limits = {t.column: t for t in THRESHOLDS}
-    rows = _rows(table)
     judged = [v for v in verdicts.values() if v.reasons and v.verdict != "unreadable" and "small" not in v.reasons]
     order = {reason: i for i, reason in enumerate(TITLES)}
     judged.sort(key=lambda v: (order.get(v.reasons[0], len(order)), _worst(limits.get(v.reasons[0]), v)))
-    wanted: list[tuple[str, str, list[tuple[str, int | None]]]] = []  # reason, caption, (image, row) or whole image
-    wanted += [(v.reasons[0], "", [(v.image, None)]) for v in judged]
-    for reason in TITLES:
-        parts = [(row, v) for v in verdicts.values() if v.taken for row in v.patches.get(reason, ())]
+    wanted: list[tuple[str, str, int | None]] = [(v.reasons[0], v.image, None) for v in judged]
+    galleries = []
+    for reason, title in TITLES.items():
+        parts = [(row, v.image) for v in verdicts.values() if v.taken for row in v.patches.get(reason, ())]
         if parts:
             parts.sort(key=partial(_of_row, table, limits.get(reason)))
             extra = f", the worst {MANY} of them" if len(parts) > MANY else ""
             caption = f"{count(len(parts), 'patch')} of images that are kept{extra}."
-            wanted.append((reason, caption, [(v.image, row) for row, v in parts[:MANY]]))
-    shots, galleries = _shots(wanted, verdicts, table, root, rows, limits)
+            shown = range(len(wanted), len(wanted) + len(parts[:MANY]))
+            galleries.append(Gallery(reason, title, [ShotGroup(caption, shown)], reason))
+            wanted += [(reason, image, row) for row, image in parts[:MANY]]
+    shots = _shots(wanted, verdicts, table, root, limits)
     unreadable = [(v.image, v.said) for v in verdicts.values() if v.verdict == "unreadable"]
     small = [(v.image, v.said) for v in verdicts.values() if "small" in v.reasons]
     counts = {kind: sum(v.verdict == kind for v in verdicts.values()) for kind in KINDS}
@@ -138,97 +137,78 @@ def _worst(limit: Threshold | None, verdict: Verdict) -> Any:
     return value if limit.low else -value
 
 
-def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, Verdict]) -> float:
-    row = part[0]
-    if limit is None:
-        return float(row)
-    value = table.table.column(limit.column)[row].as_py()
-    return float(value if limit.low else -value)
-
-
-def _rows(table: ScoreTable) -> dict[str, tuple[int, int]]:
-    """The first row and the one past the last of each image."""
-    names, codes = coded(table.table.column("image"))
-    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-    return {names[codes[a]]: (a, b) for a, b in pairwise(edges) if b > a}
+def _of_row(table: ScoreTable, limit: Threshold | None, part: tuple[int, str]) -> float:
+    value = part[0] if limit is None else table.column(limit.column)[part[0]]
+    return -float(value) if limit is not None and not limit.low else float(value)
 
 
 def _shots(
-    wanted: list[tuple[str, str, list[tuple[str, int | None]]]], verdicts: Mapping[str, Verdict],
-    table: ScoreTable, root: Path, rows: dict[str, tuple[int, int]], limits: dict[str, Threshold],
-) -> tuple[list[Shot], list[Gallery]]:  # fmt: skip
-    places = {n: table.column(n) for n in ("x", "y", "size")}
-    values = {c.name: table.table.column(c.name) for c in DEFECTS if c.name in table.columns}
-    joined = {name: table.table.column(name) for name in _joined(table)}
-    jobs: dict[str, list[tuple[int, int | None]]] = {}  # by image: number of the shot, row to show
-    groups: dict[str, list[ShotGroup]] = {}
-    about: list[tuple[str, str, int | None, int | None]] = []
-    for reason, caption, entries in wanted:
-        numbers = []
-        for image, row in entries:
-            shown = row if row is not None else _farthest(values, rows.get(image), limits.get(reason))
-            numbers.append(len(about))
-            jobs.setdefault(image, []).append((len(about), shown))
-            about.append((reason, image, row, shown))
-        if caption:
-            groups.setdefault(reason, []).append(ShotGroup(caption, numbers))
-    shots: dict[int, Shot] = {}
-    whole = sum(row is None for _, _, row, _ in about)
-    blank: list[str] = []
+    wanted: Sequence[tuple[str, str, int | None]], verdicts: Mapping[str, Verdict], table: ScoreTable, root: Path,
+    limits: Mapping[str, Threshold],
+) -> list[Shot]:  # fmt: skip
+    """Shots of a row of an image, or of the whole image and its worst patch, for a reason. Each image is read once."""
+    names, code = table.coded()
+    rows_of = {names[code[rows[0]]]: rows for rows in by_value(code)}
     factor = factors(table.table, table.meta)
-    for image, cuts in jobs.items():
+    defects = [d.name for d in DEFECTS if d.name in table.columns]
+    columns = {name: table.column(name) for name in ("x", "y", "size", *_joined(table), *defects)}
+    numbers: dict[str, list[int]] = {}
+    for number, (_, image, _) in enumerate(wanted):
+        numbers.setdefault(image, []).append(number)
+    whole = sum(row is None for _, _, row in wanted)
+    shots: dict[int, Shot] = {}
+    blank: list[str] = []
+    for image, of_image in numbers.items():
+        verdict, rows, pixels = verdicts[image], rows_of.get(image, code[:0]), None
         try:
-            pixels = read_rgb(root / image) if cuts[0][0] < PICTURED or cuts[-1][0] >= whole else None
+            if of_image[0] < PICTURED or of_image[-1] >= whole:
+                pixels = read_rgb(root / image)
         except (InputError, RunError, OSError) as error:
-            pixels = None
-            if verdicts[image].verdict != "unreadable":  # which its gallery says
-                blank.append(str(error))
-        for number, shown in cuts:
-            reason, _, row, _ = about[number]
-            verdict = verdicts[image]
-            of = {k: _plain(v[row].as_py()) for k, v in values.items()} if row is not None else {
-                k: _plain(m) for k, m in verdict.values.items()
-            }  # fmt: skip
-            begin, end = (row, row + 1) if row is not None else rows.get(image, (0, 0))
-            for name, column in joined.items():
-                mean = pc.mean(column.slice(begin, end - begin)).as_py()
-                of[name] = None if mean is None or not math.isfinite(mean) else float(f"{mean:.4g}")
+            blank.append(str(error))
+        for number in of_image:
+            reason, _, row = wanted[number]
+            measured = verdict.values if row is None else {n: columns[n][row] for n in defects}
+            of = {name: _plain(value) for name, value in measured.items()}
+            for name in _joined(table):
+                mean = float(np.mean(columns[name][rows if row is None else [row]], dtype=np.float64))
+                of[name] = float(f"{mean:.4g}") if math.isfinite(mean) else None
             first: dict[str, Any] = {reason: of[reason]} if reason in of else {}
-            if verdict.keep_instead and row is None:
+            place: dict[str, Any] = {}
+            if row is not None:
+                place = {name: int(columns[name][row]) for name in ("x", "y", "size")}
+            elif verdict.keep_instead:
                 first["keep_instead"] = verdict.keep_instead
             pictures = {}
             if pixels is not None:
-                cut = pixels if shown is None else shrunk(pixels, float(factor[shown]))
-                at = [0, 0, SIDE] if shown is None else [int(column[shown]) for column in places.values()]
-                pictures = {"hr": _cut(cut, *at), **({"whole": reduced(pixels, THUMBNAIL)} if row is None else {})}
-            place: dict[str, Any] = {} if row is None else {n: int(column[row]) for n, column in places.items()}
-            why = f"{'; '.join(verdict.reasons)}" if row is None else reason
+                shown = _farthest(columns, rows, limits.get(reason)) if row is None else row
+                pictures = {"hr": _cut(pixels, columns, factor, shown)}
+                pictures |= {"whole": reduced(pixels, THUMBNAIL)} if row is None else {}
+            why = "; ".join(verdict.reasons) if row is None else reason
             shots[number] = Shot(
                 image, **place, values={**first, **of}, pictures=pictures, status="dropped", why=f"Left out: {why}."
             )
     if blank:
         log.warning("pictures cannot be shown of %d images: %s", len(blank), blank[0])
-    galleries = [Gallery(reason, TITLES[reason], made, reason) for reason, made in groups.items()]
-    return [shots[number] for number in range(len(about))], galleries
+    return [shots[number] for number in range(len(wanted))]
 
 
-def _farthest(values: dict[str, Any], span: tuple[int, int] | None, limit: Threshold | None) -> int | None:
-    """The row of an image that shows a reason best."""
-    if span is None:
+def _farthest(columns: Mapping[str, np.ndarray], rows: np.ndarray, limit: Threshold | None) -> int | None:
+    """The row of an image, of these rows, that shows a reason best."""
+    if not len(rows):
         return None
-    if limit is None or limit.column not in values:
-        return (span[0] + span[1]) // 2
-    measured = values[limit.column].slice(span[0], span[1] - span[0]).to_pylist()
-    numbers = [math.nan if v is None else v for v in measured]
-    if np.isnan(numbers).all():
-        return span[0]
-    return span[0] + int(np.nanargmin(numbers) if limit.low else np.nanargmax(numbers))
+    if limit is None or limit.column not in columns:
+        return int((rows[0] + rows[-1] + 1) // 2)
+    values = np.where(limit.low, -1, 1) * columns[limit.column][rows]
+    return int(rows[np.argmax(np.nan_to_num(values, nan=-np.inf))])
 
 
 def _plain(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else round(value, 3)
+    return None if value is None or not math.isfinite(value) else round(float(value), 3)
 
 
-def _cut(pixels: np.ndarray, x: int, y: int, size: int) -> bytes:
-    side = min(size, SIDE)
+def _cut(pixels: np.ndarray, columns: Mapping[str, np.ndarray], factor: np.ndarray, row: int | None) -> bytes:
+    """The beginning of a patch at true pixels, or of the image if it has none."""
+    x, y, side = (0, 0, SIDE) if row is None else (int(columns[n][row]) for n in ("x", "y", "size"))
+    side = min(side, SIDE)
+    pixels = pixels if row is None else shrunk(pixels, float(factor[row]))
     return encoded(pixels[y : y + side, x : x + side])
