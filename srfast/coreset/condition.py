@@ -139,15 +139,6 @@ def check_selection(name: str | os.PathLike[str], selection: Any) -> None:
             raise InputError(f"{name}: selection: {key}: expected an object, got {type(selection[key]).__name__}")
 
 
-def not_repeated(selection: Mapping[str, Any], columns: Iterable[str]) -> str | None:
-    """Why it cannot be found out again among which rows a selection was made; None if it can."""
-    if selection.get("reject") is not None:
-        return "the list of rejects that its metadata name is not opened"
-    where = selection.get("where")
-    what = None if where is None else not_plain(str(where), columns)
-    return None if what is None else f"the condition in its metadata is not run, since it {what}"
-
-
 def not_plain(condition: str, columns: Iterable[str]) -> str | None:
     """The part of a condition that is more than comparisons and arithmetic of columns; None if it has nothing else."""
     if len(condition) > LONGEST:

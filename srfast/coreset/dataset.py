@@ -21,7 +21,7 @@ from srfast.data.packed import Packed
 from srfast.errors import InputError
 from srfast.ops.checks import check_integer
 from srfast.runtime.progress import Progress
-from srfast.settings import check_same_size, one_of
+from srfast.settings import SWITCH, check_same_size, one_of
 
 if TYPE_CHECKING:
     from srfast.coreset.selection import CoreSet
@@ -104,8 +104,7 @@ class CorePatches(Pairs, Dataset[Pair]):
                 f"crop: expected a multiple of the scale {self.scale} of at most {smallest}, the size of the patches, "
                 f"got {crop}"
             )
-        if not isinstance(flip, bool):
-            raise InputError(f"flip: expected True or False, got {flip!r}")
+        SWITCH.check("flip", flip)
         if transform is not None and not callable(transform):
             raise InputError(f"transform: expected a function of (lr, hr), got {type(transform).__name__}")
         if not (cache is None or cache is False or isinstance(cache, (str, os.PathLike))):

@@ -59,11 +59,11 @@ def luma(rgb: np.ndarray) -> np.ndarray:
     return (rgb.reshape(-1, 3).astype(np.float32) @ WEIGHTS + np.float32(16)).reshape(rgb.shape[:2])
 
 
-def copies(sums: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Patches [n] of an image, each as means over side x side cells, [n, side, side] float32. If a patch is smaller
-    than ``side``, its cells share pixels."""
-    first = np.arange(side) * size[:, None] // side
-    last = np.maximum((np.arange(side) + 1) * size[:, None] // side, first + 1)
+def copies(sums: np.ndarray, x: np.ndarray, y: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Patches [n] of an image, each as means over SIDE x SIDE cells, [n, SIDE, SIDE] float32. If a patch is smaller
+    than ``SIDE``, its cells share pixels."""
+    first = np.arange(SIDE) * size[:, None] // SIDE
+    last = np.maximum((np.arange(SIDE) + 1) * size[:, None] // SIDE, first + 1)
     x0, x1, y0, y1 = x[:, None] + first, x[:, None] + last, y[:, None] + first, y[:, None] + last
     flat, width = sums.reshape(-1), sums.shape[1]
     top, below = y0[:, :, None] * width, y1[:, :, None] * width

@@ -38,6 +38,12 @@ def by_value(code: np.ndarray) -> list[np.ndarray]:
     return np.split(order, np.flatnonzero(np.diff(code[order])) + 1) if len(code) else []
 
 
+def by_image(table: Rows) -> dict[str, np.ndarray]:
+    """The rows of each image of a table, by its name."""
+    names, code = table.coded()
+    return {names[code[rows[0]]]: rows for rows in by_value(code)}
+
+
 def exact_sum(values: np.ndarray) -> int:
     """The sum of finite float32 in units of 2^-149, the smallest float32: exact, whatever their order."""
     total = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -221,15 +222,11 @@ def _decoders() -> dict[str, str]:
     """The libraries on which pixels depend."""
     versions = {}
     for package in ("pillow", "simplejpeg", "numpy", "imagecodecs", "fpng-py"):
-        try:
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    for library in ("jpg", "zlib", "libtiff", "jpg_2000"):
-        if features.check_codec(library):
-            versions[library] = str(features.version_codec(library))
-    versions["webp"] = str(features.version_module("webp")) if features.check_module("webp") else "none"
-    return versions
+    codecs = [c for c in ("jpg", "zlib", "libtiff", "jpg_2000") if features.check_codec(c)]
+    webp = str(features.version_module("webp")) if features.check_module("webp") else "none"
+    return {**versions, **{c: str(features.version_codec(c)) for c in codecs}, "webp": webp}
 
 
 def _write(folder: Path, rows: ManifestRows, settings: ManifestArguments, name: str) -> int:

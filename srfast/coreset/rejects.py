@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from srfast.coreset.limits import by_image
 from srfast.coreset.settings import Selection
 from srfast.data.files import check_input
 from srfast.errors import InputError
@@ -123,11 +124,11 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
     by_reason: dict[str, Array] = {}
     if not clean and reject is None:
         return by_reason
-    names, codes = table.coded()
     if clean:
         if not known_defects(table.columns):
             raise InputError("clean: the table has no columns of defects", hint="`srfast score --defects` makes them")
         several = "shrink" in table.columns  # at each size an image of its own
+        codes = table.coded()[1]
         each, stretches = groups(codes, np.unique(table.column("shrink"), return_inverse=True)[1] if several else None)
         for t in THRESHOLDS:
             if t.column in table.columns:
@@ -136,7 +137,7 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
                     bad[a:b] = t.against(values(column.slice(a, b - a)), each[a:b] - each[a:b].min())
                 by_reason[t.column] = bad
     if reject is not None:
-        _mark_listed(table, names, codes, reject, by_reason)
+        _mark_listed(table, reject, by_reason)
     return by_reason
 
 
@@ -157,20 +158,14 @@ def values(column: pa.ChunkedArray) -> Array:
     return numbers(column.cast(pa.float64()).fill_null(math.nan))
 
 
-def _mark_listed(
-    table: Rows, names: Sequence[str], codes: Array, reject: str | os.PathLike[str], by_reason: dict[str, Array]
-) -> None:
+def _mark_listed(table: Rows, reject: str | os.PathLike[str], by_reason: dict[str, Array]) -> None:
     """Adds the rows of a list to those that are left out by reason."""
-    entries = read_rejects(reject)
+    entries, rows_of = read_rejects(reject), by_image(table)
     place = np.stack([table.column(n) for n in ("x", "y", "size")], 1)
     sizes = values(table.arrow("shrink")) if "shrink" in table.columns else np.ones(len(table))
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(names) + 1))
-    code_of = {name: i for i, name in enumerate(names)}
     strangers = 0
     for entry in entries:
-        code = code_of.get(entry.image, code_of.get(entry.image.strip()))
-        rows = order[:0] if code is None else order[starts[code] : starts[code + 1]]
+        rows = rows_of.get(entry.image, rows_of.get(entry.image.strip(), np.empty(0, np.int64)))
         if entry.place is not None:
             rows = rows[(place[rows] == entry.place).all(1)]
         if entry.shrink is not None:

@@ -45,9 +45,9 @@ class Method:
 
     source: str
     """The publication or the idea that the method comes from."""
-    key: Callable[[Any], Any] | str = "loss"
+    key: Any = "loss"
     """The numbers by which ``window`` ranks: a ``SortKey`` of ``methods.base``, or the name of a column."""
-    ordering: Callable[[Any], Any] | str | None = None
+    ordering: Any = None
     """An ``Ordering`` of ``methods.base``; None: the order of ``key``."""
     counts: bool = False
     """Whether the order depends on the number of patches that will be kept, which ``keep_loss`` does not know."""
@@ -57,7 +57,7 @@ class Method:
     """The unit of the column of its name, as a page shows it."""
     scored: bool = True
     """Whether a study selects by it once for each scorer."""
-    target: Callable[[Any, Any], Any] | str | None = None
+    target: Any = None
     """Function that adds the column of the method's name to a table for the images of ``target``."""
 
 
@@ -78,15 +78,15 @@ METHODS = {
                      help="a uniform draw"),
     "stratified": Method("stratified sampling by loss, 20 quantiles", ordering="methods.base:stratified",
                          counts=True, help="the same number from each of 20 loss quantiles"),
-    "hdc": Method("Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", "sobel", "methods.clusters:hdc",
+    "hdc": Method("Ding et al., Hierarchical Dataset Condensation (IEEE SPL 2023)", "sobel", "methods.textures:hdc",
                   counts=True, help="Sobel, then a draw from clusters of texture (Ding et al.)"),
-    "diverse": Method("coverage: k-means on the patches' spectra", ordering="methods.clusters:diverse", counts=True,
+    "diverse": Method("coverage: k-means on the patches' spectra", ordering="methods.textures:diverse", counts=True,
                       help="clusters of texture in turn, typical patches first"),
     "influence": Method("influence functions of the scorer (Koh and Liang, ICML 2017): docs/influence.md", "influence",
                         help="the predicted decrease of the scorer's loss on `target` (docs/influence.md)",
-                        target="methods.nearest:influential"),
+                        target="methods.textures:influential"),
     "similar": Method("the control of influence: the nearest spectrum", "similar",
-                      help="the similarity of texture to `target`", target="methods.nearest:similar"),
+                      help="the similarity of texture to `target`", target="methods.textures:similar"),
 }  # fmt: skip
 """The methods of the package; any numeric column of the score table is a method too."""
 TARGETED = tuple(name for name, method in METHODS.items() if method.target)

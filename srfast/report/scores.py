@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from srfast.coreset.condition import check_coreset, not_repeated, passing
+from srfast.coreset.condition import check_coreset, not_plain, passing
 from srfast.coreset.joining import located
 from srfast.coreset.limits import one_size
 from srfast.coreset.methods.base import relative_part
@@ -247,8 +247,14 @@ def _checked(table: Rows, name: str) -> np.ndarray:
 def _passing(table: Rows, selection: dict[str, Any]) -> np.ndarray:
     """The rows of which a selection took its fractions; none if they cannot be found again from the table alone."""
     where, every = selection.get("where"), np.arange(len(table))
-    if why := not_repeated(selection, table.columns):
-        log.warning("core-set: the patches that it dropped as the hardest are not shown: %s", why)
+    why = None if where is None else not_plain(where, table.columns)
+    if why or selection.get("reject") is not None:
+        said = (
+            f"the condition in its metadata is not run, since it {why}"
+            if why
+            else ("the list of rejects that its metadata name is not opened")
+        )
+        log.warning("core-set: the patches that it dropped as the hardest are not shown: %s", said)
         return every[:0]
     try:
         rows = every if where is None else passing(table, where, _PATIENCE)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from srfast.coreset.limits import by_value
+from srfast.coreset.limits import by_image
 from srfast.coreset.rejects import REASONS
 from srfast.data.images import read_rgb
 from srfast.data.shrink import COLUMN as SHRINK
@@ -147,8 +147,7 @@ def _shots(
     limits: Mapping[str, Threshold],
 ) -> list[Shot]:  # fmt: skip
     """Shots of a row of an image, or of the whole image and its worst patch, for a reason. Each image is read once."""
-    names, code = table.coded()
-    rows_of = {names[code[rows[0]]]: rows for rows in by_value(code)}
+    rows_of = by_image(table)
     factor = factors(table.table, table.meta)
     defects = [d.name for d in DEFECTS if d.name in table.columns]
     columns = {name: table.column(name) for name in ("x", "y", "size", *_joined(table), *defects)}
@@ -159,7 +158,7 @@ def _shots(
     shots: dict[int, Shot] = {}
     blank: list[str] = []
     for image, of_image in numbers.items():
-        verdict, rows, pixels = verdicts[image], rows_of.get(image, code[:0]), None
+        verdict, rows, pixels = verdicts[image], rows_of.get(image, np.empty(0, np.int64)), None
         try:
             if of_image[0] < PICTURED or of_image[-1] >= whole:
                 pixels = read_rgb(root / image)

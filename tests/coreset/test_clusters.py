@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from srfast.coreset import features
-from srfast.coreset.methods import clusters
+from srfast.coreset.methods import textures
 from srfast.coreset.selection import select
 from srfast.errors import InputError, RunError
 from srfast.ops.blockiness import summed_area
@@ -106,7 +106,7 @@ def test_diverse_takes_one_of_every_kind_first(textured, many, monkeypatch):
     table, kind = textured
     if many:
         pytest.importorskip("faiss")
-        monkeypatch.setattr(clusters, "MANY", 10)
+        monkeypatch.setattr(textures, "MANY", 10)
     got = select(table, keep=8 / 120, method="diverse", seed=1)
     assert set(kinds_of(got, kind)) == set(range(KINDS))
     random = select(table, keep=8 / 120, method="random", seed=1)
@@ -117,8 +117,8 @@ def test_diverse_takes_one_of_every_kind_first(textured, many, monkeypatch):
 
 def test_hdc_draws_alike_from_the_clusters_of_the_complex_half(textured, monkeypatch):
     table, kind = textured
-    monkeypatch.setattr(clusters, "HDC_CLUSTERS", 3)
-    monkeypatch.setattr(clusters, "HDC_COMPLEX", 0.25)  # the thirty patches that are not smooth
+    monkeypatch.setattr(textures, "HDC_CLUSTERS", 3)
+    monkeypatch.setattr(textures, "HDC_COMPLEX", 0.25)  # the thirty patches that are not smooth
     got = select(table, keep=0.1, method="hdc", seed=2)
     assert kinds_of(got, kind) == {1: 4, 2: 4, 3: 4}
     assert select(table, keep=0.1, method="hdc", seed=2).table.equals(got.table)
@@ -153,7 +153,7 @@ def test_a_missing_package_is_named(textured, monkeypatch, package, many):
             raise ModuleNotFoundError(name=name)
         return real(name, *args, **kwargs)
 
-    monkeypatch.setattr(clusters, "MANY", many)
+    monkeypatch.setattr(textures, "MANY", many)
     monkeypatch.setattr(builtins, "__import__", blocked)
     with pytest.raises(RunError, match=r"srfast\[select\]"):
         select(textured[0], method="diverse")

@@ -11,7 +11,7 @@ from PIL import Image
 import srfast
 from srfast.coreset import curvature, influence
 from srfast.coreset.curvature import Crops
-from srfast.coreset.methods.nearest import similarity
+from srfast.coreset.methods.textures import similarity
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
 from srfast.scoring.network import load_network

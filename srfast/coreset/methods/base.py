@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -52,15 +52,6 @@ Ordering = Callable[[Pool], np.ndarray]
 generator only."""
 
 
-class Ready(NamedTuple):
-    """A method with its functions."""
-
-    source: str
-    key: SortKey
-    ordering: Ordering
-    counts: bool
-
-
 def column(name: str, table: Rows) -> np.ndarray:
     """A numeric column as it is; missing integers are 0, so that the others stay exact."""
     if not pa.types.is_integer(table.schema.field(name).type):
@@ -74,8 +65,9 @@ def by_key(key: SortKey, pool: Pool) -> np.ndarray:
     return descending(pool.of(key(pool.table)), pool.order)
 
 
-def find(method: Any, columns: tuple[str, ...] = ()) -> Ready:
-    """A method by its name, a function of the user's own, or the sort by the column of that name.
+def find(method: Any, columns: tuple[str, ...] = ()) -> Method:
+    """A method by its name, a function of the user's own, or the sort by the column of that name, with its functions
+    loaded: a ``SortKey`` and an ``Ordering``.
 
     A column has priority over an entry point of the same name.
     """
@@ -98,17 +90,14 @@ def targeted(table: Any, settings: Any) -> Any:
     """The score table with the column of the method ``settings.method`` for ``settings.target``. Raises InputError if
     an image cannot be read or has changed, or ``srfast.influence`` would raise it, and RunError if the method is
     influence and PyTorch is not installed."""
-    add = METHODS[settings.method].target
-    assert add is not None
-    return plugins.named("srfast.coreset", add)(table, settings)
+    return plugins.named("srfast.coreset", METHODS[settings.method].target)(table, settings)
 
 
-def _ready(method: Method) -> Ready:
-    named = isinstance(method.key, str) and ":" not in method.key
-    key = partial(column, str(method.key)) if named else plugins.named("srfast.coreset", method.key)
-    return Ready(
-        method.source, key, plugins.named("srfast.coreset", method.ordering or partial(by_key, key)), method.counts
-    )
+def _ready(method: Method) -> Method:
+    own = isinstance(method.key, str) and ":" not in method.key
+    key = partial(column, method.key) if own else plugins.named("srfast.coreset", method.key)
+    ordering = plugins.named("srfast.coreset", method.ordering or partial(by_key, key))
+    return replace(method, key=key, ordering=ordering)
 
 
 def _number_of(function: Any, table: Any) -> np.ndarray:
