@@ -379,6 +379,8 @@ def make_table() -> Callable[..., Any]:
             "root": "/data",
             **dict.fromkeys(COMPARED, 1),
             "scorer": {},
+            "lr": None,
+            "lr_template": None,
             "images": {},
             "skipped": [],
             "small": [],

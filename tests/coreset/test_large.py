@@ -25,6 +25,8 @@ META = {
     "root": "/data",
     **dict.fromkeys(COMPARED, 1),
     "scorer": {},
+    "lr": None,
+    "lr_template": None,
     "images": {},
     "skipped": [],
     "small": [],

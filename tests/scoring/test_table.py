@@ -19,8 +19,8 @@ from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import ROW_GROUP, SCHEMA, ScoreTable, write_parquet
 
 META = {
-    "version": VERSION, "root": "/photos", **dict.fromkeys(COMPARED, 1), "scorer": {}, "scale": 2, "images": {},
-    "skipped": [], "small": [],
+    "version": VERSION, "root": "/photos", **dict.fromkeys(COMPARED, 1), "scorer": {}, "lr": None, "lr_template": None,
+    "scale": 2, "images": {}, "skipped": [], "small": [],
 }  # fmt: skip
 
 
