@@ -1,48 +1,38 @@
 """TF32 is kept out however the user has set torch, and every setting is as before afterwards."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import torch
+from torch import backends
 
 from srfast.ops.device import without_tf32
 
-backends: Any = torch.backends
-OPERATIONS = ("cudnn.conv", "cudnn.rnn", "cuda.matmul", "mkldnn.conv", "mkldnn.matmul")
+if not hasattr(backends, "fp32_precision"):
+    pytest.skip("needs torch 2.9", allow_module_level=True)
 
-pytestmark = pytest.mark.skipif(not hasattr(backends, "fp32_precision"), reason="needs torch 2.9")
+OPERATIONS = [backends.cudnn.conv, backends.cuda.matmul, backends.mkldnn.conv, backends.mkldnn.matmul]
+PLACES = [backends, backends.cudnn, backends.cudnn.rnn, *OPERATIONS]
 
 
-def settings() -> dict[str, str]:
-    precisions = {"": backends.fp32_precision, "cudnn": backends.cudnn.fp32_precision}
-    for name in OPERATIONS:
-        backend, operation = name.split(".")
-        precisions[name] = getattr(getattr(backends, backend), operation).fp32_precision
-    return precisions
+def settings() -> list[str]:
+    return [place.fp32_precision for place in PLACES]
 
 
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     before = settings()
     yield
-    backends.fp32_precision = before.pop("")
-    backends.cudnn.fp32_precision = before.pop("cudnn")
-    for name, value in before.items():
-        backend, operation = name.split(".")
-        getattr(getattr(backends, backend), operation).fp32_precision = value
+    for place, value in zip(PLACES, before, strict=True):
+        place.fp32_precision = value
 
 
-@pytest.mark.parametrize("given", ["", "cudnn.conv ieee", "tf32"])
-def test_no_tf32_inside_and_every_setting_as_before(given):
-    if given == "tf32":
-        backends.fp32_precision = "tf32"
-    elif given:
-        backends.cudnn.conv.fp32_precision = "ieee"
+@pytest.mark.parametrize(("place", "given"), [(None, ""), (backends.cudnn.conv, "ieee"), (backends, "tf32")])
+def test_no_tf32_inside_and_every_setting_as_before(place, given):
+    if place:
+        place.fp32_precision = given
     before = settings()
     with without_tf32():
-        inside = settings()
-    assert {inside[name] for name in OPERATIONS if name != "cudnn.rnn"} == {"ieee"}
+        assert {operation.fp32_precision for operation in OPERATIONS} == {"ieee"}
     assert settings() == before
     with pytest.raises(ZeroDivisionError), without_tf32():
         raise ZeroDivisionError

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from srfast.data.grid import Grid
-from srfast.scoring.backends import gpu, maps, upload
+from srfast.scoring.backends import choice, gpu, maps, upload
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
 from srfast.scoring.network import load_network
@@ -110,18 +110,10 @@ def test_an_error_of_an_upload_is_its_callers(monkeypatch):
 
 
 def test_the_weights_are_on_the_gpu_once(monkeypatch):
-    """Every call of score_patches packed and uploaded the network again. Another GPU has weights of its own."""
-    from srfast.scoring.backends import choice
-
-    made = []
-
-    class Engine:
-        def __init__(self, *arguments):
-            made.append(arguments[-1])
-
-    gpu = [0]
+    """Another GPU has weights of its own."""
+    made, gpu = [], [0]
     monkeypatch.setattr(torch.cuda, "current_device", lambda: gpu[0])
-    monkeypatch.setattr("srfast.scoring.backends.gpu.GpuEngine", Engine)
+    monkeypatch.setattr("srfast.scoring.backends.gpu.GpuEngine", lambda *words: made.append(words[-1]) or object())
     choice._GPU_ENGINES.clear()
     two, three = load_network("srcnn", 2), load_network("srcnn", 3)
     first = choice._gpu_engine(two, "triton", "fp32")

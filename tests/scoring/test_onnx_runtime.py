@@ -64,19 +64,6 @@ def test_tiled_maps_equal_the_reference_map(scale, monkeypatch, photographs):
     np.testing.assert_allclose(scorer.score(image), want.mean((1, 2)), rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("shape", "dtype", "words"),
-    [
-        ((1, 8, 8, 3), np.float32, "float32"), ((8, 8, 3), np.uint8, r"shape \[8, 8, 3\]"),
-        ((1, 8, 8, 4), np.uint8, r"shape \[1, 8, 8, 4\]"), ((1, 8, 9, 3), np.uint8, "8 x 9"),
-        ((1, 0, 8, 3), np.uint8, "0 x 8"),
-    ],
-)  # fmt: skip
-def test_onnx_scorer_refuses(shape, dtype, words):
-    with pytest.raises((InputError, TypeError), match=words):
-        OnnxScorer(None, 2, device="cpu").score(np.zeros(shape, dtype))
-
-
 def network(path: Path, *, factor: int = 1, shape: tuple[object, ...] = ("N", 1, "H", "W"), dtype: int = 1,
             channels: int = 1, inputs: int = 1) -> Path:  # fmt: skip
     """Writes a network that repeats each pixel ``factor`` times both ways."""
