@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import srfast
-from srfast.cli.options import shown
-from srfast.coreset.joining import _name_and_value, read_table
+from srfast.coreset.joining import read_table
 from srfast.data import toml
 from srfast.errors import InputError
 
@@ -68,11 +66,6 @@ def test_names_do_not_reach_the_terminal_as_they_are(tmp_path, srfast_command):
         assert "\nsrfast: done" not in said
 
 
-def test_what_is_shown_of_a_text():
-    assert shown("caf\u00e9 \u65e5\u672c\u8a9e \U0001f600\tx\n") == "caf\u00e9 \u65e5\u672c\u8a9e \U0001f600\tx\n"
-    assert shown("\x00\r\x7f\u2028\ud800") == r"\x00\r\x7f\u2028\ud800"
-
-
 @pytest.mark.parametrize(
     "line", ["a" + "\t" * 200_000 + "x", "a" + " ," * 100_000, "," * 200_000, "\t1" * 100_000 + "x"]
 )
@@ -82,21 +75,6 @@ def test_a_line_of_separators(line, tmp_path):
     path.write_text(line + "\n")
     with pytest.raises(InputError, match="line 1: expected a name and a number"):
         read_table(path)
-
-
-def test_lines_of_names_and_numbers():
-    wanted = {
-        "a.png 1.5": ("a.png", "1.5"),
-        "a b.png,1.5": ("a b.png", "1.5"),
-        "a.png;  -2e3 ": ("a.png", "-2e3"),
-        "a.png\t\t7": ("a.png", "7"),
-        "a.png ,7": ("a.png", "7"),
-        "C:\\a.png: 7": ("C:\\a.png", "7"),
-        "a,,7": ("a,", "7"),
-        "7": ("", "7"),
-        "a 1 2": ("a 1", "2"),
-    }
-    assert {line: _name_and_value(line) for line in wanted} == wanted
 
 
 @pytest.mark.parametrize(
@@ -135,13 +113,6 @@ def test_little_memory_is_said_in_one_line(photo_folder, tmp_path):
 
 
 FULL = 'mount -t tmpfs -o size=64k none /dev/shm && head -c "$0" /dev/zero > /dev/shm/full && exec "$@"'
-LOADER = """
-import sys
-import srfast
-from torch.utils.data import DataLoader
-for lr, hr in DataLoader(srfast.CorePatches(sys.argv[1]), batch_size=8, num_workers=2):
-    print("pairs", len(lr))
-"""
 
 
 def in_full(*line, cwd, used=1 << 16):
@@ -163,14 +134,3 @@ def test_commands_do_not_need_it(photo_folder, tmp_path):
     ):
         done = in_full("-m", "srfast", *line, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.slow
-def test_a_loop_of_the_users_ends_with_an_error(photo_folder, tmp_path):
-    """PyTorch's own: its workers hand pairs over through /dev/shm. None is lost without a word."""
-    srfast.select(srfast.score(photo_folder, patch=48, scorer="bicubic"), keep=1.0).write(tmp_path / "c.parquet")
-    for used, words in ((1 << 16, "No space left on device"), (4096, "DataLoader worker")):
-        done = in_full("-c", LOADER, "c.parquet", cwd=tmp_path, used=used)
-        assert done.returncode != 0
-        assert words in done.stderr
-        assert done.stdout == ""

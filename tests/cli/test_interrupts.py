@@ -1,7 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP at any moment, once and twice."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -9,7 +8,6 @@ import time
 
 import pytest
 
-from srfast.data.images import read_rgb
 from srfast.runtime.interrupts import finishing
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -92,22 +90,6 @@ entry.run()
     assert (process.returncode, err) == (130, "srfast: error: interrupted; no output is half-written\n")
 
 
-def test_signals_during_the_start(photo_folder, tmp_path):
-    """From the first line of srfast's own on; what comes before it, Python's start, is not ours to catch."""
-    rng = random.Random(0)
-    code = "import sys\nprint('up', flush=True)\nimport runpy\nrunpy.run_module('srfast', run_name='__main__')"
-    options = ["eval", "bicubic", "--data", photo_folder]
-    for _ in range(6):
-        process = start(*options, cwd=tmp_path, code=code)
-        until(process.stdout, "up")
-        time.sleep(0.15 + rng.random() * 0.6)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-        assert "Traceback" not in err
-        assert err.count("\n") <= 1, err
-        assert process.returncode in (0, 130, -signal.SIGINT)
-
-
 def test_ignored_signals_stay_ignored(photo_folder, tmp_path):
     """nohup ignores SIGHUP."""
     code = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SLOW.replace("WAIT", "50")
@@ -137,18 +119,6 @@ def test_in_a_program_of_the_users():
     with pytest.raises(KeyboardInterrupt):
         body(2)
     assert [signal.getsignal(s) for s in SIGNALS] == before
-
-
-@pytest.mark.parametrize(("error", "said"), [("KeyboardInterrupt", ""), ("ValueError(3)", "ValueError: 3")])
-def test_c_code_that_prints_what_an_import_raised(error, said, tmp_path):
-    """As NumPy's does (PyErr_Print) before it raises an error of its own: an interrupt has its line already."""
-    code = (
-        "import ctypes\nfrom srfast.runtime import interrupts\ninterrupts.install()\n"
-        f"ctypes.pythonapi.PyRun_SimpleString(b'raise {error}')\n"
-    )
-    process = start(cwd=tmp_path, code=code)
-    _, err = process.communicate(timeout=60)
-    assert err.splitlines()[-1:] == ([said] if said else [])
 
 
 IMPORTING = """
@@ -192,15 +162,3 @@ def test_little_is_imported_before_signals_are_taken_over(tmp_path):
     out, _ = start(cwd=tmp_path, code=code).communicate(timeout=60)
     assert "srfast.runtime.interrupts" in out.split()
     assert {"typing", "re", "click", "logging", "numpy"}.isdisjoint(out.split())
-
-
-def test_an_interrupt_while_an_image_is_opened_stays_one(photo_folder, monkeypatch):
-    """The file object has closed its descriptor already: closing it again is an error that would hide the interrupt."""
-
-    def interrupted(*args, **options):
-        open(*args, **options).close()
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("srfast.data.limits.open", interrupted, raising=False)
-    with pytest.raises(KeyboardInterrupt):
-        read_rgb(photo_folder / "astronaut.png")

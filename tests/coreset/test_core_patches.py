@@ -17,8 +17,6 @@ from srfast.data import packed
 from srfast.errors import InputError
 from srfast.samplers import ByImage
 
-Pixels = list[tuple[bytes, bytes]]
-
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):

@@ -238,18 +238,6 @@ def test_mean_over_all_signs_is_the_gauss_newton_matrix(tiny):
     assert (rows.T @ rows / len(every) - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
-def test_more_crops_than_a_piece_are_the_same_rows(tiny, monkeypatch):
-    draw = torch.Generator().manual_seed(2)
-    up, signs = torch.rand(7, 9, 8, generator=draw), torch.randint(0, 2, (7, 5, 4), generator=draw) * 2.0 - 1
-    whole = curvature.probe_rows(up, signs, tiny)
-    monkeypatch.setattr(curvature, "_PIECE", 3)
-    # Batches of another size sum in another order: 1e-6 of the largest entry.
-    assert (curvature.probe_rows(up, signs, tiny) - whole).abs().max() < 1e-6 * whole.abs().max()
-    for i in range(7):
-        expected = 255 * (2 / 20) ** 0.5 * jacobian(up[i], tiny).T @ signs[i].reshape(-1).double()
-        np.testing.assert_allclose(whole[i], expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
-
-
 @pytest.mark.parametrize("given", [None, 0.1])
 def test_direction_solves_the_explicit_system(given, monkeypatch):
     monkeypatch.setattr(curvature, "_BLOCK", 4)

@@ -1,8 +1,5 @@
 """Selections from files, read by column, are those from tables in memory; folders of parts; what is refused."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -228,46 +225,6 @@ def test_a_row_group_of_more_rows_than_memory(one, tmp_path, monkeypatch):
     assert len(srfast.select(tmp_path / "groups.parquet")) == 3165
     with pytest.raises(InputError, match=r"refused, its 6,330 rows"):
         ScoreTable.read(tmp_path / "groups.parquet")
-
-
-SLOW = """
-import os
-import sys
-import duckdb
-connect = duckdb.connect
-class Hurried:  # a bar after a millisecond instead of two seconds; what srfast's own settings show is not looked at
-    def __init__(self, **options):
-        self.stdout = os.dup(1)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        self.connection = connect(**options)
-        self.connection.execute("SET progress_bar_time = 1")  # turns the bar on, too
-    def __getattr__(self, name):
-        return getattr(self.connection, name)
-    def __enter__(self):
-        return self
-    def __exit__(self, *error):
-        self.connection.close()
-    def execute(self, statement, *rest):
-        done = self.connection.execute(statement, *rest)
-        if "lock_configuration" in statement:
-            os.dup2(self.stdout, 1)
-        return done
-duckdb.connect = Hurried
-from srfast.coreset.selection import write_selection
-from srfast.coreset.settings import SelectArguments
-slow = "(SELECT sum(sqrt(a)) FROM range(5000000) t(a)) > 0 and loss >= 0"
-asked = SelectArguments(where=slow, progress=True)
-print(write_selection([sys.argv[1]], sys.argv[2], asked)[0]["kept"])
-"""
-
-
-def test_no_bar_on_stdout(one, tmp_path):
-    """DuckDB would print one for a query that takes its ``progress_bar_time``."""
-    done = subprocess.run(
-        [sys.executable, "-c", SLOW, str(one), str(tmp_path / "c.parquet")], capture_output=True, text=True
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
-    assert done.stdout == f"{len(ScoreTable.read(one)) // 2}\n"
 
 
 def test_how_far_it_is(one, tmp_path, monkeypatch, capfd):

@@ -148,34 +148,6 @@ def test_a_floor_obeys_the_cap_and_the_quota_leaves_it(make_table):
     assert set(first) <= set(rows(spread))
 
 
-def test_options_together_hold_together(make_table):
-    """Random combinations: the count, the caps and the window all hold, and a second run gives the same."""
-    draw = random.Random(7)
-    table = make_table(LOSSES, IMAGES)
-    for _ in range(40):
-        options = {
-            "keep": draw.uniform(0.01, 0.4),
-            "order": draw.choice(["des", "asc"]),
-            "method": draw.choice(["loss", "sobel", "random", "stratified", "reducible", "bicubic", "x"]),
-            "drop_hardest": draw.choice([0.0, 0.1]),
-            "window": draw.choice([None, (0.1, 0.8)]),
-            "per_image": draw.choice([None, "share", "even"]),
-            "max_per_image": draw.choice([None, 25]),
-            "flat_floor": draw.choice([0.0, 0.1]),
-            "seed": draw.randrange(5),
-        }
-        got = select(table, **options)
-        assert rows(got) == rows(select(table, **options))
-        assert len(set(rows(got))) == len(got)
-        assert (np.diff(got.column("loss")) <= 0).all()
-        if options["max_per_image"] is None:
-            assert len(got) == max(1, share(options["keep"]))
-        else:
-            assert max(Counter(got.column("image").tolist()).values()) <= 25
-        dropped = hardest_first(list(range(157)))[: share(options["drop_hardest"])]
-        assert not set(dropped) & set(rows(got))
-
-
 # Lists of rejects: a patch, a whole image, one size of an image, and lines that are refused.
 
 

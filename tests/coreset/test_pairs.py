@@ -1,8 +1,6 @@
 """Training pairs: CorePatches, the in-memory store, the order of batches."""
 
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from cachetools import Cache, LRUCache
 from PIL import Image
 
 import srfast
@@ -101,27 +98,6 @@ def test_the_scale_of_the_scores_is_followed(photo_folder, tmp_path, caplog):
     assert gathered.settings.scale == 4
     assert gather("fsrcnn", data, tmp_path / "run", False, {"steps": 1, "scale": 2}).settings.scale == 2
     assert gather("fsrcnn", str(photo_folder), tmp_path / "run", False, {"steps": 1}).settings.scale == 2
-
-
-class Slow(LRUCache):
-    """A cache into which another thread looks between the two steps of a removal."""
-
-    def __delitem__(self, key):
-        def removed(cache, key):
-            Cache.__delitem__(cache, key)
-            time.sleep(0.002)
-
-        LRUCache.__delitem__(self, key, removed)
-
-
-def test_threads_share_core_patches(coreset):
-    """Two threads that put an image into the cache at once made it lose track: KeyError."""
-    dataset = srfast.CorePatches(coreset, keep_images=1)
-    expected = [dataset[i][0] for i in range(len(dataset))]
-    dataset._kept = Slow(1)
-    with ThreadPoolExecutor(8) as threads:
-        read = list(threads.map(lambda i: dataset[i % len(dataset)][0], range(40)))
-    assert all(torch.equal(lr, expected[i % len(dataset)]) for i, lr in enumerate(read))
 
 
 BAD = {
@@ -272,16 +248,6 @@ def test_a_small_cache_reads_each_image_once_a_pass(photo_folder, monkeypatch):
     again = Batches(store, batch=4, patch=32, seed=0)
     for i in (steps - 1, 0):
         assert torch.equal(again[i][1], drawn[i][1])
-
-
-def test_a_store_keeps_what_patches_cover(coreset, monkeypatch):
-    monkeypatch.setenv("SRFAST_CACHE_GB", "0")
-    store, _ = open_store([coreset], 2, color="rgb", patch=48)
-    store.fill(2)
-    # astronaut: both patches' bounding box, 192 x 84; the others: one patch of 48 x 48 each.
-    area = 192 * 84 + 2 * 48 * 48
-    assert store.size_bytes == int(area * 3 * 1.25)
-    assert sum(lr.nbytes + hr.nbytes for lr, hr in store._kept.values()) == store.size_bytes
 
 
 def test_small_images_are_left_out_and_counted(photo_folder):

@@ -1,29 +1,23 @@
 """Tables of images at several sizes: whoever reads them cuts the pixels that were scored."""
 
-import json
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 import srfast
 from srfast.coreset.duplicates import find_duplicates
-from srfast.coreset.features import copies, describe, luma
 from srfast.coreset.joining import join_columns
 from srfast.coreset.limits import NEVER, separate
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
-from srfast.ops.blockiness import summed_area
 from srfast.report.pictures import cut
 from srfast.report.scores import KEPT, read_scores
-from srfast.scoring.scored import ScoredImages
 from srfast.scoring.statistics import summary
 from srfast.scoring.table import ScoreTable
-from srfast.training.sources import open_store
 
 SIZES = ("1", "3/4", "1/2")
 SIZE = 48
@@ -98,25 +92,6 @@ def test_an_export_is_found_again_by_size(coreset, tmp_path):
 def _scores_of(coreset):
     stored = srfast.CoreSet.read(coreset)
     return stored.table.drop_columns(["rank"]), {k: v for k, v in stored.meta.items() if k != "selection"}
-
-
-def test_training_reads_it(coreset):
-    table = srfast.CoreSet.read(coreset)
-    store, _ = open_store([coreset], 2, color="rgb", patch=SIZE)
-    for row in range(len(table)):
-        for got, expected in zip(store.crop(row, 0, 0, SIZE), tile(table, row), strict=True):
-            np.testing.assert_array_equal(got.transpose(1, 2, 0), expected)
-    grown, _ = open_store([coreset], 2, color="rgb", patch=SIZE, grow=8)
-    assert len(grown.regions) == len(table)
-
-
-def test_features(coreset):
-    table = srfast.CoreSet.read(coreset)
-    features = describe(table, np.arange(len(table)), ScoredImages.of(table.meta), lambda small: small)
-    for row in range(len(table)):
-        sums = summed_area(luma(np.ascontiguousarray(tile(table, row)[1])), 1)
-        zero = np.zeros(1, np.int64)
-        np.testing.assert_allclose(features[row], copies(sums, zero, zero, np.array([SIZE]))[0], atol=1e-3)
 
 
 def test_two_sizes_of_a_place_are_no_duplicates(tmp_path):
@@ -242,11 +217,3 @@ def test_join_by_size(scores):
     text = other.set_column(3, "shrink", pa.array(["1/2"] * len(other)))
     with pytest.raises(InputError, match="column 'shrink': expected numbers"):
         join_columns(table, text)
-
-
-def test_command(scores, tmp_path, srfast_command):
-    done = srfast_command("select", scores, "-o", tmp_path / "c.parquet", "--one-size", cwd=tmp_path)
-    assert "images were larger than their detail" in done.stderr
-    content = json.loads(srfast_command("stats", tmp_path / "c.parquet", "--json", cwd=tmp_path).stdout)
-    assert sum(of["patches"] for of in content["sizes"].values()) == content["patches"]
-    assert pq.read_schema(tmp_path / "c.parquet").field("shrink").type == pa.float32()

@@ -37,6 +37,7 @@ def test_fractions_are_of_what_passes(make_table):
     ("where", "count"),
     [
         ("image = 'a é.png'", 50), ("image like 'it''s%'", 70), ("quality is null", 7), ("true", 120),
+        ("not current_setting('enable_progress_bar')", 120),  # which is printed on stdout
         ("x between 96 and 960", 10), ("loss > 10 -- a comment", 109), ("quality in (1, 2)", 23),
     ],
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """Files of degradations, draws and how they are carried out."""
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 
 import srfast
 from srfast.data import toml
-from srfast.degradation import rows
 from srfast.degradation.carrying_out import carry_out
 from srfast.degradation.chance import Chance, key_of
 from srfast.degradation.plan import Degradation, Draws, written
@@ -165,16 +163,6 @@ def test_jpeg_is_the_accurate_one():
         theirs = cv2.imdecode(cv2.imencode(".jpg", image[..., ::-1], how)[1], cv2.IMREAD_COLOR)[..., ::-1]
         # Two copies of libjpeg-turbo: equal unless one takes another DCT.
         assert np.array_equal(lr, theirs)
-
-
-def test_rows_carry_out_the_same_draw(tmp_path):
-    draws, image = Draws(Degradation.read("realesrgan"), 4), photograph()
-    lr, steps = draws.lr(image, 2, draw=7, pixels="d" * 64)
-    listed = rows.table(rows.rows("a.png", "d" * 64, "1", 7, steps)).to_pylist()
-    assert all(step.items() <= row.items() for row, step in zip(listed, steps, strict=True))
-    assert np.array_equal(carry_out(image, listed, key_of(4, "d" * 64, "1", 7)), lr)
-    json.dumps(rows.metadata(draws, 2))
-    assert all(rows.in_words(step) for step in steps)
 
 
 @pytest.mark.parametrize("name", PRESETS)

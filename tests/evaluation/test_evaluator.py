@@ -155,34 +155,6 @@ def test_large_images_are_tiled_by_themselves():
     assert sizes == [(400, 420)]
 
 
-class Payload:
-    def __reduce__(self):
-        return print, ("executed",)
-
-
-def test_weights_files(photographs, tmp_path):
-    torch.manual_seed(1)
-    model = models.create("srcnn", 3)
-    expected = srfast.evaluate(model, photographs, 3)
-    save_weights(tmp_path / "w.safetensors", model.state_dict(), {"model": "srcnn", "scale": 3})
-    got = srfast.evaluate(tmp_path / "w.safetensors", photographs, 3)
-    assert got.images == expected.images
-    with pytest.raises(InputError, match="scale"):
-        srfast.evaluate(tmp_path / "w.safetensors", photographs, 2)
-
-
-@pytest.mark.parametrize(
-    "content", [Payload(), {"a.weight": torch.zeros(3)}, b"\x80\x02garbage" * 40], ids=["code", "unknown", "broken"]
-)
-@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
-def test_weights_files_that_are_none_are_refused_and_never_executed(name, content, photographs, tmp_path, capsys):
-    path = tmp_path / name
-    path.write_bytes(content) if isinstance(content, bytes) else torch.save({"params": content}, path)
-    with pytest.raises(InputError, match=name):
-        srfast.evaluate(path, photographs, 2)
-    assert "executed" not in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

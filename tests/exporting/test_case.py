@@ -56,13 +56,6 @@ def test_no_two_names_of_an_export(layout, coreset, tmp_path):
         assert sum(name.split(".")[-1] in ("png", "json") or "mdb/" in name for name in names) >= 2 * len(coreset)
 
 
-def test_no_two_names_of_a_run(coreset, tmp_path):
-    """Scores, a core-set and a page: one file each, whatever the images are called."""
-    srfast.prune(coreset.meta["root"], tmp_path / "out", preset="paper", patch=48, scorer="bicubic")
-    names = {p.name for p in (tmp_path / "out").iterdir() if p.name[0] != "."}
-    assert names == {"scores.parquet", "coreset.parquet", "report.html"}
-
-
 def test_images_that_became_one_file(coreset, tmp_path):
     """A copy on a file system that takes A.png for a.png, which a link stands for."""
     for name in NAMES:

@@ -57,14 +57,6 @@ def test_damages_are_named(layout, file, damage, reason, coreset, tmp_path, expo
             export(coreset, out, layout, resume=True, check=True)
 
 
-def test_a_core_set_in_memory(coreset, tmp_path):
-    """Its table has no metadata of its own."""
-    chosen = srfast.CoreSet.read(coreset)
-    chosen = srfast.CoreSet(chosen.table.replace_schema_metadata(None), chosen.meta)
-    done = srfast.export(chosen, tmp_path / "out", to="folder", scale=2, check=True)
-    assert done.compared == done.patches == len(chosen)
-
-
 def test_a_list_of_patches_that_is_damaged(coreset, tmp_path, export):
     """patches.parquet of an export of which a subset is made."""
     export(coreset, tmp_path / "all", "folder")
@@ -80,16 +72,6 @@ def test_a_list_of_patches_that_is_damaged(coreset, tmp_path, export):
         with pytest.raises(InputError, match=message):
             srfast.export(half, tmp_path / "half", to="folder", scale=2, **sides)
         assert not (tmp_path / "half").exists()
-
-
-def test_a_database_cut_short_does_not_end_the_process(coreset, tmp_path, srfast_command, export):
-    """Reading behind the end of a mapped file is SIGBUS, which no exception catches: tried in a process of its own."""
-    export(coreset, tmp_path / "out", "lmdb")
-    os.truncate(tmp_path / "out" / "HR.lmdb" / "data.mdb", 4 * 4096)
-    line = ("export", coreset, "-o", "out", "--to", "lmdb", "--scale", "2", "--check", "--resume")
-    done = srfast_command(*line, cwd=tmp_path)
-    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
-    assert "it has been cut short" in done.stderr
 
 
 def test_the_check_finds_what_is_wrong(coreset, tmp_path, goes_on):

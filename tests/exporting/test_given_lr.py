@@ -11,7 +11,6 @@ import srfast
 from srfast.errors import InputError
 
 SCALE, SIZE = 3, 48
-Pair = tuple[bytes, bytes]
 
 
 @pytest.fixture
@@ -54,15 +53,6 @@ def test_the_lr_that_was_scored_is_exported(to, pairs, tmp_path, pairs_of):
         assert Path(image).stem.replace(" ", "_") in name
         assert "lq" not in name
         assert all(str(n) in name for n in (x, y))
-
-
-def test_by_the_command(pairs, tmp_path, srfast_command, pairs_of):
-    coreset, expected = pairs
-    done = srfast_command("export", coreset, "-o", "out", "--to", "basicsr", "--lr", "yes", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert sorted(pairs_of(tmp_path / "out", SCALE).values()) == sorted(expected.values())
-    listed = [line.split(" (")[0] for line in (tmp_path / "out" / "meta_info.txt").read_text().splitlines()]
-    assert {Path(n).stem for n in listed} == set(pairs_of(tmp_path / "out", SCALE))
 
 
 def test_lr_images_that_have_moved_are_named(pairs, tmp_path, pairs_of):

@@ -1,12 +1,6 @@
 """Whole or not at all: interrupts, kills, full disks; what goes on ends in the same bytes."""
 
-import resource
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +9,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
 from srfast.exporting import arrangement, encode
 
 
@@ -90,88 +84,6 @@ def test_resume_with_other_settings(coreset, tmp_path, begin, goes_on):
     goes_on(coreset, out, "folder", resume=False)
 
 
-@pytest.mark.parametrize(
-    ("to", "number"),
-    [
-        ("lmdb", signal.SIGKILL),
-        ("folder", signal.SIGTERM),
-        *(
-            pytest.param(to, number, marks=pytest.mark.slow)
-            for to, number in (("folder", signal.SIGKILL), ("lmdb", signal.SIGTERM), ("lmdb", signal.SIGINT))
-        ),
-    ],
-)
-def test_killed(coreset, tmp_path, number, to, goes_on):
-    script = (
-        "import sys, time, srfast.exporting.encode as encode\n"
-        "real = encode.read_pair\n"
-        "def slow(*args):\n"
-        "    time.sleep(0.15); return real(*args)\n"
-        "encode.read_pair = slow\n"
-        "from srfast.__main__ import run; run()\n"
-    )
-    out = tmp_path / "out"
-    arguments = ["export", str(coreset), "-o", str(out), "--to", to, "--threads", "1"]
-    command = [sys.executable, "-c", script, *arguments]
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    side = tmp_path / "out.parts" / ("HR.lmdb" if to == "lmdb" else "HR")
-    deadline = time.monotonic() + 60
-    while not side.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.3)
-    run.send_signal(number)
-    stdout, stderr = run.communicate(timeout=60)
-    assert stdout == b""
-    if number == signal.SIGKILL:
-        assert run.returncode == -signal.SIGKILL
-    else:
-        assert run.returncode == 130
-        assert stderr.count(b"\n") == 1
-        assert b"resume" in stderr
-    assert not out.exists()
-    goes_on(coreset, out, to)
-
-
-@pytest.fixture
-def file_limit():
-    """file_limit(bytes): no file may grow beyond it meanwhile; the system answers EFBIG, as good as a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    @contextmanager
-    def limit(size):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-    return limit
-
-
-def test_a_full_disk_is_one_line_and_resume_continues(
-    coreset, tmp_path, layout, monkeypatch, file_limit, export, goes_on
-):
-    monkeypatch.setattr("srfast.exporting.lmdb._COMMIT_BYTES", 30_000)
-    out = tmp_path / "out"
-    with file_limit({"lmdb": 60_000, "hf-embedded": 20_000, "webdataset": 20_000}.get(layout, 4096)):
-        with pytest.raises(RunError, match=r"the disk is full .*`resume`") as caught:
-            export(coreset, out, layout)
-    assert "\n" not in str(caught.value)
-    assert not out.exists()
-    goes_on(coreset, out, layout)
-
-
-@pytest.mark.parametrize("left", [b"", b'{"to": "fol', b"[]", b"\xff"])
-def test_settings_that_a_crash_cut_are_no_settings(coreset, tmp_path, left, export, begin, goes_on):
-    out, parts = tmp_path / "out", tmp_path / "out.parts"
-    begin(coreset, out)
-    (parts / ".srfast.json").write_bytes(left)
-    goes_on(coreset, out, "folder")
-    (out / ".srfast.json").write_bytes(left)
-    with pytest.raises(InputError, match="out: exists; choose another output"):
-        export(coreset, out, "folder", resume=True)
-
-
 @pytest.fixture
 def scored(tmp_path, photographs):
     """scored(inverted) -> the core-set of two images, written now: the same places whatever their pixels are."""
@@ -223,11 +135,3 @@ def test_a_moved_dataset_is_resumed(scored, tmp_path, begin, goes_on):
     shutil.copytree(tmp_path / "images", tmp_path / "moved", copy_function=shutil.copyfile)  # with times of its own
     shutil.rmtree(tmp_path / "images")
     goes_on(chosen, out, "folder", root=tmp_path / "moved")
-
-
-def test_no_room_for_the_settings(coreset, tmp_path, file_limit, export, goes_on):
-    """The very first files of an export do not fit on the disk."""
-    for size in (0, 30, 100):
-        with file_limit(size), pytest.raises(RunError, match="the disk is full"):
-            export(coreset, tmp_path / f"{size}", "basicsr")
-        goes_on(coreset, tmp_path / f"{size}", "basicsr")

@@ -39,15 +39,6 @@ def scale(request):
     return int(request.param)
 
 
-def test_names_suit_every_trainer(coreset, tmp_path):
-    done = srfast.export(coreset, tmp_path / "out", to="folder", scale=2)
-    for folder in ("HR", "LRx2"):
-        names = os.listdir(tmp_path / "out" / folder)
-        assert len(names) == done.patches
-        assert len({n.casefold() for n in names}) == done.patches
-        assert all(re.fullmatch(r"[A-Za-z0-9_-]+\.png", n) for n in names), names
-
-
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_folders_as_kair_redux_and_neosr_pair_them(coreset, tmp_path, expected, scale, suffix):
     out = tmp_path / "out"

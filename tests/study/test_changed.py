@@ -17,7 +17,6 @@ from srfast.study.description import cells
 from srfast.study.file import read_study
 from srfast.study.folder import status
 from srfast.study.publication import publish
-from srfast.study.results import Results, images_as_text
 from srfast.study.runner import run_study
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
@@ -67,21 +66,6 @@ def test_the_pool_of_finished_cells_is_checked(write_study, tmp_path):
     shutil.copytree(tmp_path / "photos" / "sub", tmp_path / "others")
     with pytest.raises(InputError, match=r"images: .* was scored with other images"):
         run(write_study(('train = ["photos"]', 'train = ["others"]'), updates=4, arms=ARM), out)
-
-
-def test_a_newer_file_is_run_meanwhile(write_study, tmp_path):
-    """The run of the older one, which ends later, does not take the newer one's trainings out of the results."""
-    out = tmp_path / "out"
-    newer = shutil.copy(write_study(updates=4, arms=ARM + ARM.replace('"des"', '"other"')), tmp_path / "newer.toml")
-    older = write_study(updates=4, arms=ARM)
-
-    def meanwhile(*_):
-        run(Path(newer), out, only="other")
-
-    results = run(older, out, progress=meanwhile)
-    assert set(results.meta["cells"]) == {f"fsrcnn-{arm}-k50-u4-s0" for arm in ("des", "other")}
-    assert Results.read(out).meta["study"]["name"] == "newer"
-    assert status(read_study(newer), out, 1).left == []
 
 
 def test_claims_are_judged_by_the_first_scorer(write_study, tmp_path):
@@ -148,14 +132,6 @@ def test_other_test_images_of_the_same_number_are_refused(how, write_study, phot
     with pytest.raises(InputError, match=r"test\.photos: .* was run with '2 images, .*', got '2 images, "):
         run_study(study, out, test=test)
     assert (out / "results.parquet").read_bytes() == before
-
-
-def test_a_checksum_is_taken_again_when_a_file_changes(tmp_path):
-    path = tmp_path / "a.png"
-    path.write_bytes(b"1")
-    first = images_as_text([str(path)])
-    path.write_bytes(b"12")
-    assert images_as_text([str(path)]) != first
 
 
 def test_a_finished_cell_names_its_weights(write_study, tmp_path):

@@ -2,19 +2,16 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import srfast
 from srfast.errors import InputError
-from srfast.runtime.locks import Lock, is_taken
+from srfast.runtime.locks import Lock
 from srfast.study import results
 from srfast.study.file import read_study
-from srfast.study.folder import described, gather, results_of, status
+from srfast.study.folder import described, results_of, status
 from srfast.study.results import Results
 
 BUSY, DONE, STOPPED = "fsrcnn-des-k50-u2-s1", "fsrcnn-des-k50-u2-s0", "fsrcnn-rs2-k50-u2-s1"
@@ -127,35 +124,6 @@ def test_a_description_survives_the_file(study):
     assert results.as_plain(results.from_plain(plain)) == plain
 
 
-@contextmanager
-def held_elsewhere(lock):
-    code = (
-        "import sys; from pathlib import Path; from srfast.runtime.locks import Lock; p = Path(sys.argv[1])\n"
-        "with Lock.take(p, p.parent):\n    print('held', flush=True); sys.stdin.read()"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdin is not None and process.stdout is not None  # noqa: PT018
-    process.stdout.readline()
-    yield
-    process.communicate()
-
-
-def test_to_ask_for_a_lock_is_not_to_take_it(tmp_path):
-    lock = tmp_path / "lock"
-    assert not is_taken(lock)
-    with held_elsewhere(lock):
-        assert is_taken(lock)
-        with pytest.raises(srfast.RunError):
-            Lock.take(lock, tmp_path)
-    lock.write_text("1 elsewhere")  # left by a process that was killed
-    lock.chmod(0o444)
-    assert not is_taken(lock)
-    assert lock.read_text() == "1 elsewhere"
-    lock.chmod(0o644)
-    with Lock.take(lock, tmp_path), pytest.raises(srfast.RunError):
-        Lock.take(lock, tmp_path)
-
-
 def test_published_results_fit_on_a_screen(said):
     published = Path(__file__).resolve().parents[2] / "studies" / "results" / "table1-bsds"
     lines = said(published, "--status").splitlines()
@@ -183,22 +151,3 @@ def test_options_that_would_be_ignored(given, message, out, tmp_path, monkeypatc
     code, _, err = run("study", *given)
     assert (code, message in err) == (2, True), err
     assert not (tmp_path / "o").exists()
-
-
-def test_gathered_beside_another_process(write_study, tmp_path, monkeypatch):
-    """A cell finishes, and its process gathers, after this one has collected and before it writes."""
-    study, out, place = write_study(updates=4), tmp_path / "out", tmp_path / "place"
-    whole = srfast.run_study(study, out).table
-    (name,) = [p.name for p in (out / "cells").iterdir() if "k50-u4" in p.name]
-    shutil.move(out / "cells" / name, place)
-    write = Results.write
-
-    def beside(self, folder):
-        if place.exists():
-            shutil.move(place, out / "cells" / name)
-            gather(read_study(study), out)
-        write(self, folder)
-
-    monkeypatch.setattr(Results, "write", beside)
-    assert gather(read_study(study), out).table.equals(whole)
-    assert Results.read(out).table.equals(whole)

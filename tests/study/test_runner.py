@@ -62,16 +62,6 @@ def test_an_arm_has_a_recipe_of_its_own(write_study, tmp_path):
     assert used["same"] == used["plain"]
 
 
-def test_finished_cells_are_not_run_again(write_study, tmp_path, monkeypatch):
-    first = run_study(write_study(), tmp_path / "out")
-
-    def never(*_, **__):
-        raise AssertionError("a finished cell was trained")
-
-    monkeypatch.setattr(cell_module, "train", never)
-    assert run_study(write_study(), tmp_path / "out").table.equals(first.table)
-
-
 def test_killed_and_resumed_gives_the_same(write_study, tmp_path, monkeypatch):
     whole = run_study(write_study(seeds=2), tmp_path / "whole")
     update, calls = loop._Runner._update, [0]

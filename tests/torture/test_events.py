@@ -136,13 +136,13 @@ def test_a_slice_of_the_exhaustive_run_loses_nothing(library, tmp_path):
     import shim
 
     rows = tmp_path / "rows.json"
-    only = "score/ over older,select on disk"
-    done = shim.run(tmp_path / "work", library, "--step", "31", "--jobs", "1", "--only", only, "--rows", str(rows))
+    only = "score/ over older,prune,select on disk,export basicsr,export lmdb"
+    done = shim.run(tmp_path / "work", library, "--step", "47", "--jobs", "1", "--only", only, "--rows", str(rows))
     content = json.loads(rows.read_text())
     assert [(row["name"], row["lost"], row["untidy"]) for row in content] == [
         (name, [], []) for name in only.split(",")
     ]
-    assert all(row["runs"] and row["events"] and row["step"] == 31 for row in content)
+    assert all(row["runs"] and row["events"] and row["step"] == 47 for row in content)
     assert sum(row["outcomes"].get("killed", 0) for row in content) > 2
     assert done.returncode == 0
 

@@ -90,17 +90,6 @@ def test_a_list_that_was_edited_stays(mixed, tmp_path):
     assert "mine too" in again.rejects.read_text()
 
 
-def test_an_audit_that_ends_anywhere_leaves_no_list_that_seems_edited(mixed, tmp_path, ending):
-    """The list was written before the mark that told it from an edited one."""
-    out = tmp_path / "out"
-    audit(mixed / "coffee.png", out)
-    for number in range(6):
-        with ending(number, out):
-            audit([mixed / "coffee.png", mixed / "noisy.png"], out)
-        audit(mixed / "coffee.png", out)
-    assert sorted(p.name for p in out.glob("*.csv")) == ["images.csv", "rejects.csv"]
-
-
 @pytest.mark.parametrize("name", ["images.csv", "rejects.csv"])
 def test_a_list_that_comes_meanwhile_stays(name, mixed, tmp_path, monkeypatch):
     """While images are judged, or between the look at what is there and the rename of the list."""

@@ -167,22 +167,6 @@ def test_prune_names_what_it_does_not_know(photo_folder, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_train_is_the_command(photo_folder, tmp_path):
-    lines = []
-    result = srfast.train(
-        "fsrcnn", photo_folder, tmp_path / "run", steps=2, batch=2, lr_patch=12, threads=1, say=lines.append,
-        eval_data=photo_folder,
-    )  # fmt: skip
-    assert result.step == 2
-    assert result.psnr is not None
-    assert result.weights.is_file()
-    assert lines == []
-    with pytest.raises(InputError, match="steps: expected either `steps` or `epochs`"):
-        srfast.train("fsrcnn", photo_folder, tmp_path / "b")
-    with pytest.raises(InputError, match=r"momentun: no such argument; did you mean momentum\?"):
-        srfast.train("fsrcnn", photo_folder, tmp_path / "b", steps=1, momentun=0.9)
-
-
 @pytest.mark.parametrize(
     ("function", "data", "settings"),
     [
