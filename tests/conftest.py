@@ -35,8 +35,7 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 TESTS = Path(__file__).resolve().parent
 UNIT = ("ops", "runtime", "data", "coreset", "evaluation")
 """Folders of tests of functions, which take a contributor no minute at every save."""
-HOSTILE = ("torture/", "hostile", "interrupt", "moments", "replaced", "bit_rot", "fuzz", "door", "full_shm",
-           "commit")  # fmt: skip
+HOSTILE = ("torture/", "hostile", "interrupt", "moments", "replaced", "bit_rot", "fuzz", "door", "commit")
 """Parts of the paths of tests that kill, damage, race, run two processes on one output or fill disks."""
 
 

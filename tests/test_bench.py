@@ -84,7 +84,6 @@ DISASSEMBLY = """
 
 
 def test_products_and_the_stack_are_counted():
-    """Of the innermost loop with eight products; neither of the loop around it nor of one with a single product."""
     show = "import sys; from bench.loops import counted; print(counted(sys.stdin.read()))"
     done = subprocess.run(
         [sys.executable, "-c", show], cwd=ROOT, env={**os.environ, "PYTHONSAFEPATH": ""}, input=DISASSEMBLY,

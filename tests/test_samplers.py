@@ -155,7 +155,6 @@ torch.distributed.destroy_process_group()
 
 
 def test_infobatch_losses_cross_processes(tmp_path):
-    """Two processes, each told of its own share, draw the epoch that one process draws."""
     command = [sys.executable, "-c", EXCHANGING]
     running = [subprocess.Popen([*command, str(rank), str(tmp_path)]) for rank in range(2)]
     assert [process.wait(timeout=300) for process in running] == [0, 0]

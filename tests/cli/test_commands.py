@@ -242,7 +242,6 @@ def without_torch(*arguments):
 
 
 def test_a_gpu_without_torch():
-    """It is not passed over in silence, and the line says what to install."""
     done = without_torch("driver", "doctor")
     assert done.returncode == 0, done.stderr
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
@@ -261,7 +260,6 @@ def test_a_gpu_without_torch():
 
 
 def test_scores_on_a_gpu_without_torch(photo_folder, tmp_path):
-    """The run says once that the CPU is used; a device that was named ends it in one line."""
     arguments = ("score", photo_folder, "--patch", 48, "-o", tmp_path / "s.parquet")
     done = without_torch("driver", *arguments)
     assert done.returncode == 0, done.stderr

@@ -198,7 +198,6 @@ def test_a_mount_point_is_found_before_the_work(output, arguments, work):
 
 
 def test_an_empty_folder_that_may_not_be_written_to(work, capfd):
-    """It was replaced, and what the run had noted in it stayed."""
     (work / "out").mkdir(mode=0o555)
     if os.access(work / "out", os.W_OK):
         pytest.skip("this user may write everywhere")

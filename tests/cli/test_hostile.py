@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 
@@ -25,7 +24,6 @@ def shell(line, cwd):
 
 
 def test_a_closed_stderr(photo_folder, tmp_path):
-    """The stream was None, and the first line for it an error of its own; its number went to the next file."""
     command = "$1 -m srfast score photos -o s.parquet --scorer bicubic --patch 48"
     done = shell(f"{command} 2>&-", tmp_path)
     assert (done.returncode, b"patches of 4 images" in done.stdout) == (0, True)
@@ -35,8 +33,6 @@ def test_a_closed_stderr(photo_folder, tmp_path):
 
 
 def test_names_do_not_reach_the_terminal_as_they_are(tmp_path, srfast_command):
-    """Nor are they taken for markup, of which rich makes a link or nothing; several lines looked like messages of the
-    program, and of two spaces, or of one that does not break, one was shown."""
     folder, pixels = tmp_path / "photos", np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     folder.mkdir()
     for name in (ODD, "[bold]b.png", "good\nsrfast: done.png"):
@@ -70,7 +66,6 @@ def test_names_do_not_reach_the_terminal_as_they_are(tmp_path, srfast_command):
     "line", ["a" + "\t" * 200_000 + "x", "a" + " ," * 100_000, "," * 200_000, "\t1" * 100_000 + "x"]
 )
 def test_a_line_of_separators(line, tmp_path):
-    """2,000 tabs took two minutes, and eight times that for twice as many."""
     path = tmp_path / "scores.txt"
     path.write_text(line + "\n")
     with pytest.raises(InputError, match="line 1: expected a name and a number"):
@@ -102,7 +97,6 @@ def test_a_pipe_as_a_study(tmp_path, srfast_command):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of the address space")
 def test_little_memory_is_said_in_one_line(photo_folder, tmp_path):
-    """Whatever runs out first, down to where the libraries themselves find no room: no abort, no traceback."""
     assert shell("$1 -m srfast score photos -o s.parquet --scorer bicubic --patch 48", tmp_path).returncode == 0
     rng = random.Random(0)
     for limit in (*rng.sample(range(160_000, 460_000, 10_000), 3), *rng.sample(range(600_000, 900_000, 10_000), 2)):
@@ -110,27 +104,3 @@ def test_little_memory_is_said_in_one_line(photo_folder, tmp_path):
         assert done.returncode in (0, 1, 2), (limit, done)
         assert b"Traceback" not in done.stderr
         assert done.stderr.count(b"srfast: error: ") <= 1, (limit, done)
-
-
-FULL = 'mount -t tmpfs -o size=64k none /dev/shm && head -c "$0" /dev/zero > /dev/shm/full && exec "$@"'
-
-
-def in_full(*line, cwd, used=1 << 16):
-    """Runs a command in a mount namespace of its own, where so many of 65,536 bytes of /dev/shm are used."""
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
-        pytest.skip("no right to make a mount namespace")
-    command = ["unshare", "-m", "sh", "-c", FULL, str(used), sys.executable, *map(str, line)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
-
-
-@pytest.mark.slow
-def test_commands_do_not_need_it(photo_folder, tmp_path):
-    for line in (
-        ("score", photo_folder, "-o", "s.parquet", "--patch", "48", "--workers", "2"),
-        ("select", "s.parquet", "-o", "c.parquet"),
-        ("export", "c.parquet", "-o", "out", "--to", "lmdb", "--check"),
-        ("train", "fsrcnn", "--data", "c.parquet", "--steps", "2", "--batch", "2", "--lr-patch", "12", "-o", "run"),
-        ("eval", "run", "--data", photo_folder),
-    ):
-        done = in_full("-m", "srfast", *line, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr

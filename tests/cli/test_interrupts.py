@@ -91,7 +91,6 @@ entry.run()
 
 
 def test_ignored_signals_stay_ignored(photo_folder, tmp_path):
-    """nohup ignores SIGHUP."""
     code = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + SLOW.replace("WAIT", "50")
     process = start(*SCORE, cwd=tmp_path, code=code)
     until(process.stderr)
@@ -101,7 +100,6 @@ def test_ignored_signals_stay_ignored(photo_folder, tmp_path):
 
 
 def test_in_a_program_of_the_users():
-    """The first signal ends the body where it wants, the second raises, and the handlers come back."""
     before = [signal.getsignal(s) for s in SIGNALS]
 
     def body(times):
@@ -157,7 +155,6 @@ def test_an_import_is_ended_first(number, tmp_path):
 
 
 def test_little_is_imported_before_signals_are_taken_over(tmp_path):
-    """What comes before is Python's to report, with a traceback."""
     code = "import sys\nbefore = set(sys.modules)\nimport srfast.__main__\nprint(*sorted(set(sys.modules) - before))"
     out, _ = start(cwd=tmp_path, code=code).communicate(timeout=60)
     assert "srfast.runtime.interrupts" in out.split()

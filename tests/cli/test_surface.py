@@ -126,7 +126,6 @@ def test_the_condition_of_clean_is_for_the_curious(scores, tmp_path, run):
 
 
 def test_a_score_table_is_exported_only_if_all_of_it_is_meant(scores, tmp_path, run):
-    """It may have a million patches."""
     code, out, err = run("export", scores, "-o", tmp_path / "pairs", "--to", "folder")
     assert (code, out) == (2, "")
     assert "expected a core-set, got a score table, of which every patch would be written; select from it first" in err

@@ -54,7 +54,6 @@ def test_nothing_is_a_copy_of_something_else(folder):
 
 
 def test_the_best_is_kept(tmp_path, photographs):
-    """The largest, then a lossless one, then that of the highest quality, then the first by path."""
     photo = Image.fromarray(photographs["astronaut"][:360, :480])
     photo.save(tmp_path / "z.png")
     photo.save(tmp_path / "y.webp", lossless=True)

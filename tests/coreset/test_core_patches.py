@@ -43,7 +43,6 @@ def batches(dataset, workers, **options):
 
 
 def test_packed_pixels_are_those_of_the_images(coreset, tmp_path, cache):
-    """Also of shrunk images, whose patches share the names of files with patches of whole ones."""
     shrunk = srfast.score(coreset.meta["root"], patch=48, stride=48, scorer="bicubic", mode="dense", shrink="1,1/2")
     for table in (coreset, srfast.select(shrunk, keep=1.0)):
         plain = CorePatches(table, 2, cache=False)
@@ -129,7 +128,6 @@ def test_crops_do_not_depend_on_workers(coreset):
 
 @pytest.mark.parametrize("sent", [0, 1 << 20])
 def test_a_batch_is_its_items(coreset, monkeypatch, sent):
-    """Whoever collates it, and however it comes from a worker: through its pipe, or in shared memory."""
     monkeypatch.setattr("srfast.coreset.dataset._SENT", sent)
     rows = [3, -1, 0, 3, 7, 0, 0, 5]
 

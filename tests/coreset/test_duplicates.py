@@ -120,7 +120,6 @@ def test_leaks_are_named_and_selected_away(dataset, tmp_path):
 
 
 def test_test_images_that_are_smaller_than_a_patch_are_said(dataset, tmp_path, caplog):
-    """None of their windows is compared, and still they were said to share no patch."""
     (tests := tmp_path / "tests").mkdir()
     Image.new("RGB", (40, 400)).save(tests / "small.png")
     photograph(77).save(tests / "other.png")

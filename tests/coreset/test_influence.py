@@ -178,7 +178,6 @@ def test_similar_is_nearest_to_the_image_itself(images):
 
 @pytest.mark.parametrize("method", ["influence", "similar"])
 def test_a_selection_for_a_target(method, images, tmp_path, monkeypatch):
-    """`srfast select --method METHOD --target DIR`: the column is made, sorted by and kept."""
     table = srfast.score(images[0], patch=40, stride=20, mode="dense")
     table.write(tmp_path / "scores.parquet")
     monkeypatch.setattr(influence, "PROBES", 40)

@@ -45,7 +45,6 @@ def test_files_and_names(table, tmp_path, file, text, column, by):
 
 
 def test_parquet_by_position(table, tmp_path):
-    """Rows in any order, positions as other integers, other names of the columns."""
     order = np.random.default_rng(0).permutation(9)[:7]
     other = pa.table(
         {
@@ -110,7 +109,6 @@ def test_bad_tables_are_refused_in_one_line(table, tmp_path, file, text, on, wor
 
 
 def test_a_core_set_is_refused(table, tmp_path):
-    """It would come out without its ranks, and be replaced by no later run."""
     (tmp_path / "q.csv").write_text("image,q\na/2.png,1\n")
     with pytest.raises(InputError, match="expected a score table, got a core-set"):
         join_columns(select(table, keep=0.5), tmp_path / "q.csv")
@@ -123,14 +121,12 @@ def test_names_shared_by_two_of_our_images_tell_nothing(make_table):
 
 
 def test_columns_may_not_hide_behind_methods(table):
-    """All methods but those that read a column of their name."""
     assert set(COMPUTED) == METHODS.keys() - {*SCORES, *TARGETED}
     joined = join_columns(table, pa.table({"image": ["a/2.png"], "influence": [1.0], "similar": [2.0]}))
     assert joined.added == ["influence", "similar"]
 
 
 def test_rows_are_matched_by_the_size_of_the_image_and_the_side_of_the_patch(make_table):
-    """Sizes were matched by their number in each table, and patches of another side at the same place were the same."""
     at = {"x": np.array([0, 0, 96], np.int32)}
 
     def scored(shrink, of, side):

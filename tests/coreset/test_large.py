@@ -68,7 +68,6 @@ def one(tmp_path_factory):
 
 @pytest.mark.parametrize("flags", [False, True], ids=["plain", "flags"])
 def test_statistics_and_pages_are_those_of_tables_in_memory(flags, tmp_path, monkeypatch):
-    """Of one table, of a folder of its parts, and of a core-set, whose images follow each other in any order."""
     more = {
         "odd": lambda n: pa.array(np.where(np.arange(n) % 7, np.arange(n) % 5, np.nan).astype(np.float32)),
         "seen": lambda n: pa.array(np.arange(n) % 3 == 0),
@@ -133,7 +132,6 @@ def test_same_rows_as_in_memory(one, tmp_path, arguments, monkeypatch):
 
 @pytest.mark.parametrize("order", ["des", "asc"])
 def test_integers_beyond_what_a_float_holds(tmp_path, order):
-    """A cut among them did not end: as floats, all fell into one bin."""
     rng = np.random.default_rng(7)
     columns = {
         "taken": lambda n: pa.array(1_700_000_000_000_000_000 + rng.integers(0, 100, n)),
@@ -217,7 +215,6 @@ def test_refuses_what_memory_refuses(one, tmp_path):
 
 
 def test_a_row_group_of_more_rows_than_memory(one, tmp_path, monkeypatch):
-    """The table as a whole may be larger."""
     monkeypatch.setattr("srfast.data.parquet._memory", lambda: 100_000)
     with pytest.raises(InputError, match=r"refused, its 6,330 rows would take 0 MiB"):
         srfast.select(one)
@@ -228,7 +225,6 @@ def test_a_row_group_of_more_rows_than_memory(one, tmp_path, monkeypatch):
 
 
 def test_how_far_it_is(one, tmp_path, monkeypatch, capfd):
-    """A function is told; True says it on stderr, where a terminal has a bar and others a line."""
     monkeypatch.setattr(stored, "BATCH", 512)
     seen = []
     options = {"keep": 0.5}

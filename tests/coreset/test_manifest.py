@@ -82,7 +82,6 @@ def test_the_root_hash_is_that_of_its_definition(published):
 
 
 def test_the_root_hash_never_changes():
-    """Published manifests hold it."""
     source = dict.fromkeys(SOURCE_SCHEMA.names) | {
         "source": 0, "sha256": "a" * 64, "pixels_sha256": "b" * 64, "width": 9, "height": 8, "bytes": 7,
         "name": "é.png",
@@ -96,7 +95,6 @@ def test_the_root_hash_never_changes():
 
 
 def test_another_way_of_storing_the_rows_is_the_same_manifest(published, tmp_path):
-    """Other compression, pages and types of texts, as other versions of a library write them."""
     known = read_manifest(published)
     for name, columns in ((SOURCES, ("name", "sha256")), (PATCHES, ("pixels_sha256",))):
         table = pq.read_table(published / name)

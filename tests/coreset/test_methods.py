@@ -62,7 +62,6 @@ def test_bicubic_reducible_and_relative(make_table, order):
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.uint8, np.int64, np.uint64])
 @pytest.mark.parametrize("order", ["des", "asc"])
 def test_any_numeric_column(make_table, kind, order):
-    """The extremes of a type sort where they belong, and ties by row."""
     draw = np.random.default_rng(1)
     values = draw.integers(0, 9, 83).astype(kind)
     if np.issubdtype(kind, np.integer):

@@ -32,7 +32,6 @@ def plain(squares, iou):
 @pytest.mark.parametrize("iou", [0.0, 0.1, 0.3, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("seed", range(4))
 def test_against_a_plain_loop(iou, seed):
-    """Random squares of several sizes, crowded, with repeats, over images that interleave."""
     draw = np.random.default_rng(seed)
     n = 250
     image, x, y = draw.integers(0, 3, n), draw.integers(0, 60, n), draw.integers(0, 90, n)
@@ -47,7 +46,6 @@ def test_against_a_plain_loop(iou, seed):
 
 
 def test_one_patch_far_away_costs_nothing():
-    """All others then lay in one cell, and each was compared with each: 40 s of CPU time for 0.05 s."""
     code = (
         "import resource, numpy as np; from srfast.coreset.limits import separate\n"
         "resource.setrlimit(resource.RLIMIT_CPU, (10, 10))\n"

@@ -215,7 +215,6 @@ def test_batches_are_the_same_from_packed_patches(coreset, monkeypatch, color, q
 
 
 def test_what_cannot_be_packed_is_read_as_planes(coreset, photo_folder, monkeypatch):
-    """Patches that would take more than the images, grown patches, and all where nobody wants a cache."""
     monkeypatch.setattr("srfast.coreset.pairs.Pairs.pack", None)
     small, _ = open_store([coreset], 2, color="rgb", patch=48)
     small.cache_bytes = int(small._table.layout.starts[-1]) - 1

@@ -37,7 +37,6 @@ def packed(path, to, **options):
 
 
 def test_renamed_repacked_and_scattered_images_give_the_same_core_set(coreset, published, photo_folder, tmp_path):
-    """In several folders, behind a link, under other names, as PNG and as BMP, among other files."""
     shutil.copy(photo_folder / "sub/rocket.png", (tmp_path / "one").mkdir() or tmp_path / "one/zzz.dat.png")
     packed(photo_folder / "chelsea.jpg", tmp_path / "one/deep/astronaut.png")  # the name of another image
     packed(photo_folder / "astronaut.png", tmp_path / "two/1.bmp")

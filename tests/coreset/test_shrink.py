@@ -64,7 +64,6 @@ def test_core_patches(coreset):
 
 @pytest.mark.parametrize("to", ["basicsr", "hf"])
 def test_exported_tiles_are_an_offline_resize(to, coreset, tmp_path):
-    """Every pixel, under names that tell the size."""
     srfast.export(coreset, tmp_path / "out", to=to, check=True)
     table = srfast.CoreSet.read(coreset)
     expected = sorted((low.tobytes(), high.tobytes()) for low, high in (tile(table, i) for i in range(len(table))))

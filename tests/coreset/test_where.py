@@ -84,7 +84,6 @@ def test_without_duckdb_the_reason_is_named(make_table, monkeypatch):
 
 
 def test_names_that_differ_only_in_case_are_refused(make_table, tmp_path):
-    """SQL would take the first of the two for both."""
     table = make_table([1.0, 2.0], Loss=[2.0, 1.0])
     table.write(tmp_path / "s.parquet")
     for scores in (table, tmp_path / "s.parquet"):
@@ -105,7 +104,6 @@ def test_a_column_with_holes_sorts_what_has_none(make_table, tmp_path, missing, 
 
 
 def test_columns_of_any_name_and_type(make_table, tmp_path, monkeypatch):
-    """Names that a query has too, types that DuckDB does not read, and numbers whose difference is no number."""
     names = [
         "file_row_number", "file_index", "bin", "srfast row", "srfast met", "constructor", "__proto__", 'a"b', "data",
     ]  # fmt: skip

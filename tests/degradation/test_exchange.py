@@ -94,7 +94,6 @@ def test_the_presets_are_the_published_configurations(trainer, preset, tmp_path)
 
 
 def test_a_resize_that_is_never_done_needs_no_filters(tmp_path):
-    """As redux's own configuration for bicubic LR."""
     path = tmp_path / "train.yml"
     never = REDUX.replace("[0.2, 0.7, 0.1]", "[0, 0, 1]").replace(
         "['bilinear', 'bicubic', 'nearest-exact', 'lanczos']", "[]", 1

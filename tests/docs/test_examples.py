@@ -97,7 +97,6 @@ def test_python_compiles(block):
 
 @pytest.mark.parametrize("name", [*METHODS])
 def test_every_selection_is_in_the_tables(name):
-    """docs/selection.md says what each keeps, selections-compared.md has its figures at a half and at a fifth."""
     page, compared = (
         (ROOT / "docs" / p).read_text(encoding="utf-8") for p in ("selection.md", "results/selections-compared.md")
     )
@@ -136,7 +135,6 @@ def _names():
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [f for f in FILES if blocks(f)], ids=lambda p: p.name)
 def test_examples_run(path, here, monkeypatch):
-    """The blocks of a file, one after the other, in one folder and one namespace."""
     monkeypatch.chdir(here)
     names = _names()
     if path.name in BEFORE:

@@ -100,7 +100,6 @@ def test_every_promise_names_its_tests():
 
 @pytest.mark.parametrize("name", NAMED)
 def test_every_named_test_exists(name):
-    """And is one that can run: not all of it is skipped."""
     text = (ROOT / "tests" / name).read_text(encoding="utf-8")
     assert re.search(r"^def test_\w+\(", text, re.MULTILINE)
     assert "pytestmark = pytest.mark.skip(" not in text

@@ -69,7 +69,6 @@ def test_the_package_speaks_in_the_words_of_the_field():
 
 
 def test_every_page_says_first_whom_it_is_for():
-    """The first two sentences: "This page is for ...", and what it answers."""
     missing = [p.name for p in PAGES if p.name not in {"README.md", "index.md"} and "This page is for" not in first(p)]
     assert missing == []
 

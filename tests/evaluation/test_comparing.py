@@ -200,7 +200,6 @@ def test_a_study_of_two_scales(tmp_path, run):
 
 
 def test_a_study_of_y_and_rgb_models(tmp_path, run):
-    """Protocols are told by the models of the package; those of others are not known."""
     rows = [
         {**r, "arm": arm, "model": model, "psnr": r["psnr"] + (arm == "full")}
         for model in ("fsrcnn", "edsr_baseline")
@@ -259,7 +258,6 @@ def test_one_test_set_of_several(tmp_path, run):
 
 
 def test_a_study_and_an_evaluation_that_names_no_test_set(tmp_path):
-    """Its images are those of the one test set that the study names, or of the one that is picked."""
     rows = [
         {**r, "arm": "full", "dataset": d, "psnr": r["psnr"] + (d == "Urban100")}
         for d in ("BSD100", "Urban100")

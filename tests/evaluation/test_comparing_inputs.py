@@ -78,7 +78,6 @@ def test_headers_are_read_in_any_case(tmp_path):
 
 
 def test_seeds_of_json(tmp_path):
-    """A seed of 0 is a seed: it was taken for none, and the place in the list for it."""
     rows = [{"image": f"{i}.png", "psnr": 30.0 + i + s, "seed": s} for s in (0, 1) for i in range(4)]
     for name in "ab":
         (tmp_path / f"{name}.json").write_text(json.dumps({"images": rows}))

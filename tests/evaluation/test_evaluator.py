@@ -195,7 +195,6 @@ def test_bad_files(photographs, tmp_path):
 
 
 def test_lr_images_are_paired_by_folder_and_name(photographs, tmp_path):
-    """Two HR images of one name in two folders have each its own LR image, and never one together."""
     high, low = tmp_path / "two folders", tmp_path / "low"
     for folder, crop in (("a", (0, 0, 64, 64)), ("b", (20, 30, 84, 94))):
         (high / folder).mkdir(parents=True)

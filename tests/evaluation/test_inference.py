@@ -88,7 +88,6 @@ TRIALS, MOST = 600, 0.078
 
 @pytest.mark.parametrize(("seeds", "images"), [(2, 100), (4, 100), (12, 100), (8, 5)])
 def test_false_verdicts_on_nulls_like_the_committed_trainings(committed, seeds, images):
-    """Seeds and images drawn anew with the spread that a committed comparison has."""
     parts = components(committed["des", 0.5] - committed["full", 1.0])
     assert parts[0] > 0.02
     assert parts[1] > 0.03

@@ -110,7 +110,6 @@ def test_bad_windows(change, word):
 
 
 def test_batches_give_one_value_an_image(pair):
-    """Tensors and arrays [N, C, H, W]; floating point is rounded to 8 bits, as published values are."""
     sr, hr = pair
     for planes in (
         (sr, hr),

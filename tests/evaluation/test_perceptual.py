@@ -130,7 +130,6 @@ def test_against_the_definition_in_float64(trunks, heads, name):
 
 @pytest.mark.parametrize(("name", "package"), [("lpips", "lpips"), ("dists", "DISTS_pytorch")])
 def test_heads_of_torchmetrics_are_the_authors(name, package):
-    """The weights that the authors' packages carry."""
     if importlib.util.find_spec("torchmetrics") is None:
         pytest.skip("torchmetrics is not installed")
     spec = importlib.util.find_spec(package)

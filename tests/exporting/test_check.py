@@ -58,7 +58,6 @@ def test_damages_are_named(layout, file, damage, reason, coreset, tmp_path, expo
 
 
 def test_a_list_of_patches_that_is_damaged(coreset, tmp_path, export):
-    """patches.parquet of an export of which a subset is made."""
     export(coreset, tmp_path / "all", "folder")
     index = tmp_path / "all" / "patches.parquet"
     half = pq.read_table(coreset).slice(0, 5)

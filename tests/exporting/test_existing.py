@@ -84,7 +84,6 @@ def test_a_filtered_list(sub_images, tmp_path):
 
 @pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
 def test_subset_of_an_export(coreset, tmp_path, to, expected, pairs_of):
-    """A core-set of a core-set, by the places of its patches, whatever they are called; and one of that."""
     srfast.export(coreset, tmp_path / "all", to=to, scale=2)
     table, end = pq.read_table(coreset), ".lmdb" if to == "lmdb" else ""
     for whole, part, rows in (("all", "half", table.slice(0, 9)), ("half", "few", table.slice(2, 3))):

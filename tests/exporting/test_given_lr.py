@@ -85,7 +85,6 @@ def test_lr_images_that_have_moved_are_named(pairs, tmp_path, pairs_of):
 
 @pytest.mark.parametrize("change", ["folder", "template", "file"])
 def test_other_lr_images_are_not_taken_for_those_of_the_export(change, pairs, tmp_path):
-    """The copies have the sizes and times of those that were scored."""
     lr = tmp_path / "LR"
 
     def chosen(lr, template="{}_lq"):

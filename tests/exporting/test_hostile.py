@@ -45,7 +45,6 @@ def test_a_list_holds_a_patch_on_each_line(broken, table_of, tmp_path):
 )
 @pytest.mark.parametrize("to", ["folder", "lmdb"])
 def test_names_of_an_index_are_those_an_export_gives(to, names, table_of, tmp_path):
-    """Numbers stand for the names that it gave."""
     table = table_of()
     srfast.export(table, tmp_path / "all", to=to, lr=False)
     Image.new("RGB", (24, 24)).save(tmp_path.parent / "secret.png")
@@ -93,7 +92,6 @@ def test_a_database_that_is_a_link_is_refused(table_of, tmp_path):
 
 @pytest.mark.parametrize("letters", [1, 150])
 def test_names_in_a_tar_file_as_long_as_they_are(letters, table_of, tmp_path):
-    """Those of more than a hundred characters too; short ones give the bytes of the older format."""
     srfast.export(table_of("n" * letters + ".png"), tmp_path / "out", to="webdataset", check=True)
     with tarfile.open(tmp_path / "out" / "000000.tar") as tar:
         assert max(map(len, tar.getnames())) > min(letters, 120)

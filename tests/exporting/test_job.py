@@ -70,7 +70,6 @@ def test_an_image_that_changes_meanwhile(moved, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("change", [np.fliplr, np.invert], ids=["mirrored", "inverted"])
 def test_other_images_of_the_same_size_in_bytes(change, dataset, tmp_path, run):
-    """Uncompressed files have as many bytes whatever they show; another root has other times anyway."""
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     for path in dataset.rglob("whole.png"):
@@ -111,7 +110,6 @@ def test_a_whole_file_is_a_hard_link_and_is_never_written_through(coreset, datas
 
 @pytest.mark.parametrize("kind", ["palette", "alpha", "deep", "gray", "profile", "oriented", "jpeg"])
 def test_only_plain_files_stand_for_themselves(kind, photographs, tmp_path):
-    """Trainers read the others in different ways: the patch is encoded anew."""
     import cv2
     from PIL import ImageCms
 

@@ -40,7 +40,6 @@ def test_what_comes_to_its_place_while_it_is_written_stays(tmp_path):
 @pytest.mark.parametrize("resume", [False, True])
 @pytest.mark.parametrize("where", ["mine.txt", "HR/mine.png", "HR/more/mine.png", "photos/a.png", "HR.lmdb/mine"])
 def test_what_an_export_did_not_write_stays_in_its_parts(where, resume, coreset, tmp_path, begin, goes_on):
-    """A killed run has marked the folder; what somebody put there since was deleted with it."""
     out, parts = tmp_path / "out", tmp_path / "out.parts"
     begin(coreset, out)
     foreign = parts / where
@@ -60,7 +59,6 @@ def test_what_an_export_did_not_write_stays_in_its_parts(where, resume, coreset,
 
 
 def test_an_export_with_the_name_of_parts_is_not_taken_for_them(coreset, tmp_path):
-    """An export to ``pairs`` would have removed it."""
     with pytest.raises(InputError, match=r"pairs\.parts: "):
         srfast.export(coreset, tmp_path / "pairs.parts", to="list", scale=2)
     assert not os.listdir(tmp_path)
@@ -74,7 +72,6 @@ def test_an_export_with_the_name_of_parts_is_not_taken_for_them(coreset, tmp_pat
 def test_what_went_missing_of_an_unfinished_export_is_written_again(
     layout, victim, how, coreset, tmp_path, monkeypatch, begin, goes_on
 ):
-    """Rows were noted as finished, and then their file was removed, or a power cut left it empty."""
     from srfast.exporting import arrangement, lmdb
 
     monkeypatch.setattr(arrangement, "SHARD_BYTES", 4 * 3 * (48**2 + 24**2))

@@ -101,7 +101,6 @@ def scored(tmp_path, photographs):
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_images_that_were_scored_again_are_not_mixed_in(layout, finished, scored, tmp_path, export, begin):
-    """The sizes of the files and the places of the patches are the same."""
     out = tmp_path / "out"
     export(scored(False), out, layout) if finished else begin(scored(False), out, layout, threads=1)
     left = content(out if finished else tmp_path / "out.parts")

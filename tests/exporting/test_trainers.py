@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -157,39 +155,6 @@ def test_hr_only(coreset, tmp_path, to):
     done = srfast.export(coreset, out, to=to, scale=2, lr=False, check=True)
     assert done.compared == done.patches
     assert not any("LR" in p.name for p in out.iterdir())
-
-
-@pytest.mark.skipif("REDUX" not in os.environ, reason="REDUX names no checkout of traiNNer-redux with its requirements")
-def test_redux_trains_ten_updates_on_an_export(tmp_path):
-    """Its own template, data sets, model and losses, with the two lines that docs/trainers.md names; on the CPU, with
-    small crops. Python needs redux's requirements: PYTHONPATH may name a folder of them."""
-    redux = Path(os.environ["REDUX"])
-    images, out = tmp_path / "images", tmp_path / "pairs"
-    images.mkdir()
-    for i in range(2):
-        field = np.random.default_rng(i).normal(size=(192, 192, 3)).cumsum(0).cumsum(1)
-        cv2.imwrite(str(images / f"{i}.png"), np.uint8((field - field.min()) / np.ptp(field) * 255))
-    table = srfast.score(images, scorer="bicubic", scale=4, patch=128, stride=64)
-    srfast.export(table, out, to="folder")
-    text = (redux / "options/_templates/train/Compact/Compact_fidelity.yml").read_text(encoding="utf-8")
-    head, _, rest = text.partition("    dataroot_gt:")
-    _, _, rest = rest.partition("    dataroot_lq:")
-    rest = rest[rest.index("]\n") + 2 :]
-    text = f"{head}    dataroot_gt: {out / 'HR'}\n    dataroot_lq: {out / 'LRx4'}\n{rest}"
-    small = {"use_amp: true": "use_amp: false", "num_gpu: auto": "num_gpu: 0", "lq_size: 96": "lq_size: 24",
-             "num_worker_per_gpu: 8": "num_worker_per_gpu: 1", "batch_size_per_gpu: 16": "batch_size_per_gpu: 2",
-             "val_enabled: true": "val_enabled: false"}  # fmt: skip
-    for old, new in small.items():
-        text = text.replace(old, new)
-    (tmp_path / "option.yml").write_text(text, encoding="utf-8")
-    driver = Path(__file__).with_name("redux_ten_updates.py")
-    done = subprocess.run(
-        [sys.executable, driver, redux, "-opt", tmp_path / "option.yml"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    losses = json.loads(done.stdout.splitlines()[-1])
-    assert len(losses) == 10
-    assert all(0 < loss < 1 for loss in losses)
 
 
 @pytest.fixture

@@ -50,7 +50,6 @@ def selections(tmp_path):
 
 
 def test_dropped_patches_are_of_those_that_pass(table, selections):
-    """They were the hardest of all patches, also of those that a condition or a list had left out before."""
     for settings in selections:
         core = srfast.select(table, **settings)
         about, status = core.meta["selection"], read_scores(table, core).status
@@ -74,7 +73,6 @@ def test_dropped_patches_are_of_those_that_pass(table, selections):
     ],
 )
 def test_nothing_that_only_the_metadata_name_is_opened_or_run(theirs, said, table, tmp_path, caplog):
-    """A pipe waited without end, /dev/zero took all memory, and so did conditions."""
     core = srfast.select(table, keep=0.3, drop_hardest=0.2)
     if "reject" in theirs:
         theirs = {"reject": str(tmp_path / theirs["reject"])}
@@ -117,7 +115,6 @@ def test_what_is_copied_is_one_line_and_one_word(method, table, tmp_path, visit)
 
 
 def test_the_command_makes_the_core_set_again(table, selections, tmp_path):
-    """Options that are not those of the sliders were left out of it: clean, reject, sizes, one_size, and nms of 0."""
     for settings in selections:
         core = srfast.select(table, **settings)
         options = given(table, core)["options"]
@@ -129,7 +126,6 @@ def test_the_command_makes_the_core_set_again(table, selections, tmp_path):
 
 
 def test_a_slider_keeps_what_is_left_out_by_a_list(table, tmp_path, visit):
-    """The counts are of all patches then, which the page says, and marks of its own go into the list."""
     listed = tmp_path / "rejects.csv"
     listed.write_text("image,x,y,size,reason\nb.png,,,,noise\n")
     core = srfast.select(table, keep=0.3, clean=True, reject=listed)

@@ -244,7 +244,6 @@ def test_large_tables_are_sampled(synthetic, tmp_path):
 
 
 def test_command(painted, report, tmp_path, run):
-    """The same inputs give the same bytes, in the place of a page alone."""
     painted.write(tmp_path / "scores.parquet")
     select(painted, keep=0.5, drop_hardest=0.05).write(tmp_path / "coreset.parquet")
     arguments = [str(tmp_path / "scores.parquet"), "--coreset", str(tmp_path / "coreset.parquet")]
@@ -295,7 +294,6 @@ def test_two_scorers_and_strangers(painted):
 
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(make_table, tmp_path, monkeypatch):
-    """An error of the disk while the two are told apart led to the page of two shards, with exit code 0."""
     from srfast.cli.report import _two_of_one
     from srfast.data import parquet
 

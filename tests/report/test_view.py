@@ -157,7 +157,6 @@ def test_the_page_asks_for_everything(address, painted, visit):
 
 
 def test_like_a_patch_that_is_not_on_the_map(painted, monkeypatch):
-    """Its own texture is looked at: with the patches of the map in the order of their distance to it."""
     every = np.arange(len(painted))
     raw = server.describe(painted, every, server.ScoredImages.of(painted.meta), server.spectrum)
     monkeypatch.setattr(server, "TEXTURES", 20)
@@ -192,7 +191,6 @@ def test_a_signal_ends_the_view_without_an_error(served, number, painted, tmp_pa
 
 
 def test_half_open_connections_keep_nobody_out(painted, tmp_path):
-    """As many as there are descriptors silenced it, with hundreds of thousands of tracebacks."""
     painted.write(tmp_path / "s.parquet")
     command = [sys.executable, "-m", "srfast", "view", str(tmp_path / "s.parquet"), "--no-browser"]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

@@ -44,7 +44,6 @@ def test_times_as_a_person_says_them():
 
 @pytest.mark.usefixtures("often")
 def test_a_part_that_takes_long_is_seen(monkeypatch):
-    """Nothing calls `update` after the first part, and lines come."""
     seen = Watched("scoring: 3 of 12 images, so far")
     monkeypatch.setattr(sys, "stderr", seen)
     bar = progress.Bar("scoring", "images")
@@ -80,7 +79,6 @@ def test_what_is_left_is_told_from_what_this_run_did(monkeypatch):
 
 @pytest.mark.usefixtures("often")
 def test_a_training_is_seen(photo_folder, tmp_path, capsys):
-    """Lines come until the run ends: the first steps alone take more than a thousandth of a second."""
     pytest.importorskip("torch")
     from srfast.cli.train import command
 
@@ -96,7 +94,6 @@ def test_a_training_is_seen(photo_folder, tmp_path, capsys):
 
 @pytest.mark.usefixtures("often")
 def test_a_study_is_seen(tmp_path, photo_folder, monkeypatch):
-    """While its one cell waits, the line says how far it is; the cell goes on when the line has come."""
     pytest.importorskip("torch")
     from srfast.cli import study as command
     from srfast.study import runner

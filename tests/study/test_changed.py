@@ -43,7 +43,6 @@ def run(study, out, **options):
     ],
 )
 def test_what_is_added_or_left_out_is_another_setting(write_study, tmp_path, old, new, message):
-    """Its default was taken for "as it was". The other way round as well, and in results that are known."""
     how, out = {"updates": 4, "arms": ARM, "scorers": '["srcnn:1"]'}, tmp_path / "out"
     cells = run(write_study(**how), out).meta["cells"]
     study = write_study(**how)
@@ -60,7 +59,6 @@ def test_what_is_added_or_left_out_is_another_setting(write_study, tmp_path, old
 
 
 def test_the_pool_of_finished_cells_is_checked(write_study, tmp_path):
-    """Although nothing is left to be run."""
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     run(study, out)
     shutil.copytree(tmp_path / "photos" / "sub", tmp_path / "others")
@@ -69,7 +67,6 @@ def test_the_pool_of_finished_cells_is_checked(write_study, tmp_path):
 
 
 def test_claims_are_judged_by_the_first_scorer(write_study, tmp_path):
-    """They were judged by another one as long as it was the only one with trainings."""
     claim = '[[claim]]\narm = "des"\nkeep = 0.5\nagainst = "full"\n'
     arms = ARM + '[[arm]]\nname = "full"\nkeep = 1.0\n' + claim
     study = write_study(updates=2, seeds=2, arms=arms, scorers='["bicubic", "srcnn"]')
@@ -95,7 +92,6 @@ def test_a_run_on_a_gpu_is_read_without_one(write_study, tmp_path):
 
 
 def test_a_folder_that_is_run_again_in_one_process(write_study, tmp_path):
-    """After it was removed: the scores of before were still in memory, and chose the patches."""
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     run(study, out)
     shutil.rmtree(out)
@@ -135,7 +131,6 @@ def test_other_test_images_of_the_same_number_are_refused(how, write_study, phot
 
 
 def test_a_finished_cell_names_its_weights(write_study, tmp_path):
-    """Of a cell whose training ended between its files, too: a finished training without its last weights."""
     study, out = write_study(arms=ARMS), tmp_path / "out"
     first = run_study(study, out)
     [cell] = (out / "cells").iterdir()

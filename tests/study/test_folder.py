@@ -63,7 +63,6 @@ def test_the_folder_says_what_the_file_says(study, out, said):
 
 
 def test_tables_of_what_is_done(out, said, run):
-    """Gathered from the cells' own results, as those of results.parquet are of an earlier moment."""
     pytest.importorskip("scipy")
     pytest.importorskip("matplotlib")
     whole = Results.read(out)
@@ -97,7 +96,6 @@ def test_tables_of_what_is_done(out, said, run):
 
 
 def test_a_run_says_from_its_first_moment_what_is_run(study, tmp_path):
-    """Also if it is killed then."""
     seen = []
 
     def progress(outcome, *_):

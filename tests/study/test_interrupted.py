@@ -80,7 +80,6 @@ def test_every_process_finishes_its_step(begun, tmp_path, number, send):
 
 
 def test_a_second_ctrl_c_ends_them_at_once(begun, tmp_path):
-    """Also those that do not come to the end of their step."""
     workers = {int(lock.read_text().split()[0]) for lock in tmp_path.glob("out/cells/*/lock")}
     assert len(workers) == 2
     for worker in workers:
@@ -97,7 +96,6 @@ def test_a_second_ctrl_c_ends_them_at_once(begun, tmp_path):
 
 
 def test_an_evaluation_ends_between_two_images(write_study, tmp_path, monkeypatch):
-    """The training before it is whole, and is not done again."""
     path = write_study(updates=4, arms='[[arm]]\nname = "full"\nkeep = 1.0')
     cell = tmp_path / "out" / "cells" / "fsrcnn-full-k100-u4-s0"
     with monkeypatch.context() as patch:

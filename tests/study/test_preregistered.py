@@ -37,7 +37,6 @@ against_keep = 1.0
 
 
 def test_a_claim_named_after_trainings_says_so(write_study, tmp_path):
-    """Also in results that are gathered later, and where the trainings are taken over from results without it."""
     study = write_study(updates=4, arms=ARM + CLAIM)
     out, other = tmp_path / "out", tmp_path / "other"
     assert "named after" not in publish(run_study(study, out), None)
@@ -58,7 +57,6 @@ def test_a_claim_named_after_trainings_says_so(write_study, tmp_path):
 
 
 def test_a_claim_that_is_taken_out_is_counted(write_study, tmp_path):
-    """Once both of its sides have been trained, with its arm as well; before, the file may be changed."""
     out = tmp_path / "out"
     easy, hard = (f'{CLAIM}stratum = "{stratum}"\n' for stratum in ("easy", "hard"))
     run_study(write_study(updates=4, arms=ARM + easy), out, only="k100")
@@ -79,7 +77,6 @@ def test_a_claim_that_is_taken_out_is_counted(write_study, tmp_path):
 
 
 def test_claims_that_are_in_time(write_study, tmp_path):
-    """Before both sides are trained; where cells come without the record of any run; after results of other images."""
     plain, claimed = {"updates": 4, "arms": ARM}, {"updates": 4, "arms": ARM + CLAIM}
     run_study(write_study(**plain), tmp_path / "out", only="k100")
     run_study(write_study(**plain), tmp_path / "images", images=[tmp_path / "photos" / "sub"])
@@ -92,7 +89,6 @@ def test_claims_that_are_in_time(write_study, tmp_path):
 
 
 def test_a_claim_is_the_same_however_it_is_written(write_study, tmp_path):
-    """With the model, the updates and the scale that it takes from the file; and another one if these change."""
     out = tmp_path / "out"
     run_study(write_study(updates=4, arms=ARM + CLAIM), out)
     whole = CLAIM + 'model = "fsrcnn"\nupdates = 4\nscale = 2\n'

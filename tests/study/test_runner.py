@@ -235,7 +235,6 @@ def test_the_command(srfast_command, write_study, tmp_path):
 
 
 def test_arms_of_several_sizes(write_study, tmp_path):
-    """Each image is scored at each size, with the columns of defects, and trained on as it was scored."""
     arms = '[[arm]]\nname = "half"\nwhere = "shrink = 0.5"\n[[arm]]\nname = "one"\none_size = true\n'
     path = write_study(("patch = 32", 'patch = 32\nshrink = "1,1/2"\ndefects = true'), arms=arms)
     results = run_study(path, tmp_path / "out", jobs=1)

@@ -38,7 +38,6 @@ def test_status_on_one_screen(write_study, tmp_path, run):
 
 
 def test_a_joined_column_is_an_arms_method(write_study, photo_folder, tmp_path):
-    """Quality of each image, from elsewhere: the half of the highest are patches of the best images."""
     arms = '[[arm]]\nname = "best"\nmethod = "quality"\nkeep = 0.5\nbudget = "updates"\n'
     names = sorted(f.name for f in find_images(photo_folder))
     rows = "".join(f"{name},{i}\n" for i, name in enumerate(names))
@@ -58,7 +57,6 @@ def test_a_joined_column_is_an_arms_method(write_study, photo_folder, tmp_path):
 
 
 def test_sigterm_finishes_the_step_as_ctrl_c_does(write_study, tmp_path, monkeypatch):
-    """In the middle of an update: it is finished, a checkpoint is written, and the study goes on from it."""
     study = write_study(("save_every = 2", "save_every = 99"), updates=6, arms='[[arm]]\nname = "full"\nkeep = 1.0\n')
     update = loop._Runner._update
 
@@ -125,7 +123,6 @@ def test_an_arms_target_is_a_column_of_the_pool(method, write_study, tmp_path, m
 
 
 def test_a_target_is_scored_by_no_other_scorer(write_study):
-    """Influence is that of the scorer that comes with the package, and likeness of none."""
     path = write_study(arms=ARMS.format(method="similar"), scorers='["bicubic", "srcnn"]')
     assert [(c.arm.name, c.scorer) for c in cells(read_study(path))] == [("for", 0), ("des", 0), ("des", 1)]
 

@@ -8,13 +8,30 @@ from typing import Any, cast
 
 import numpy as np
 from forking import Launch
-from harness import STUDY, Case, digest, of_prune, of_study, of_training, of_tree
+from harness import Case, digest, of_prune, of_study, of_training, of_tree
 from PIL import Image
 from skimage import data
 
 import srfast.coreset.curvature
 import srfast.coreset.influence
 from srfast.cli.tools import PHOTOGRAPHS
+
+STUDY = """
+title = "A study of seconds"
+data = {train = ["photos"], test = {tests = "tests/a.png"}}
+scoring = {patch = 24, join = "other.csv", scorers = ["bicubic"]}
+[training]
+models = ["fsrcnn"]
+options.fsrcnn = {features = 4, shrunk = 2, mappings = 1}
+updates = 4
+seeds = 1
+batch = 2
+lr_patch = 12
+save_every = 2
+[[arm]]
+name = "des"
+keep = 0.5
+"""
 
 
 def cases(inputs: Path) -> list[Case]:
@@ -106,10 +123,7 @@ def prepare(inputs: Path, torch: bool) -> None:
     for photo in (inputs / "photos").iterdir():
         with Image.open(photo) as image:
             image.resize((28, 24), Image.Resampling.BICUBIC).save(inputs / "low" / f"{photo.stem}.png")
-    study = STUDY.replace("patch = 32", 'patch = 24\njoin = "other.csv"').replace("updates = 20", "updates = 4")
-    study = study.replace("save_every = 5", "save_every = 2").replace("keep = [1.0, 0.5]", "keep = 0.5")
-    study = study.replace("features = 8\nshrunk = 4", "features = 4\nshrunk = 2").replace('"tests"', '"tests/a.png"')
-    (inputs / "study.toml").write_text(study)
+    (inputs / "study.toml").write_text(STUDY)
     (inputs / "other.csv").write_text("image,quality\na.png,1\nb c.jpg,2.5\nd.webp,3\n")
     (inputs / "rejects.csv").write_text("image,x,y,size,reason\na.png,,,,mine\nd.webp,0,12,24,mine\n")
     (inputs / "one.csv").write_text("image,psnr\na.png,20.5\nb.png,21\n")

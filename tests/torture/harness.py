@@ -13,29 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STUDY = """
-title = "A study of seconds"
-[data]
-train = ["photos"]
-test = {tests = "tests"}
-[scoring]
-patch = 32
-scorers = ["bicubic"]
-[training]
-models = ["fsrcnn"]
-updates = 20
-seeds = 1
-batch = 2
-lr_patch = 12
-save_every = 5
-[training.options.fsrcnn]
-features = 8
-shrunk = 4
-mappings = 1
-[[arm]]
-name = "des"
-keep = [1.0, 0.5]
-"""
 HEAD = (
     f"{'what':<24} {'events':>6} {'step':>4} {'runs':>7} {'lost':>5} {'untidy':>7} {'seconds':>7} "
     f"{'of CPU':>6}  outcomes"

@@ -149,7 +149,6 @@ def test_a_slice_of_the_exhaustive_run_loses_nothing(library, tmp_path):
 
 @pytest.mark.parametrize("name", ["other.csv", "other.parquet", "other.txt"])
 def test_a_table_that_cannot_be_read_is_one_sentence_without_a_librarys_words(name, library, tmp_path):
-    """At each event of its reading; Arrow's own file reports an error of closing on stderr, from a source file."""
     path = tmp_path / "in" / name
     path.parent.mkdir()
     if name == "other.parquet":

@@ -62,7 +62,6 @@ def test_a_minute_of_hostile_input(target, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource")
 def test_ten_thousand_damaged_images(tmp_path, monkeypatch):
-    """Through ``srfast score --skip-bad``: no crash, no hang, no growing memory."""
     monkeypatch.syspath_prepend(HERE)
     import resource
 

@@ -92,7 +92,6 @@ def test_a_list_that_was_edited_stays(mixed, tmp_path):
 
 @pytest.mark.parametrize("name", ["images.csv", "rejects.csv"])
 def test_a_list_that_comes_meanwhile_stays(name, mixed, tmp_path, monkeypatch):
-    """While images are judged, or between the look at what is there and the rename of the list."""
     out, door = tmp_path / "out", verdicts.atomic_path
 
     def judge(table, real=auditing.judge):
@@ -196,7 +195,6 @@ def test_images_are_judged_at_their_own_size(mixed, tmp_path):
 
 
 def test_a_picture_that_cannot_be_read_again_is_said(mixed, tmp_path, monkeypatch, caplog):
-    """The page came without it, and without a word."""
     from srfast.report import verdict_page
 
     def fails(path):

@@ -158,7 +158,6 @@ def test_entry_points(scores, monkeypatch, run):
 
 
 def test_entry_points_that_cannot_be_used(scores, monkeypatch):
-    """Their own errors came out raw."""
     monkeypatch.setitem(sys.modules, "their_package", sys.modules[__name__])
     values = {"gone": "no_such_package:f", "lacks": "their_package:none", "number": "their_package:METHOD"}
     known = {name: EntryPoint(name, value, "srfast.methods") for name, value in values.items()}

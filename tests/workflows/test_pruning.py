@@ -102,7 +102,6 @@ def test_prune_decides_and_follows(pool, tmp_path):
 
 
 def test_a_patch_is_listed_at_its_size_alone(pool, tmp_path):
-    """At one place several sizes have a patch; the list left out all of them."""
     table = srfast.score(pool, mode="dense", defects=True, shrink="auto", **OPTIONS)
     rows = table.table.to_pylist()
     place = {(r["image"], r["x"], r["y"]): i for i, r in enumerate(rows) if r["shrink"] == 0.5}
@@ -145,7 +144,6 @@ def test_the_paper_setting_is_score_and_select(pool, tmp_path):
 
 
 def test_a_person_asks_back_what_was_left_out(pool, tmp_path):
-    """The list that was written is edited, and the same command follows it without scoring again."""
     out = tmp_path / "out"
     first = srfast.prune(pool, out, **OPTIONS)
     listed = out / "rejects.csv"

@@ -27,7 +27,6 @@ def rows_of(folder):
 
 
 def test_the_folder_alone_continues_a_run(photo_folder, tmp_path, run, monkeypatch):
-    """From another working directory, with what was changed of the recipe, and further than first planned."""
     monkeypatch.chdir(photo_folder.parent)
     srfast.train("FSRCNN", photo_folder.name, "run", steps=3, seed=5, lr_factors={"body": 0.5}, **SMALL)
     folder = tmp_path / "run"
@@ -96,7 +95,6 @@ def test_other_data_are_told_by_their_fingerprint(photo_folder, tmp_path):
 
 
 def test_images_whose_content_changed_are_noticed(photo_folder, tmp_path):
-    """At the same size and time as well; a copy elsewhere is the same."""
     path = photo_folder / "astronaut.png"
     with Image.open(path) as image:
         image.save(path, compress_level=0)

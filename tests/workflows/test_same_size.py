@@ -90,7 +90,6 @@ def test_pairs_exports_and_evaluations_are_the_files(pairs, tmp_path):
 
 
 def test_a_training_restores(pairs, tmp_path):
-    """Given pairs and a degradation; the network starts near the LR image and must come nearer to HR."""
     hr, lr = pairs
     how = {"scale": 1, "batch": 4, "lr_patch": 24, "threads": 1}
     done = srfast.train("srcnn", hr, tmp_path / "given", steps=60, lr_images=lr, eval_data=hr, eval_lr_images=lr, **how)

@@ -149,7 +149,6 @@ def test_a_training_reads_all_bits(images, tmp_path):
 
 
 def test_pairs_have_all_bits(images, tmp_path, monkeypatch):
-    """Packed or not, in a DataLoader too; those of 8 bits are another store."""
     monkeypatch.setenv("SRFAST_CACHE", str(tmp_path / "cache"))
     table = srfast.score(images, scorer="bicubic", patch=32, stride=32)
     deep, plain = (srfast.CorePatches(table, 2, depth=16, cache=cache) for cache in (None, False))
