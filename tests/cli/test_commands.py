@@ -7,7 +7,6 @@ import subprocess
 import sys
 
 import click
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -110,32 +109,6 @@ def test_score_select_report_prune(photo_folder, tmp_path, srcnn_weights, run, a
     before = {p.name: p.read_bytes() for p in made.iterdir()}
     assert run("prune", photo_folder, "-o", made, *paper, "--resume")[0] == 0
     assert {p.name: p.read_bytes() for p in made.iterdir()} == before
-
-
-def test_shards_through_the_command_line(photo_folder, tmp_path, run, assert_one_line):
-    options = ["--patch", "48", "--stride", "24", "--scorer", "bicubic"]
-    run("score", photo_folder, "-o", tmp_path / "whole.parquet", *options)
-    shards = [tmp_path / f"{i}.parquet" for i in range(3)]
-    for i, path in enumerate(shards):
-        assert run("score", photo_folder, "-o", path, *options, "--shard", f"{i}/3")[0] == 0
-    assert run("select", tmp_path / "whole.parquet", "-o", tmp_path / "a.parquet")[0] == 0
-    assert run("select", *shards[::-1], "-o", tmp_path / "b.parquet")[0] == 0
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    assert_one_line(run("select", shards[0], shards[0], "-o", tmp_path / "b.parquet"), 2, "more than one table")
-
-
-def test_names_of_every_kind(photographs, tmp_path, run):
-    folder = tmp_path / "mes photos d'été (2) & co"
-    names = ["a b.png", "ünïcödé 写真.png", "quote'\".png", "semi;colon$HOME.png", "percent%20.png", "same.png",
-             "same.jpg", "-dash.png"]  # fmt: skip
-    (folder / "sub dir").mkdir(parents=True)
-    for i, name in enumerate(names):
-        path = folder / ("sub dir" if i % 2 else "") / name
-        Image.fromarray(np.roll(photographs["coffee"][:48, :96], i, 1)).save(path)
-    code, _, err = run("prune", folder, "-o", tmp_path / "out", "--patch", "48", "--scorer", "bicubic")
-    assert (code, err) == (0, "")
-    stored = set(ScoreTable.read(tmp_path / "out" / "scores.parquet").column("image"))
-    assert stored == {("sub dir/" if i % 2 else "") + n for i, n in enumerate(names)}
 
 
 def test_warnings_of_image_libraries_stay_out_of_the_way(photo_folder, tmp_path, srfast_command):

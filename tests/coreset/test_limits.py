@@ -1,6 +1,5 @@
 """Windows, quotas of images and the floor of easy patches against plain loops."""
 
-import random
 from collections import Counter
 
 import numpy as np
@@ -10,14 +9,7 @@ import pytest
 from srfast.coreset.selection import select
 from srfast.errors import InputError
 from srfast.scoring.table import ScoreTable
-
-_DRAW = random.Random(4)
-LOSSES = [round(_DRAW.lognormvariate(3, 1.2), 1) for _ in range(157)]
-IMAGES = sorted(random.Random(5).choices(["a.png", "b/c.png", "d é.jpg", "e.png"], k=157))
-
-
-def rows(coreset):
-    return (coreset.column("x") // 96).tolist()
+from tests.coreset.test_selection import IMAGES, LOSSES, rows
 
 
 def hardest_first(of):

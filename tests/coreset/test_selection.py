@@ -13,7 +13,7 @@ from srfast.coreset.selection import CoreSet, select
 from srfast.coreset.settings import METHODS
 from srfast.errors import InputError
 from srfast.scoring.settings import COMPARED
-from srfast.scoring.table import ScoreTable
+from srfast.scoring.table import ScoreTable, concatenate
 
 
 def plain(
@@ -183,3 +183,63 @@ def test_tables_of_other_settings_or_with_common_patches_are_refused(make_table)
 def test_wrong_arguments_are_named(options, words, make_table):
     with pytest.raises(InputError, match=f"^{words}: "):
         select(make_table(LOSSES), **options)
+
+
+@pytest.mark.parametrize("order", ["des", "asc"])
+def test_bicubic_reducible_and_relative(make_table, order):
+    """``relative`` against float64; below a bicubic loss of 0.1 it is 0, also where the loss is higher."""
+    for loss, bicubic, keep in (
+        (np.array(LOSSES, np.float32), np.array(LOSSES[::-1], np.float32), 0.4),
+        (np.array([50.0, 5.0, 0.09, 0.0, 90.0, 3.0, 0.11, 0.02, 20.0, 7.0], np.float32),
+         np.array([60.0, 10.0, 0.0999, 0.0, 80.0, 30.0, 0.1, 0.01, 100.0, 7.0], np.float32), 0.5),
+    ):  # fmt: skip
+        table = make_table(loss, bicubic=bicubic)
+        relative = (bicubic.astype(np.float64) - loss) / np.maximum(bicubic, 1e-9)
+        relative[bicubic < np.float32(0.1)] = 0
+        for method, key in (("bicubic", bicubic), ("reducible", bicubic - loss), ("relative", relative)):
+            got = rows(select(table, keep=keep, method=method, order=order))
+            assert got == plain(loss.tolist(), keep, order, 0.0, key=key.tolist()), method
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int8, np.uint8, np.int64, np.uint64])
+@pytest.mark.parametrize("order", ["des", "asc"])
+def test_any_numeric_column(make_table, kind, order):
+    draw = np.random.default_rng(1)
+    values = draw.integers(0, 9, 157).astype(kind)
+    if np.issubdtype(kind, np.integer):
+        values[[4, 50]] = np.iinfo(kind).min, np.iinfo(kind).max
+    got = select(make_table(LOSSES, quality=values), keep=0.3, method="quality", order=order)
+    assert rows(got) == plain(LOSSES, 0.3, order, 0.0, key=values.tolist())
+    assert got.column("quality").tolist() == values[rows(got)].tolist()
+
+
+@pytest.mark.parametrize("values", [[1.0, None, 2.0], [1.0, float("nan"), 2.0], [1, None, 2]])
+def test_a_column_with_holes_cannot_be_sorted_by(make_table, values):
+    with pytest.raises(InputError, match="column 'quality': expected finite"):
+        select(make_table([1.0, 2.0, 3.0], quality=values), method="quality")
+
+
+def test_an_unknown_method_is_told_the_columns(make_table):
+    table = make_table([1.0, 2.0], quality=[1, 2], author=["a", "b"])
+    for wrong in ("qualty", "author", "image"):
+        with pytest.raises(InputError, match=rf"^method: expected one of loss, .*quality.*, got '{wrong}'"):
+            select(table, method=wrong)
+
+
+def test_extra_columns_are_kept_by_files_join_and_selection(make_table, tmp_path):
+    halves = [
+        make_table(LOSSES[:40], ["a.png"] * 40, q=np.arange(40)),
+        make_table(LOSSES[40:], ["b.png"] * 117, q=np.arange(117)),
+    ]
+    for i, half in enumerate(halves):
+        half.write(tmp_path / f"{i}.parquet")
+        assert ScoreTable.read(tmp_path / f"{i}.parquet").table.equals(half.table)
+    whole = concatenate([ScoreTable.read(tmp_path / f"{i}.parquet") for i in range(2)])
+    assert whole.column("q").tolist() == [*range(40), *range(117)]
+    coreset = select(whole, keep=0.5)
+    coreset.write(tmp_path / "c.parquet")
+    back = CoreSet.read(tmp_path / "c.parquet")
+    assert back.table.equals(coreset.table)
+    assert back.table.column_names[-2:] == ["rank", "q"]
+    with pytest.raises(InputError, match=r"table 1: columns differ: table 0 has .*q, this table has"):
+        concatenate([halves[0], make_table(LOSSES[40:], ["b.png"] * 117)])

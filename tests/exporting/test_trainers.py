@@ -57,13 +57,13 @@ def test_folders_as_kair_redux_and_neosr_pair_them(coreset, tmp_path, expected, 
         assert Counter((read_bgr(low), read_bgr(high)) for low, high in pairs) == expected(scale)
 
 
-@pytest.mark.parametrize("to", ["folder", "basicsr"])
-def test_folders_in_basicsr(coreset, tmp_path, expected, scale, to, basicsr):
-    out = tmp_path / "out"
+@pytest.mark.parametrize("to", ["folder", "basicsr", "lmdb"])
+def test_basicsr_reads_its_pairs(coreset, tmp_path, expected, scale, to, basicsr):
+    out, end = tmp_path / "out", ".lmdb" if to == "lmdb" else ""
     srfast.export(coreset, out, to=to, scale=scale, check=True)
-    options = {"dataroot_gt": str(out / "HR"), "dataroot_lq": str(out / f"LRx{scale}"), "scale": scale}
+    options = {"dataroot_gt": str(out / f"HR{end}"), "dataroot_lq": str(out / f"LRx{scale}{end}"), "scale": scale}
     options |= {"meta_info_file": str(out / "meta_info.txt")} if to == "basicsr" else {}
-    dataset = basicsr(io_backend={"type": "disk"}, **options)
+    dataset = basicsr(io_backend={"type": "lmdb" if end else "disk"}, **options)
     assert Counter(basicsr_pairs(dataset)) == expected(scale)
 
 
@@ -73,14 +73,6 @@ def test_meta_info_as_it_is_documented(coreset, tmp_path, expected, pairs_of):
     lines, pairs = (out / "meta_info.txt").read_text().splitlines(), pairs_of(out, 3)
     assert {line.partition(".png (48,48,3)")[0] for line in lines} == set(pairs)
     assert Counter(pairs.values()) == expected(3)
-
-
-def test_lmdb_in_basicsr(coreset, tmp_path, expected, scale, basicsr):
-    out = tmp_path / "out"
-    srfast.export(coreset, out, to="lmdb", scale=scale, check=True)
-    options = {"dataroot_gt": str(out / "HR.lmdb"), "dataroot_lq": str(out / f"LRx{scale}.lmdb"), "scale": scale}
-    dataset = basicsr(io_backend={"type": "lmdb"}, **options)
-    assert Counter(basicsr_pairs(dataset)) == expected(scale)
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp"])

@@ -198,24 +198,14 @@ def test_an_image_that_fails_between_two_pictures_is_said(photo_folder, tmp_path
     assert "the image cannot be read" in caplog.text
 
 
-def test_missing_shards_are_named(photo_folder, caplog):
+def test_missing_shards_of_tables_in_memory(photo_folder):
+    """The commands, and tables of one file: scoring/test_folders.py."""
     shards = [srfast.score(photo_folder, patch=48, scorer="bicubic", shard=(i, 3)) for i in range(3)]
-    with caplog.at_level(logging.WARNING, "srfast"):
-        concatenate(shards)
-        assert caplog.text == ""
-        with pytest.raises(InputError, match=r"scores: 1 of 3 shards is missing \(1/3\); give all of them"):
-            concatenate([shards[0], shards[2]])
-        two = concatenate([shards[0], shards[2]], allow_missing_shards=True)
-        assert "1 of 3 shards is missing (1/3); their images are left out" in caplog.text
-        assert two.meta["missing_shards"] == [[1, 3]]
-        whole = concatenate([two, shards[1]])
-        assert whole.meta.get("missing_shards") is None
-        assert whole.table == concatenate(shards).table
-        with pytest.raises(InputError, match=r"2 of 3 shards are missing \(0/3, 2/3\)"):
-            srfast.select(shards[1])
-        kept = srfast.select(shards[1], allow_missing_shards=True)
-        assert kept.meta["missing_shards"] == [[0, 3], [2, 3]]
-        assert srfast.stats(kept)["patches"] == len(kept)
-        finer = srfast.score(photo_folder, patch=48, scorer="bicubic", shard=(1, 6))
-        with pytest.raises(InputError, match=r"1 of 6 shards is missing \(4/6\)"):
-            srfast.stats([shards[0], finer, shards[2]])
+    two = concatenate([shards[0], shards[2]], allow_missing_shards=True)
+    assert two.meta["missing_shards"] == [[1, 3]]
+    whole = concatenate([two, shards[1]])
+    assert whole.meta.get("missing_shards") is None
+    assert whole.table == concatenate(shards).table
+    finer = srfast.score(photo_folder, patch=48, scorer="bicubic", shard=(1, 6))
+    with pytest.raises(InputError, match=r"1 of 6 shards is missing \(4/6\)"):
+        srfast.stats([shards[0], finer, shards[2]])

@@ -222,18 +222,6 @@ def test_pools_of_a_seed_are_nested(photo_folder):
     assert len({next(iter(pool_of(table, 0.25, s).table["image"].to_pylist())) for s in range(8)}) > 1
 
 
-def test_the_command(srfast_command, write_study, tmp_path):
-    path = write_study()
-    run = srfast_command("study", path, "-o", "out", "--only", "rs2", "--jobs", "1", cwd=tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert "[1/1] fsrcnn-rs2-k50-u6-s0 done: photos " in run.stderr
-    told = srfast_command("study", path, "-o", "out", "--status", "--jobs", "1", cwd=tmp_path)
-    assert told.stdout.startswith("1 done, 0 running, 3 left, about ")
-    wrong = srfast_command("study", write_study(("updates = 12", "upates = 12")), "-o", "out", cwd=tmp_path)
-    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
-    assert "did you mean updates?" in wrong.stderr
-
-
 def test_arms_of_several_sizes(write_study, tmp_path):
     arms = '[[arm]]\nname = "half"\nwhere = "shrink = 0.5"\n[[arm]]\nname = "one"\none_size = true\n'
     path = write_study(("patch = 32", 'patch = 32\nshrink = "1,1/2"\ndefects = true'), arms=arms)

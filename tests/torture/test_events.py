@@ -2,13 +2,10 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 HERE = Path(__file__).parent
@@ -70,33 +67,6 @@ for way in ("whole", "in_place", "careless", "messy", "together"):
 (work / "found.json").write_text(json.dumps(tallies))
 """
 
-READ = """
-import ctypes, errno, os, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from forking import FAIL
-from srfast.errors import InputError
-from srfast.coreset.joining import read_table
-
-shim, path = ctypes.CDLL(sys.argv[2]), Path(sys.argv[3])
-read_table(path)
-event = 0
-while True:
-    pid = os.fork()
-    if pid == 0:
-        shim.fault_arm(os.fsencode(path.parent), FAIL, ctypes.c_long(event), errno.EIO, -1)
-        try:
-            read_table(path)
-        except InputError as error:
-            print(error, flush=True)
-        seen = shim.fault_events()
-        shim.fault_disarm()
-        os._exit(seen <= event)
-    if os.waitpid(pid, 0)[1]:
-        break
-    event += 1
-"""
-
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
@@ -145,22 +115,3 @@ def test_a_slice_of_the_exhaustive_run_loses_nothing(library, tmp_path):
     assert all(row["runs"] and row["events"] and row["step"] == 47 for row in content)
     assert sum(row["outcomes"].get("killed", 0) for row in content) > 2
     assert done.returncode == 0
-
-
-@pytest.mark.parametrize("name", ["other.csv", "other.parquet", "other.txt"])
-def test_a_table_that_cannot_be_read_is_one_sentence_without_a_librarys_words(name, library, tmp_path):
-    path = tmp_path / "in" / name
-    path.parent.mkdir()
-    if name == "other.parquet":
-        pq.write_table(pa.table({"image": ["a.png"], "quality": [1.0]}), path)
-    else:
-        path.write_text("image,quality\na.png,1\n" if name == "other.csv" else "a.png 1\n")
-    line = [sys.executable, "-c", READ, str(HERE), str(library), str(path)]
-    done = subprocess.run(line, env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    messages = done.stdout.splitlines()
-    assert len(messages) >= 4
-    for message in messages:
-        assert message.startswith(f"{path}: "), message
-        assert message.endswith(("Input/output error", "(Input/output error)", "(error closing file)")), message
-        assert not re.search("rrow|Detail|errno|Errno|IOError", message), message
