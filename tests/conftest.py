@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -293,61 +290,21 @@ def run(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]
     return call
 
 
-@pytest.fixture(scope="session")
-def _zygote() -> Iterator[Callable[[], socket.socket]]:
-    """The socket of the process whose forks run commands (zygote.py), which the first of them starts."""
-    begun: list[tuple[socket.socket, subprocess.Popen[bytes]]] = []
+@pytest.fixture
+def srfast_command(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """srfast_command(*args, cwd=folder) -> what ``subprocess.run`` gives of ``srfast ARGS``: as ``run``, in this
+    process; with other arguments of ``subprocess.run``, such as ``env``, in a new Python."""
 
-    def ask() -> socket.socket:
-        if not begun:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            line = [sys.executable, str(TESTS / "zygote.py"), str(theirs.fileno())]
-            env = {**os.environ, "OMP_NUM_THREADS": "1"}
-            begun.append((ours, subprocess.Popen(line, env=env, pass_fds=[theirs.fileno()])))
-            theirs.close()
-        return begun[0][0]
-
-    yield ask
-    for ours, process in begun:
-        ours.close()
-        process.wait()
-
-
-@pytest.fixture(scope="session")
-def srfast_command(_zygote: Callable[[], socket.socket]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs ``srfast ARGS`` in a process of its own, from a folder that is not the repository.
-
-    With other arguments of ``subprocess.run``, it is a new Python; otherwise a fork of one that has loaded PyTorch.
-    """
-
-    def run(*args: str | os.PathLike[str], cwd: Path, timeout: float = 120, **kwargs: Any) -> Any:
+    def call(*args: str | os.PathLike[str], cwd: Path, **kwargs: Any) -> Any:
         command = [sys.executable, "-m", "srfast", *map(str, args)]
+        if not kwargs:
+            monkeypatch.chdir(cwd)
+            monkeypatch.setenv("OMP_NUM_THREADS", "1")
+            return subprocess.CompletedProcess(command, *run(*args))
         env = {**os.environ, "OMP_NUM_THREADS": "1", **kwargs.pop("env", {})}
-        if kwargs or not hasattr(socket, "SOCK_SEQPACKET") or sys.platform != "linux":
-            return subprocess.run(
-                command, cwd=cwd, timeout=timeout, env=env, capture_output=True, text=True, check=False, **kwargs
-            )
-        connection = _zygote()
-        with open(os.devnull) as stdin, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-            request = {"words": command[3:], "cwd": str(cwd), "env": env}
-            files = [stdin.fileno(), out.fileno(), err.fileno()]
-            socket.send_fds(connection, [json.dumps(request).encode()], files)
-            connection.settimeout(timeout)
-            pid = int(connection.recv(32))
-            try:
-                code = int(connection.recv(32))
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                connection.settimeout(None)
-                connection.recv(32)
-                raise
-            said = []
-            for file in (out, err):
-                file.seek(0)
-                said.append(file.read())
-        return subprocess.CompletedProcess(command, code, *said)
+        return subprocess.run(command, cwd=cwd, **{"timeout": 120, **kwargs}, env=env, capture_output=True, text=True)
 
-    return run
+    return call
 
 
 @pytest.fixture

@@ -136,7 +136,7 @@ def test_bad_tables_name_the_file_and_the_reason(photo_folder, tmp_path, run, as
 
 
 @pytest.fixture
-def unprivileged(srfast_command):
+def unprivileged():
     """Runs the command line bound by file permissions, which root is not."""
     prefix = []
     if os.getuid() == 0:

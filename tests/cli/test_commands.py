@@ -133,7 +133,7 @@ def test_unexpected_errors_are_one_line_and_debug_shows_the_traceback(
     for args in (["--debug", *arguments], [*arguments, "--debug"]):
         with pytest.raises(ZeroDivisionError):
             main(args)
-    done = srfast_command("--debug", "score", "nowhere", "-o", "s.parquet", cwd=tmp_path)
+    done = srfast_command("--debug", "score", "nowhere", "-o", "s.parquet", cwd=tmp_path, env={})
     assert (done.returncode, "Traceback" in done.stderr) == (1, True)
 
 

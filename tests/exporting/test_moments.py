@@ -83,3 +83,13 @@ def test_what_went_missing_of_an_unfinished_export_is_written_again(
     if how == "empty":
         file.touch()
     goes_on(coreset, tmp_path / "out", layout)
+
+
+def test_parts_that_cannot_be_listed_are_not_taken_for_empty(coreset, tmp_path, monkeypatch, begin):
+    begin(coreset, tmp_path / "out")
+    scandir, parts = os.scandir, tmp_path / "out.parts" / "HR"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda path: scandir(tmp_path / "none" if os.fspath(path) == str(parts) else path))
+        with pytest.raises(OSError, match="No such file"):
+            srfast.export(coreset, tmp_path / "out", to="list", scale=2)
+    assert any(parts.iterdir())

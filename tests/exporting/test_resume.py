@@ -1,7 +1,11 @@
 """Whole or not at all: interrupts, kills, full disks; what goes on ends in the same bytes."""
 
+import errno
+import os
+import resource
 import shutil
 
+import lmdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,7 +13,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.errors import InputError
+from srfast.errors import InputError, RunError
 from srfast.exporting import arrangement, encode
 
 
@@ -134,3 +138,29 @@ def test_a_moved_dataset_is_resumed(scored, tmp_path, begin, goes_on):
     shutil.copytree(tmp_path / "images", tmp_path / "moved", copy_function=shutil.copyfile)  # with times of its own
     shutil.rmtree(tmp_path / "images")
     goes_on(chosen, out, "folder", root=tmp_path / "moved")
+
+
+def test_a_full_disk_is_one_line_and_resume_continues(coreset, tmp_path, layout, monkeypatch, export, goes_on):
+    """No file may grow beyond a limit meanwhile; the system answers EFBIG, as good as a full disk."""
+    monkeypatch.setattr("srfast.exporting.lmdb._COMMIT_BYTES", 30_000)
+    out, before = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = {"lmdb": 60_000, "hf-embedded": 20_000, "webdataset": 20_000}.get(layout, 4096)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"the disk is full .*`resume`") as caught:
+            export(coreset, out, layout)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "\n" not in str(caught.value)
+    assert not out.exists()
+    goes_on(coreset, out, layout)
+
+
+@pytest.mark.parametrize(("number", "words"), [(errno.ENOSPC, "the disk is full"), (errno.EIO, "LMDB cannot write")])
+def test_a_database_that_cannot_be_opened(number, words, coreset, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise lmdb.Error(f"lock.mdb: {os.strerror(number)}")
+
+    monkeypatch.setattr(lmdb, "open", refuse)
+    with pytest.raises(RunError, match=words):
+        srfast.export(coreset, tmp_path / "out", to="lmdb", scale=2)

@@ -110,15 +110,17 @@ def test_command(folder, tmp_path, srfast_command):
     alone = score(folder, patch=48, scorer="bicubic", blockiness=True, output=tmp_path / "alone.parquet")
     assert len(np.unique(alone["blockiness"])) > 10
     options = ("--patch", "48", "--scorer", "bicubic", "--blockiness", "--engine", "ray")
-    done = srfast_command("score", folder, "-o", "s.parquet", *options, cwd=tmp_path)
+    done = srfast_command("score", folder, "-o", "s.parquet", *options, cwd=tmp_path, env={})
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "s.parquet").read_bytes() == (tmp_path / "alone.parquet").read_bytes()
     (folder / "40.png").write_bytes(b"no image")
-    done = srfast_command("score", folder, "-o", "s.parquet", "--resume", *options, cwd=tmp_path)
+    done = srfast_command("score", folder, "-o", "s.parquet", "--resume", *options, cwd=tmp_path, env={})
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "40.png" in done.stderr.splitlines()[-1]  # Ray may say above it that its actors ended
-    done = srfast_command("score", folder, "-o", "s.parquet", "--resume", "--workers", "999", *options, cwd=tmp_path)
+    done = srfast_command(
+        "score", folder, "-o", "s.parquet", "--resume", "--workers", "999", *options, cwd=tmp_path, env={}
+    )
     assert done.returncode == 1
     assert "no machine for an actor of 999 cores" in done.stderr
 
