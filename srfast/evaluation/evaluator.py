@@ -139,7 +139,7 @@ def evaluate(model: Model, data: Paths, *given: Any, **options: Any) -> Evaluati
 def evaluate_by(s: EvaluateSettings, model: Model, data: Paths) -> Evaluation:
     """``evaluate`` with its settings as one object."""
     device = resolve_device(s.device)
-    name, scale = "bicubic", s.scale or 2
+    name, scale = "bicubic", int(s.scale or 2)
     network: Descriptor | None = None
     if not (isinstance(model, str) and model.lower() == "bicubic"):
         name, network = loading.open_model(model, s.scale)

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from srfast.data.files import check_input
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError, RunError, inside, reading
 from srfast.models import registry as models
 from srfast.models.foreign import adopted
 from srfast.models.layers import OnLuma
@@ -127,8 +127,7 @@ def network_of(path: str | Path, scale: int | None = None) -> tuple[str, int, di
     weights, about = _read(path)
     if "model" in about:
         network = _own(path, weights, about)
-        options = about.get("options", {})
-        return network.name, network.scale, dict(json.loads(options) if isinstance(options, str) else options)
+        return network.name, network.scale, _options(about)
     recognised = recognise(weights, path, scale)
     if recognised is None:
         raise InputError(
@@ -177,24 +176,26 @@ def _centred_kernel(state: dict[str, Tensor], model: str, scale: int, options: M
 
 
 def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descriptor:
-    try:
-        name, scale, options = str(about["model"]), int(about["scale"]), about.get("options", {})
+    # Metadata are whatever somebody wrote: a model makes of them whatever error it likes.
+    with inside(f"{path}: "), reading("expected the weights of the model its metadata name, got others"):
+        name, scale, options = str(about["model"]), int(about["scale"]), _options(about)
         try:
             description = models.describe(name)
         except InputError:
             own = "a module of the caller's: load_state_dict of that module takes them"
             raise ValueError(f"those of {name}, {own}") from None
-        options = dict(json.loads(options) if isinstance(options, str) else options)
         # A file that the model needed when it was trained is in its weights.
         options.pop(description.asset, None)
         _check_sizes(name, scale, options, weights)
         model = models.create(name, scale, **options)
         model.load_state_dict(weights)
-    # Metadata are whatever somebody wrote: a model makes of them whatever error it likes.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: expected the weights of the model its metadata name, got {reason}") from None
     return Descriptor.of(model, scale, description.name, description.color)
+
+
+def _options(about: dict[str, Any]) -> dict[str, Any]:
+    """The sizes of a network of srfast, which safetensors keep as text."""
+    options = about.get("options", {})
+    return dict(json.loads(options) if isinstance(options, str) else options)
 
 
 def _check_sizes(name: str, scale: int, options: dict[str, Any], weights: dict[str, Tensor]) -> None:
@@ -271,55 +272,37 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         state = load_caffemodel(path)
     elif path.suffix == ".mat":
         state = load_mat(path)
+    elif path.suffix == ".safetensors":
+        with (
+            reading(f"{path}: expected safetensors, got a corrupt or foreign file"),
+            safe_open(path, framework="pt") as file,
+        ):
+            state, about = {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})
     else:
-        state, about = _safetensors(path) if path.suffix == ".safetensors" else _pytorch(path)
+        with reading(f"{path}: expected PyTorch weights, got a corrupt file or one that is not weights only"):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        if isinstance(state, dict) and isinstance(state.get("settings"), dict) and "average" in state:
+            about, state = state["settings"], state["average"] or state.get("model")
+        for key in _NESTED:
+            if isinstance(state, dict) and isinstance(state.get(key), dict):
+                state = state[key]
+        if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+            raise InputError(f"{path}: expected a dictionary of tensors, got {type(state).__name__}")
     for name, tensor in state.items():
         _check_tensor(path, name, tensor)
-    return state, about
-
-
-def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})
-    # As below: a damaged header makes the reader raise whatever it meets.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: expected safetensors, got a corrupt or foreign file ({reason})") from None
-
-
-def _pytorch(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    # A damaged file makes the reader raise almost anything; whatever it raises, the file is at fault.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{path}: expected PyTorch weights, got a corrupt file or one that is not weights only ({reason})"
-        ) from None
-    about: dict[str, Any] = {}
-    if isinstance(state, dict) and isinstance(state.get("settings"), dict) and "average" in state:
-        about = state["settings"]
-        state = state["average"] or state.get("model")
-    for key in _NESTED:
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise InputError(f"{path}: expected a dictionary of tensors, got {type(state).__name__}")
     return state, about
 
 
 def _check_tensor(path: Path, name: str, tensor: Tensor) -> None:
     """Refuses tensors with which no model computes: those of a training that diverged, and those without values in
     memory."""
-    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-        kind = "meta" if tensor.is_meta else "quantised" if tensor.is_quantized else str(tensor.layout).split(".")[-1]
-        raise InputError(f"{path}: expected dense tensors, got {name!r}, which is {kind}")
-    if tensor.dtype not in _TYPES:
-        raise InputError(
-            f"{path}: expected values of 16 to 64 bits, got {name!r} of {str(tensor.dtype).split('.')[-1]}"
-        )
-    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise InputError(f"{path}: expected dense tensors, got {name!r}, which repeats its values")
-    if (tensor.is_floating_point() or tensor.is_complex()) and not bool(torch.isfinite(tensor).all()):
+    if (
+        tensor.layout != torch.strided
+        or tensor.is_meta
+        or tensor.dtype not in _TYPES
+        or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes()  # it repeats its values
+    ):
+        kind = f"{tensor.layout}, {tensor.dtype}, {tensor.device}".replace("torch.", "")
+        raise InputError(f"{path}: expected dense tensors of 16 to 64 bits, got {name!r} ({kind})")
+    if not bool(torch.isfinite(tensor).all()):
         raise InputError(f"{path}: expected finite weights, got NaN or infinity in {name!r}")

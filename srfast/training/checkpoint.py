@@ -60,7 +60,8 @@ def save_weights(path: Path, weights: dict[str, Tensor], metadata: dict[str, Any
 
 def rng_state() -> dict[str, Any]:
     """State of the generators from which models draw; crops depend only on the seed and the step."""
-    name, keys, *rest = np.random.get_state()
+    state: Any = np.random.get_state()
+    name, keys, *rest = state
     cuda = [s.clone() for s in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else []
     return {"torch": torch.get_rng_state(), "cuda": cuda, "numpy": [name, keys.tolist(), *rest]}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import math
 import re
-import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError, RunError, reading
 
 # Field numbers of caffe.proto: NetParameter.layer; LayerParameter.name, blobs; BlobProto.data, shape and the sizes of
 # before there were shapes; BlobShape.dim.
 _LAYER, _NAME, _BLOBS, _DATA, _SHAPE, _DIM, _OLD_SIZES = 100, 1, 7, 5, 7, 1, (1, 2, 3, 4)
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}
 
 
 def load_caffemodel(path: Path) -> dict[str, Tensor]:
@@ -37,71 +37,43 @@ def load_caffemodel(path: Path) -> dict[str, Tensor]:
         InputError: the file is not a Caffe model, or holds no weights.
     """
     state: dict[str, Tensor] = {}
-    try:
-        for field, layer in _fields(memoryview(path.read_bytes())):
-            if field == _LAYER and isinstance(layer, memoryview):
-                state |= _layer(layer)
-    except (IndexError, ValueError, RuntimeError, struct.error) as error:
-        raise InputError(f"{path}: expected a Caffe model, got a corrupt or foreign file ({error})") from None
+    with reading(f"{path}: expected a Caffe model, got a corrupt or foreign file"):
+        for layer in map(_fields, _fields(memoryview(path.read_bytes()))[_LAYER]):
+            name, blobs = b"".join(layer[_NAME]).decode(), [_blob(_fields(blob)) for blob in layer[_BLOBS]]
+            if len(blobs) == 3:
+                mean, variance, total = blobs
+                state |= {f"{name}.running_mean": mean / total, f"{name}.running_var": variance / total}
+            else:
+                state |= {f"{name}.{kind}": blob for kind, blob in zip(("weight", "bias"), blobs, strict=False)}
     if not state:
         raise InputError(f"{path}: expected a Caffe model with weights, got none")
     return state
 
 
-def _layer(message: memoryview) -> dict[str, Tensor]:
-    name, blobs = "", []
-    for field, value in _fields(message):
-        if isinstance(value, memoryview):
-            if field == _NAME:
-                name = bytes(value).decode()
-            elif field == _BLOBS:
-                blobs.append(_blob(value))
-    if len(blobs) == 3:
-        mean, variance, total = blobs
-        return {f"{name}.running_mean": mean / total, f"{name}.running_var": variance / total}
-    return {f"{name}.{kind}": blob for kind, blob in zip(("weight", "bias"), blobs, strict=False)}
-
-
-def _blob(message: memoryview) -> Tensor:
-    data = bytearray()
-    shape: list[int] = []
-    sizes: dict[int, int] = {}
-    for field, value in _fields(message):
-        if field == _DATA:
-            data += value if isinstance(value, memoryview) else struct.pack("<I", value)
-        elif field == _SHAPE and isinstance(value, memoryview):
-            for dim, length in _fields(value):
-                if dim == _DIM:
-                    shape += _varints(length) if isinstance(length, memoryview) else [length]
-        elif field in _OLD_SIZES and isinstance(value, int):
-            sizes[field] = value
-    shape = shape or [sizes[k] for k in _OLD_SIZES if k in sizes]
-    values = np.frombuffer(bytes(data), "<f4").astype(np.float32)
-    if shape and math.prod(shape) != len(values):
-        raise ValueError(f"{len(values)} values of shape {str(shape)[:80]}")
+def _blob(fields: Mapping[int, list[Any]]) -> Tensor:
+    dims = [dim for shape in fields[_SHAPE] for dim in _fields(shape)[_DIM]]
+    shape = [n for dim in dims for n in ([dim] if isinstance(dim, int) else _varints(dim))]
+    shape = shape or [fields[k][-1] for k in _OLD_SIZES if fields[k]]
+    values = np.frombuffer(b"".join(fields[_DATA]), "<f4").astype(np.float32)
     return torch.from_numpy(values).reshape(shape or [-1])
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field: an integer, or the bytes of a string, message or packed list."""
+def _fields(message: memoryview) -> Mapping[int, list[Any]]:
+    """The values of each field by its number: integers, or the bytes of strings, messages, lists and fixed numbers."""
+    fields: dict[int, list[Any]] = defaultdict(list)
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
+        if key & 7 == _VARINT:
             value, at = _varint(message, at)
-            yield number, value
+            fields[key >> 3].append(value)
             continue
-        if wire == _BYTES:
-            length, at = _varint(message, at)
-        elif wire in (_FIXED32, _FIXED64):
-            length = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {wire}")
-        part, at = message[at : at + length], at + length
-        if len(part) != length or number == 0:
-            raise ValueError("it ends early")
-        yield number, part if wire == _BYTES else int.from_bytes(part, "little")
+        length, at = _varint(message, at) if key & 7 == _BYTES else (_FIXED[key & 7], at)
+        fields[key >> 3].append(message[at : at + length])
+        at += length
+    if at > len(message):
+        raise ValueError("it ends early")
+    return fields
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
@@ -140,10 +112,8 @@ def load_mat(path: Path) -> dict[str, Tensor]:
     if find_spec("scipy") is None:
         raise RunError(f"{path}: .mat files need SciPy", hint="pip install scipy")
     values = _read(path)
-    try:
+    with reading(f"{path}: expected the variables of SRCNN's or FSRCNN's authors, got others"):
         return _srcnn(values) if "weights_conv1" in values else _fsrcnn(values)
-    except (KeyError, IndexError, ValueError) as error:
-        raise InputError(f"{path}: expected the variables of SRCNN's or FSRCNN's authors, got {error}") from None
 
 
 LARGEST = 256 << 20
@@ -196,11 +166,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _srcnn(values: dict[str, Any]) -> dict[str, Tensor]:
     first, last = values["weights_conv1"], values["weights_conv3"]
-    weights = (first[None], values["weights_conv2"], last[:, :, None])
     state = {}
-    for i, weight in enumerate(weights, 1):
-        state[f"conv{i}.weight"] = _kernels(weight)
-        state[f"conv{i}.bias"] = _vector(values[f"biases_conv{i}"])
+    for i, weight in enumerate((first[None], values["weights_conv2"], last[:, :, None]), 1):
+        state |= {f"conv{i}.weight": _kernels(weight), f"conv{i}.bias": _vector(values[f"biases_conv{i}"])}
     return state
 
 
@@ -208,13 +176,10 @@ def _fsrcnn(values: dict[str, Any]) -> dict[str, Tensor]:
     weights, biases, slopes = (list(values[k]) for k in ("weights_conv", "biases_conv", "prelu_conv"))
     state = {}
     for i, weight in enumerate(weights[:-1]):
-        state[f"conv{i}.weight"] = _kernels(weight)
-        state[f"conv{i}.bias"] = _vector(biases[i])
+        state |= {f"conv{i}.weight": _kernels(weight), f"conv{i}.bias": _vector(biases[i])}
         state[f"prelu{i}.weight"] = _vector(slopes[i])
     # [1, k * k, in]: a transposed convolution, whose axes are [in, out, k, k].
-    state["deconv.weight"] = _kernels(weights[-1])
-    state["deconv.bias"] = _vector(biases[-1])
-    return state
+    return {**state, "deconv.weight": _kernels(weights[-1]), "deconv.bias": _vector(biases[-1])}
 
 
 def _kernels(weight: np.ndarray) -> Tensor:
