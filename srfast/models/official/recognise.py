@@ -30,7 +30,6 @@ class Recognised:
     scale: int
     options: dict[str, Any]
     state: State
-    source: str
 
 
 def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None) -> Recognised | None:
@@ -142,7 +141,7 @@ def _converted(
         return None
     if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in expected.items()}:
         return None
-    return Recognised(name, scale, options, own, layout.source)
+    return Recognised(name, scale, options, own)
 
 
 def _mean_shift(layout: Layout, own: State, theirs: State) -> tuple[State, dict[str, Any]]:
