@@ -188,24 +188,19 @@ def did_you_mean(name: object, known: Iterable[Any], closeness: float = 0.6) -> 
 
 
 def first_difference(
-    before: Mapping[str, Any],
-    now: Mapping[str, Any],
-    names: Iterable[str] | None = None,
-    *,
-    equal: Callable[[Any, Any], bool] = lambda old, new: False,
+    before: Mapping[str, Any], now: Mapping[str, Any], names: Iterable[str] | None = None
 ) -> tuple[str, Any, Any] | None:
     """The first setting that prevents resuming, as its name, its old and its new value; None if all agree.
 
     Nested settings have dotted names. Values are compared as JSON returns them: a tuple equals a list. None for
-    ``names`` compares all of ``now``; ``equal`` says whether two unequal values mean the same.
+    ``names`` compares all of ``now``.
     """
     for name in now if names is None else names:
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            nested = first_difference(old, new, {**old, **new}, equal=equal)
-            if nested is not None:
+            if nested := first_difference(old, new, {**old, **new}):
                 return f"{name}.{nested[0]}", *nested[1:]
-        elif _listed(old) != _listed(new) and not equal(old, new):
+        elif _listed(old) != _listed(new):
             return name, old, new
     return None
 

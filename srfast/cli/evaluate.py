@@ -57,15 +57,12 @@ def _print(result) -> None:  # type: ignore[no-untyped-def]
     title = row_of([f"{result.model} x{result.scale}, {result.protocol} protocol{kind}"])[0]
     table = Table(title=title, title_justify="left")
     table.add_column("image", overflow="fold")
-    table.add_column("PSNR (dB)", justify="right")
-    table.add_column("SSIM", justify="right")
-    for name in result.measures:
+    for name in ("PSNR (dB)", "SSIM", *result.measures):
         table.add_column(name, justify="right")
-    for i in result.images:
-        table.add_row(*row_of([i.image, f"{i.psnr:.2f}", *(f"{v:.4f}" for v in (i.ssim, *i.measures.values()))]))
-    table.add_section()
-    means = (result.ssim, *(about["mean"] for about in result.measures.values()))
-    table.add_row("mean", f"{result.psnr:.2f}", *(f"{v:.4f}" for v in means))
+    for name, psnr, more in result.rows():
+        if name == "mean":
+            table.add_section()
+        table.add_row(*row_of([name, f"{psnr:.2f}", *(f"{v:.4f}" for v in more)]))
     Console().print(table)
 
 

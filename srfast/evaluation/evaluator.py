@@ -82,10 +82,14 @@ class Evaluation:
         about = f"{self.model} x{self.scale}, {self.protocol}, {len(self.images)} images"
         return f"Evaluation({about}; {self.psnr:.2f} dB, SSIM {self.ssim:.4f})"
 
-    def __str__(self) -> str:
-        width = max(map(len, ["mean", *(i.image for i in self.images)]))
+    def rows(self) -> list[tuple[str, float, list[float]]]:
+        """Name, PSNR, SSIM and perceptual measures of each image, and their means."""
         rows = [(i.image, i.psnr, [i.ssim, *i.measures.values()]) for i in self.images]
-        rows.append(("mean", self.psnr, [self.ssim, *(m["mean"] for m in self.measures.values())]))
+        return [*rows, ("mean", self.psnr, [self.ssim, *(m["mean"] for m in self.measures.values())])]
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        width = max(len(name) for name, *_ in rows)
         lines = [f"{name:<{width}}  {psnr:8.2f}  " + "  ".join(f"{v:.4f}" for v in more) for name, psnr, more in rows]
         names = ", ".join(["PSNR (dB)", "SSIM", *self.measures])
         return "\n".join([f"{self.model} x{self.scale}, {self.protocol} protocol: {names}", *lines])

@@ -283,7 +283,12 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
         elif factory is None:
             factory = getattr(importlib.import_module(module), attribute)
     if is_module(factory):
-        return _checked_module(factory, scale, options)
+        own = getattr(factory, "scale", scale)
+        if own in SCALES and own != scale:
+            raise InputError(f"scale: {type(factory).__name__} is a x{own} network, got `scale` {scale}")
+        if options:
+            raise InputError(f"model_options: expected none for a module, which has its size, got {', '.join(options)}")
+        return factory
     try:
         inspect.signature(factory).bind(scale, **options)
     except TypeError as error:
@@ -296,14 +301,4 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
         from safetensors.torch import load_file
 
         model.load_state_dict(load_file(WEIGHTS / f"{description.name}_x{scale}.safetensors"))
-    return model
-
-
-def _checked_module(model: nn.Module, scale: int, options: dict[str, Any]) -> nn.Module:
-    """A module that is given in place of a name."""
-    own = getattr(model, "scale", scale)
-    if own in SCALES and own != scale:
-        raise InputError(f"scale: {type(model).__name__} is a x{own} network, got `scale` {scale}")
-    if options:
-        raise InputError(f"model_options: expected none for a module, which has its size, got {', '.join(options)}")
     return model

@@ -65,12 +65,14 @@ def open_store(
         raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
         sources, regions, left_out = _image_regions(data, scale, patch, factors, lr)
-    if draws is not None:
-        sources = [dataclasses.replace(source, lr=None, draws=draws) for source in sources]
-    if depth != 8:
-        sources = [dataclasses.replace(source, depth=depth) for source in sources]
+    made: dict[str, Any] = {} if draws is None else {"lr": None, "draws": draws}
+    sources = [dataclasses.replace(source, depth=depth, **made) for source in sources]
     check_same_size(scale, all(source.lr or source.draws for source in sources), "`lr_images` or `degradation`")
-    check_apart((source.path, source.lr) for source in sources if source.lr is not None)
+    given = [(source.path, source.lr) for source in sources if source.lr is not None]
+    for hr, low in given:  # by their headers, before training
+        (w, h), (width, height) = image_size(low), image_size(hr)
+        check_size(low, (h, w), hr, (height, width), scale)
+    check_apart(given)
     store = PairStore(
         sources, regions, scale=scale, color=color, quantise=quantise, cache_bytes=cache_bytes, table=table
     )
@@ -96,8 +98,6 @@ def _coreset_regions(p: Patches, scale: int, patch: int, grow: int) -> tuple[lis
     places, number = p.places()
     p.images.check_all(p.image)
     sources = [p.source(image, factor) for image, factor in places]
-    for source in sources:
-        _check_lr(source, scale)
     regions = regions_of(p, number)
     if grow:
         sizes = [tuple(side(n, s.factor) // scale * scale for n in image_size(s.path)) for s in sources]
@@ -134,7 +134,6 @@ def _image_regions(
             continue
         if lr is not None:
             source = dataclasses.replace(source, lr=lr.find(names[source.path]))
-            _check_lr(source, scale)
         regions.append(Region(len(sources), 0, 0, w, h))
         sources.append(source)
     if not sources:
@@ -142,10 +141,3 @@ def _image_regions(
             f"lr_patch: expected at most {max(min(s) for s in sizes.values()) // scale}, got {patch // scale}"
         )
     return sources, regions, small
-
-
-def _check_lr(source: Source, scale: int) -> None:
-    """Checks a given LR image by its header, before training."""
-    if source.lr is not None:
-        (w, h), (width, height) = image_size(source.lr), image_size(source.path)
-        check_size(source.lr, (h, w), source.path, (height, width), scale)
