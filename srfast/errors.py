@@ -54,6 +54,13 @@ def reading(what: str) -> Iterator[None]:
         raise InputError(f"{what} ({reason})") from None
 
 
+def refuse(*rules: tuple[object, str]) -> None:
+    """Raises InputError with the message of the first rule whose condition holds."""
+    for wrong, message in rules:
+        if wrong:
+            raise InputError(message)
+
+
 class ArgumentError(InputError, TypeError):
     """An unknown argument; it is a TypeError of Python as well."""
 

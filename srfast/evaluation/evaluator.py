@@ -20,7 +20,7 @@ from srfast.data.images import find_images
 from srfast.data.lowres import LowRes, check_apart
 from srfast.data.shrink import read_at
 from srfast.degradation.plan import Degradation, Draws
-from srfast.errors import InputError, inside
+from srfast.errors import InputError, inside, refuse
 from srfast.evaluation import metrics
 from srfast.evaluation.metrics import Protocol, Window, protocol_of, rounded
 from srfast.evaluation.settings import EvaluateSettings
@@ -152,10 +152,11 @@ def evaluate_by(s: EvaluateSettings, model: Model, data: Paths) -> Evaluation:
             network.model.to(device)
     check_same_size(scale, s.lr_images is not None or s.degradation is not None, "`lr_images` or `degradation`")
     protocol = s.protocol or protocol_of("y" if network is None else network.color)
-    if s.depth == 16 and protocol != "rgb":
-        raise InputError(f"depth: expected 8 with `protocol` {protocol}, which rounds Y to 8 bits, got 16")
-    if s.measures and protocol != "rgb":
-        raise InputError(f"measures: need `protocol` rgb, got {protocol}, which has no colours")
+    rounds = f"depth: expected 8 with `protocol` {protocol}, which rounds Y to 8 bits, got 16"
+    refuse(
+        (s.depth == 16 and protocol != "rgb", rounds),
+        (s.measures and protocol != "rgb", f"measures: need `protocol` rgb, got {protocol}, which has no colours"),
+    )
     opened: list[Measure] = []
     if s.measures:
         from srfast.evaluation.perceptual import Measure

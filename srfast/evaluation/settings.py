@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from srfast.degradation.settings import LARGEST_SEED, degradation
-from srfast.errors import InputError
+from srfast.errors import refuse
 from srfast.ops.device import Device, device
 from srfast.settings import PAIR_SCALE, Kind, PathLike, Settings, lr_template, one_of, path, setting, whole
 
@@ -99,7 +99,8 @@ class EvaluateSettings(Settings):
 
     def validate(self) -> None:
         super().validate()
-        if self.depth == 16 and self.degradation is not None:
-            raise InputError("depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16")
-        if self.degradation is not None and self.lr_images is not None:
-            raise InputError("degradation: expected LR images that are made, got `lr_images` as well")
+        made, given = self.degradation is not None, self.lr_images is not None
+        refuse(
+            (self.depth == 16 and made, "depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16"),
+            (given and made, "degradation: expected LR images that are made, got `lr_images` as well"),
+        )

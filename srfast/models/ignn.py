@@ -147,10 +147,9 @@ class Matcher(nn.Module):
         with inside("matcher: "):
             weights = load_state(path)
         for conv, number in ((self.conv1, 0), (self.conv2, 2)):
-            for kind, parameter in (("weight", conv.weight), ("bias", conv.bias)):
+            for kind, parameter in conv.named_parameters():
                 name = f"features.{number}.{kind}"
                 value = weights.get(name, weights.get(f"{number}.{kind}"))
-                assert parameter is not None
                 if value is None or value.shape != parameter.shape:
                     came = "nothing" if value is None else tuple(value.shape)
                     raise InputError(f"matcher: expected {name} {tuple(parameter.shape)} in {path}, got {came}")

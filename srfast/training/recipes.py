@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Literal
 
-from srfast.errors import InputError
+from srfast.errors import InputError, refuse
 from srfast.models.registry import ByScale, Description, of_package
 from srfast.settings import SWITCH, Kind, Settings, mapping, number, numbers, one_of, setting, whole
 
@@ -123,16 +123,20 @@ class Recipe(Settings):
 
     def validate(self) -> None:
         super().validate()
-        if self.weight_decay and self.optimizer == "soap":
-            raise InputError("weight_decay: needs `optimizer` adam or sgd, got soap")
         grows = [max(1.0, self.decay)] * len(self.milestones)
-        if not math.prod([self.lr, max([1.0, *dict(self.lr_factors).values()]), *grows]) < _INFINITE:
-            raise InputError(f"lr: expected a rate that its factors leave finite in single precision, got {self.lr:g}")
-        if 2 * self.loss_border >= self.lr_patch:
-            raise InputError(
-                f"lr_patch: expected more than {2 * self.loss_border} (the loss leaves out {self.loss_border} LR "
-                f"pixels at each side), got {self.lr_patch}"
-            )
+        highest = math.prod([self.lr, max([1.0, *dict(self.lr_factors).values()]), *grows])
+        border, side = self.loss_border, f"(the loss leaves out {self.loss_border} LR pixels at each side)"
+        refuse(
+            (
+                self.weight_decay and self.optimizer == "soap",
+                "weight_decay: needs `optimizer` adam or sgd, got soap",
+            ),
+            (
+                not highest < _INFINITE,
+                f"lr: expected a rate that its factors leave finite in single precision, got {self.lr:g}",
+            ),
+            (2 * border >= self.lr_patch, f"lr_patch: expected more than {2 * border} {side}, got {self.lr_patch}"),
+        )
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step; steps count from 0."""

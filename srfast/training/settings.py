@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from srfast.degradation.settings import degradation
-from srfast.errors import InputError
+from srfast.errors import refuse
 from srfast.ops.device import Device, device
 from srfast.settings import (
     PAIR_SCALES,
@@ -183,26 +183,25 @@ class TrainSettings(Recipe):
 
     def validate(self) -> None:
         super().validate()
-        if (self.steps is None) == (self.epochs is None):
-            raise InputError("steps: expected either `steps` or `epochs`")
-        if self.root is not None and not os.path.isdir(self.root):
-            raise InputError(
-                f"root: expected the folder of the core-set's images, got {self.root!r}, which is not a folder"
-            )
-        given = self.eval_lr_images is not None or self.degradation is not None or not self.eval_data
-        check_same_size(self.scale, given, "`eval_lr_images` with `eval_data`, or `degradation`,")
-        if self.depth == 16 and self.degradation is not None:
-            raise InputError("depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16")
-        if self.depth == 16 and self.eval_protocol == "classic":
-            raise InputError("depth: expected 8 with `eval_protocol` classic, which rounds Y to 8 bits, got 16")
-        if self.lr_images is not None and self.degradation is not None:
-            raise InputError("degradation: expected LR images that are made, got `lr_images` as well")
+        made, given = self.degradation is not None, self.lr_images is not None
+        known = self.eval_lr_images is not None or made or not self.eval_data
+        check_same_size(self.scale, known, "`eval_lr_images` with `eval_data`, or `degradation`,")
+        deep, folder = self.depth == 16, f"the folder of the core-set's images, got {self.root!r}"
+        refuse(
+            ((self.steps is None) == (self.epochs is None), "steps: expected either `steps` or `epochs`"),
+            (self.root and not os.path.isdir(self.root), f"root: expected {folder}, which is not a folder"),
+            (deep and made, "depth: expected 8 with `degradation`, which makes LR of 8 bits, got 16"),
+            (
+                deep and self.eval_protocol == "classic",
+                "depth: expected 8 with `eval_protocol` classic, which rounds Y to 8 bits, got 16",
+            ),
+            (given and made, "degradation: expected LR images that are made, got `lr_images` as well"),
+            (given and self.rescale, "rescale: expected LR images that are made; those that exist have one size"),
+        )
         if self.lr_images is not None:
             from srfast.data.lowres import LowRes  # NumPy, which a command's help need not wait for
 
             LowRes.open(self.lr_images, self.lr_template)
-            if self.rescale:
-                raise InputError("rescale: expected LR images that are made; those that exist have one size")
 
 
 @dataclass(frozen=True, kw_only=True)

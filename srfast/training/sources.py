@@ -14,7 +14,7 @@ from srfast.data.images import find_images, image_size
 from srfast.data.lowres import LowRes, check_apart, check_size
 from srfast.data.shrink import side
 from srfast.degradation.plan import Draws
-from srfast.errors import InputError
+from srfast.errors import InputError, refuse
 from srfast.settings import PAIR_SCALE, check_same_size
 from srfast.training.store import PairStore, Region, regions_of
 
@@ -46,14 +46,14 @@ def open_store(
     """
     PAIR_SCALE.check("scale", scale)
     tables = [d for d in data if not isinstance(d, (str, Path)) or table_files(d)]
-    if grow < 0 or grow % scale:
-        raise InputError(f"grow: expected HR pixels, a multiple of the scale {scale}, got {grow}")
-    if tables and len(data) > 1:
-        raise InputError(f"data: expected images or one core-set, got {len(data)} paths with a table among them")
-    if tables and tuple(factors) != (1.0,):
-        raise InputError("rescale: expected images; a core-set is trained on as it was selected")
-    if lr is not None and tuple(factors) != (1.0,):
-        raise InputError("rescale: expected LR images that are made; those that exist have one size")
+    shrunk, several = tuple(factors) != (1.0,), f"{len(data)} paths with a table among them"
+    refuse(
+        (grow < 0 or grow % scale, f"grow: expected HR pixels, a multiple of the scale {scale}, got {grow}"),
+        (grow and not tables, "grow: expected a core-set; crops of images lie anywhere in them"),
+        (tables and len(data) > 1, f"data: expected images or one core-set, got {several}"),
+        (tables and shrunk, "rescale: expected images; a core-set is trained on as it was selected"),
+        (lr and shrunk, "rescale: expected LR images that are made; those that exist have one size"),
+    )
     table, left_out = None, 0
     if tables:
         patches = read_patches(tables[0], root, lr)
@@ -61,8 +61,6 @@ def open_store(
         if not grow and draws is None:
             patches = dataclasses.replace(patches, depth=depth)
             table = Pairs(patches, scale, color=color, quantise=quantise, name=name_of(tables[0]))
-    elif grow:
-        raise InputError("grow: expected a core-set; crops of images lie anywhere in them")
     else:
         sources, regions, left_out = _image_regions(data, scale, patch, factors, lr)
     made: dict[str, Any] = {} if draws is None else {"lr": None, "draws": draws}

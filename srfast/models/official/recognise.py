@@ -40,26 +40,21 @@ def recognise(state: Mapping[str, Tensor], path: Path, scale: int | None = None)
     """
     theirs = _bare(state)
     for layout in LAYOUTS:
-        own = _renamed(theirs, layout) if all(mark in theirs for mark in layout.marks) else None
-        if own is None:
-            continue
         try:
-            options = layout.options(theirs)
-            own_scale = layout.scale(theirs) if layout.scale else scale or scale_of(path)
-        except (KeyError, IndexError, ZeroDivisionError):
+            recognised = _converted(layout, theirs, path, scale)
+        except (KeyError, IndexError, ZeroDivisionError, RuntimeError, ValueError):
             continue
-        converted = _converted(layout, own, theirs, own_scale or 2, options, path)
-        if converted is None:
+        if recognised is None:
             continue
-        if own_scale is None:
+        if recognised.scale == 0:
             raise InputError(
                 f"scale: {path} holds the weights of {layout.model} ({layout.source}), which are alike at all scales",
                 hint=f"give the scale, or name the file by it, such as {path.stem}_x2{path.suffix}",
             )
         said = scale_of(path)
-        if layout.scale is None and layout.model != "drrn" and said not in (None, own_scale):
-            raise InputError(f"scale: the name of {path} says x{said}, got {own_scale}")
-        return converted
+        if layout.scale is None and layout.model != "drrn" and said not in (None, recognised.scale):
+            raise InputError(f"scale: the name of {path} says x{said}, got {recognised.scale}")
+        return recognised
     return None
 
 
@@ -101,14 +96,6 @@ def _own_name(key: str, layout: Layout) -> str | None:
     return "" if any(re.fullmatch(u, key) for u in layout.unused) else None
 
 
-def _renamed(theirs: State, layout: Layout) -> State | None:
-    """Tensors by our names; None if one does not belong to the layout."""
-    names = {key: _own_name(key, layout) for key in theirs}
-    if None in names.values():
-        return None
-    return {n: v.float() if v.is_floating_point() else v for k, v in theirs.items() if (n := names[k])}
-
-
 def scale_of(path: Path) -> int | None:
     """The scale in the name of a file or of its folder."""
     for name in (path.name, path.parent.name):
@@ -117,31 +104,30 @@ def scale_of(path: Path) -> int | None:
     return None
 
 
-def _converted(
-    layout: Layout, own: State, theirs: State, scale: int, options: dict[str, Any], path: Path
-) -> Recognised | None:
-    """The weights converted to ours, or None if their shapes do not make the network."""
-    units = _UNITS_IN_NAME.search(path.name)
+def _converted(layout: Layout, theirs: State, path: Path, requested: int | None) -> Recognised | None:
+    """The weights converted to ours, at scale 0 if it is not known, or None if their names or shapes are not those of
+    the layout."""
+    if not all(mark in theirs for mark in layout.marks):
+        return None
+    names = {key: _own_name(key, layout) for key in theirs}
+    if None in names.values():
+        return None
+    own = {n: v.float() if v.is_floating_point() else v for k, v in theirs.items() if (n := names[k])}
+    options, units = layout.options(theirs), _UNITS_IN_NAME.search(path.name)
+    scale = (layout.scale(theirs) if layout.scale else requested or scale_of(path)) or 0
     if layout.single_unit and units:
         options = {**options, "units": int(units[1])}
-    try:
-        if layout.convert:
-            own = layout.convert(own, theirs, scale)
-        own, shift = _mean_shift(layout, own, theirs)
-    except (KeyError, IndexError, RuntimeError, ValueError):
-        return None
+    if layout.convert:
+        own = layout.convert(own, theirs, scale or 2)
+    own, shift = _mean_shift(layout, own, theirs)
     options = options | shift
     if "deconv.weight" in own:
         options["kernel"] = own["deconv.weight"].shape[-1]
     name = "edsr_baseline" if layout.model == "edsr" and options["weight"] == 1 else layout.model
-    try:
-        with torch.device("meta"):
-            expected = registry.create(name, scale, **options).state_dict()
-    except (InputError, RuntimeError, ValueError, ZeroDivisionError):
-        return None
-    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in expected.items()}:
-        return None
-    return Recognised(name, scale, options, own)
+    with torch.device("meta"):
+        expected = registry.create(name, scale or 2, **options).state_dict()
+    same = {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in expected.items()}
+    return Recognised(name, scale, options, own) if same else None
 
 
 def _mean_shift(layout: Layout, own: State, theirs: State) -> tuple[State, dict[str, Any]]:
