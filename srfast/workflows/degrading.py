@@ -18,7 +18,6 @@ from srfast.data.images import ImageFile, find_images, read_rgb
 from srfast.data.run_folder import growing
 from srfast.data.workers import ordered_map
 from srfast.degradation import rows
-from srfast.degradation.operations import Step
 from srfast.degradation.plan import Degradation, Draws
 from srfast.degradation.settings import DegradeArguments
 from srfast.errors import InputError
@@ -43,16 +42,6 @@ class Degraded:
     """Number of LR images."""
     table: Path | None
     """degradation.parquet: what was drawn for each of them."""
-
-
-@dataclass(frozen=True)
-class _Made:
-    """The LR images of one image as files, and the draws."""
-
-    files: list[bytes]
-    rows: list[dict[str, Any]]
-    drawn: list[tuple[np.ndarray, list[Step]]]
-    hr: np.ndarray | None
 
 
 @documented(DegradeArguments)
@@ -89,16 +78,20 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
         files = files[:IMAGES]
     threads = s.threads or default_threads()
     drawn: list[dict[str, Any]] = []
-
     folders = {parent.as_posix() for name in names for parent in Path(name).parents}
 
     def ours(name: str) -> bool:
         return name.endswith(".png") or name == rows.NAME or name in folders
 
-    def make(item: tuple[int, ImageFile]) -> _Made:
-        # A few images: each gets several threads instead. The bytes are the same.
-        shown_too = page is not None and item[0] < IMAGES
-        return _make(item[1], s, draws, max(1, threads // len(files)), shown_too, output is not None)
+    def make(item: tuple[int, ImageFile]) -> tuple[list[bytes], list[dict[str, Any]], np.ndarray, list[Any]]:
+        i, file = item
+        rgb = read_rgb(file.path)
+        pixels, hr = of_pixels(rgb), cropped(rgb, s.scale, file.path)
+        written, seen = s.draws if output is not None else 0, DRAWS if page is not None and i < IMAGES else 0
+        each = max(1, threads // len(files))  # a few images get several threads each; the bytes are the same
+        made = [draws.lr(hr, s.scale, draw=k, pixels=pixels, threads=each) for k in range(max(written, seen))]
+        listed = [row for k in range(written) for row in rows.rows(file.name, pixels, "1", k, made[k][1])]
+        return [encode_png(lr[None])[0] for lr, _ in made[:written]], listed, hr, made[:seen]
 
     with (
         nullcontext() if output is None else growing(output, KIND, ours) as run,
@@ -108,16 +101,16 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
         if run is not None:
             run.clear()
             run.mark({})
-        for (i, file), result in made:
-            for k, data in enumerate(result.files):
+        for (i, file), (encoded, listed, hr, seen) in made:
+            for k, data in enumerate(encoded):
                 assert run is not None
                 path = run.path / f"{names[i]}{f'-{k}' if s.draws > 1 else ''}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(data)
-            drawn += result.rows
-            if page is not None and result.hr is not None:
-                page.add(file.name, result.hr, result.drawn)
+            drawn += listed
+            if page is not None and seen:
+                page.add(file.name, hr, seen)
             progress(i + 1, len(files), (i + 1) * s.draws)
         if run is not None:
             meta = {**rows.metadata(draws, s.scale), "draws": s.draws, "root": str(files[0].root)}
@@ -126,17 +119,6 @@ def degrade(images: Paths, output: str | os.PathLike[str] | None = None, **optio
         page.write()
     table = None if output is None else Path(output) / rows.NAME
     return Degraded(table and table.parent, len(files), 0 if output is None else len(files) * s.draws, table)
-
-
-def _make(file: ImageFile, s: DegradeArguments, draws: Draws, threads: int, keep: bool, write: bool) -> _Made:
-    rgb = read_rgb(file.path)
-    pixels, hr = of_pixels(rgb), cropped(rgb, s.scale, file.path)
-    count = max(s.draws if write else 0, DRAWS if keep else 0)
-    drawn = [draws.lr(hr, s.scale, draw=k, pixels=pixels, threads=threads) for k in range(count)]
-    kept = drawn[: s.draws] if write else []
-    listed = [row for k, (_, steps) in enumerate(kept) for row in rows.rows(file.name, pixels, "1", k, steps)]
-    encoded = [encode_png(lr[None])[0] for lr, _ in kept]
-    return _Made(encoded, listed, drawn[:DRAWS] if keep else [], hr if keep else None)
 
 
 def _names(files: list[ImageFile]) -> list[str]:

@@ -172,7 +172,7 @@ def _listed(table: ScoreTable, path: Path) -> dict[str, np.ndarray]:
     by_reason: dict[str, np.ndarray] = {}
     for reason, rows in marked(table, False, path).items():
         first = reason.partition(";")[0]
-        by_reason[first] = by_reason[first] | rows if first in by_reason else rows
+        by_reason[first] = by_reason.get(first, False) | rows
     return by_reason
 
 
@@ -195,19 +195,14 @@ def _changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     was, is_now = before.get("decision"), now.get("decision")
     if not was or not is_now:
         return []
-    try:
-        old, new = set(before["images"]), set(now["images"])
-        parts = (("left_out", "left_out"), ("sizes", "taken_smaller"), ("ratio", "kept"))
-        pairs = [(was[part]["figures"][name], is_now[part]["figures"][name]) for part, name in parts]
-    except (KeyError, TypeError):  # of another version
-        return []
-    sentences = []
-    if new != old:
-        sentences.append(
-            f"{len(new - old):,} images are new and {len(old - new):,} are gone; other scores were used again."
-        )
-    said = ("images were left out", "images were taken smaller", "patches were kept")
-    sentences += [f"{a:,} {what}, {b:,} are now." for what, (a, b) in zip(said, pairs, strict=True) if a != b]
+    new, gone = (len(set(a["images"]) - set(b["images"])) for a, b in ((now, before), (before, now)))
+    sentences = [f"{new:,} images are new and {gone:,} are gone; other scores were used again."] if new or gone else []
+    for part, name, what in (
+        ("left_out", "left_out", "images were left out"), ("sizes", "taken_smaller", "images were taken smaller"),
+        ("ratio", "kept", "patches were kept"),
+    ):  # fmt: skip
+        a, b = (decision[part]["figures"][name] for decision in (was, is_now))
+        sentences += [f"{a:,} {what}, {b:,} are now."] * (a != b)
     return sentences
 
 

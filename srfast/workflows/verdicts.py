@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -92,8 +92,7 @@ def judge(table: ScoreTable) -> dict[str, Verdict]:
     whole = {t.column: t.against_images(columns[t.column], member) for t in known}
     taken: dict[str, list[str]] = {}
     for i, (verdict, size) in enumerate(of):
-        why = [t.column for t in known if whole[t.column][i]]
-        if why:
+        if why := [t.column for t in known if whole[t.column][i]]:
             verdict.out[size] = why
         else:
             taken.setdefault(verdict.image, []).append(size)
@@ -127,26 +126,28 @@ def _conclude(verdict: Verdict, sizes: list[str], tried: Mapping[str, Mapping[st
 def find_sizes(verdicts: Mapping[str, Verdict], root: Path, settings: ScoreSettings) -> None:
     """Finds the size at which soft images are taken of which only the full size was judged. They are read again."""
     for verdict in verdicts.values():
-        if verdict.verdict != "reject" or not {t.column for t in SOFT} & set(verdict.reasons):
-            continue
-        hr = read_rgb(root / verdict.image)
-        made: dict[str, dict[str, np.ndarray]] = {}
-
-        def measured(size: str, hr: np.ndarray = hr, made: dict[str, Any] = made) -> dict[str, np.ndarray] | None:
-            small = shrunk(hr, float(Fraction(size)))
-            grid = settings.grid(*small.shape[:2])
-            if grid:
-                made[size] = measure(small, None, grid)
-            return made.get(size)
-
-        for size in choose(measured).sizes:
-            single = np.zeros(len(made[size]["blur"]), np.int64)
-            known = [t for t in THRESHOLDS if t.column in made[size]]
-            if size != "1" and not any(
-                t.against_images(made[size][t.column].astype(np.float64), single)[0] for t in known
-            ):
+        if verdict.verdict == "reject" and {t.column for t in SOFT} & set(verdict.reasons):
+            if size := _smaller(read_rgb(root / verdict.image), settings):
                 verdict.verdict, verdict.size = "shrink", size
-                break
+
+
+def _smaller(hr: np.ndarray, settings: ScoreSettings) -> str | None:
+    """The largest size below the full one at which an image is beyond no threshold."""
+    made: dict[str, dict[str, np.ndarray]] = {}
+
+    def measured(size: str) -> dict[str, np.ndarray] | None:
+        small = shrunk(hr, float(Fraction(size)))
+        if grid := settings.grid(*small.shape[:2]):
+            made[size] = measure(small, None, grid)
+        return made.get(size)
+
+    def beyond(columns: dict[str, np.ndarray]) -> bool:
+        single = np.zeros(len(columns["blur"]), np.int64)
+        return any(
+            t.against_images(columns[t.column].astype(np.float64), single)[0] for t in THRESHOLDS if t.column in columns
+        )
+
+    return next((size for size in choose(measured).sizes if size != "1" and not beyond(made[size])), None)
 
 
 def follow(verdicts: Mapping[str, Verdict], path: Path) -> None:
@@ -155,8 +156,7 @@ def follow(verdicts: Mapping[str, Verdict], path: Path) -> None:
     for verdict in verdicts.values():
         if verdict.verdict == "unreadable" or "small" in verdict.reasons:
             continue
-        entry = said.get(verdict.image)
-        if entry is None:
+        if (entry := said.get(verdict.image)) is None:
             verdict.verdict, verdict.size = "keep", "1"
         elif entry.above is not None:
             verdict.verdict, verdict.size = "shrink", entry.reason.removeprefix("shrink to ")
@@ -204,14 +204,11 @@ def list_of(verdicts: Mapping[str, Verdict], table: ScoreTable) -> list[list[Any
 def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -> Path:
     """Writes the two lists. If the list of rejects was edited, it stays, and a new one is written beside it."""
     columns = [c.name for c in DEFECTS if c.name in table.columns]
-    summary, rejects = io.StringIO(), io.StringIO()
-    writer = csv.writer(summary, lineterminator="\n")
-    writer.writerow(["image", "verdict", "reasons", "keep_instead", *columns, "size"])
+    summary: list[list[Any]] = [["image", "verdict", "reasons", "keep_instead", *columns, "size"]]
     for v in verdicts.values():
-        judged = [_short(v.values.get(c, np.nan)) for c in columns]
-        writer.writerow([v.image, v.verdict, ";".join(v.reasons), v.keep_instead, *judged, v.size if v.taken else ""])
-    csv.writer(rejects, lineterminator="\n").writerows(list_of(verdicts, table))
-    data = rejects.getvalue().encode("utf-8")
+        judged = ["" if np.isnan(value := v.values.get(c, np.nan)) else f"{value:.4g}" for c in columns]
+        summary.append([v.image, v.verdict, ";".join(v.reasons), v.keep_instead, *judged, v.size if v.taken else ""])
+    data = _csv(list_of(verdicts, table))
     mark, ours = folder / MARKED, of_ours(folder)
     names = itertools.chain(("rejects.csv", "rejects.new.csv"), (f"rejects.new-{n}.csv" for n in itertools.count(2)))
     place = next(p for p in (folder / name for name in names) if not p.exists() or checksum(p) in ours)
@@ -224,7 +221,7 @@ def write_lists(folder: Path, verdicts: dict[str, Verdict], table: ScoreTable) -
             raise InputError(f"{place}: has come while the images were judged", hint="run again for a list beside it")
 
     with output_file(folder / "images.csv", "verdicts") as temporary:
-        temporary.write_bytes(summary.getvalue().encode("utf-8"))
+        temporary.write_bytes(_csv(summary))
     with atomic_path(mark) as temporary:
         temporary.write_bytes(marked)
     with atomic_path(place, judge=judge) as temporary:
@@ -238,5 +235,7 @@ def of_ours(folder: Path) -> set[str]:
     return set(mark.read_text(encoding="utf-8").split()[3:]) if mark.exists() else set()
 
 
-def _short(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.4g}"
+def _csv(rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode("utf-8")
