@@ -47,11 +47,12 @@ def read_trainer(path: Path, trainer: str | None = None) -> tuple[str, Exchanged
     """The trainer of a YAML or TOML configuration, recognised by its keys for None, and the content of the degradation
     that it describes. Raises InputError if it cannot be read, or describes no degradation, and RunError if it is YAML,
     and PyYAML is not installed."""
-    load = None
-    if path.suffix != ".toml":
+    if path.suffix == ".toml":
+        whole = toml.parse(path, "a configuration")
+    else:
         with needing("reading YAML"):
-            from yaml import safe_load as load
-    whole = toml.parse(path, "a configuration", load)
+            import yaml
+        whole = toml.parse(path, "a configuration", yaml.safe_load)
     keys = _table(whole, "degradations")
     if trainer is None:
         of_redux = {"blur_prob", "resize_mode_list", "resize_mode_list3"} & whole.keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -93,9 +94,8 @@ class _Writer:
         else:
             self.always("blur", o)
         s = o.settings
-        betas = [_pair(s[k]) for k in ("generalized", "plateau")]
         size, sigma = self.size(s["size"]), self.ends("blur", "sigma", s["sigma"])
-        self.kernel(n, _weights(o, "kinds"), size, sigma, *betas, s["sinc"])
+        self.kernel(n, _weights(o, "kinds"), size, sigma, _pair(s["generalized"]), _pair(s["plateau"]), s["sinc"])
 
     def kernel(
         self, n: str, kinds: Mapping[str, float], size: Sequence[Any], sigma: Any, g: Any, p: Any, sinc: float
@@ -230,15 +230,9 @@ def _lines(w: _Writer, scale: int) -> Iterator[str]:
 
 
 def _plain(value: Any, mark: str) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"' if mark == "=" else f"'{value}'"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_plain(v, mark) for v in value) + "]"
-    if isinstance(value, float):
-        return repr(round(value, 9))
-    return str(value)
+    """A value as TOML has it, or YAML with its single quotes."""
+    rounded = json.loads(json.dumps(value), parse_float=lambda number: round(float(number), 9))
+    return json.dumps(rounded) if mark == "=" else json.dumps(rounded).replace('"', "'")
 
 
 def _weights(o: Operation, name: str) -> dict[str, float]:

@@ -284,18 +284,11 @@ class Operation:
 
     def table(self) -> dict[str, Any]:
         """The operation as a file has it, without what has its default."""
-        known = KINDS[self.do].keys
-        entries: dict[str, Any] = {"do": self.do}
-        if self.chance != 1:
-            entries["chance"] = self.chance
-        if self.repeat != 1:
-            entries["repeat"] = self.repeat
-        if self.do == "one-of" and len(set(self.weights)) > 1:
-            entries["weights"] = list(self.weights)
-        entries |= {k: v for k, v in self.settings.items() if v != known[k].default and v is not None}
-        if self.inside:
-            entries[NESTED] = [o.table() for o in self.inside]
-        return entries
+        plain = {"chance": 1, "repeat": 1, NESTED: [], **{k: key.default for k, key in KINDS[self.do].keys.items()}}
+        weights = {"weights": list(self.weights)} if len(set(self.weights)) > 1 else {}
+        entries = {"chance": self.chance, "repeat": self.repeat, **weights, **self.settings}
+        entries[NESTED] = [o.table() for o in self.inside]
+        return {"do": self.do, **{k: v for k, v in entries.items() if v is not None and v != plain.get(k)}}
 
 
 def operation(where: str, table: Any, depth: int = 0) -> Operation:
@@ -303,11 +296,8 @@ def operation(where: str, table: Any, depth: int = 0) -> Operation:
     InputError if it is not an operation, or a setting is unknown, missing or wrong."""
     if not isinstance(table, dict):
         raise InputError(f"{where.rstrip(': ')}: expected a table, got {table!r}")
-    do = table.get("do")
-    if do is None:
-        raise InputError(f"{where}do: expected one of {', '.join(KINDS)}, got nothing")
-    if not isinstance(do, str) or do not in KINDS:
-        raise unknown(f"{where}do", str(do), KINDS)
+    if (do := str(table.get("do", "nothing"))) not in KINDS:
+        raise unknown(f"{where}do", do, KINDS)
     kind = KINDS[do]
     nested = {} if kind.draw else {NESTED: key("a list of operations", lambda v: isinstance(v, list))}
     if do == "one-of":

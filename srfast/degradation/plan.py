@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,6 @@ from srfast.degradation.chance import key_of
 from srfast.degradation.operations import NESTED, Frame, Operation, Step, operation
 from srfast.degradation.settings import PRESETS
 from srfast.errors import InputError
-from srfast.settings import did_you_mean
 
 _FOLDER = Path(__file__).with_name("presets")
 _KEYS = {
@@ -53,19 +53,14 @@ class Degradation:
         if text in PRESETS and not os.path.isfile(text):
             return cls.of(text, toml.parse(_FOLDER / f"{text}.toml", "a degradation"))
         if not os.path.exists(text):
-            near = did_you_mean(text, PRESETS)
-            raise InputError(
-                f"degradation: expected a TOML file or one of {', '.join(PRESETS)}, got {text!r}",
-                hint=f"did you mean {near}?" if near else None,
-            )
+            raise toml.unknown("degradation", text, (*PRESETS, "a TOML file"))
         return cls.of(text, _published(text) if text.endswith(".parquet") else toml.parse(Path(text), "a degradation"))
 
     @classmethod
     def of(cls, name: str, content: Mapping[str, Any]) -> Degradation:
         """The degradation of a file's content. Raises InputError as ``read`` does."""
         values = toml.read(f"{name}: ", dict(content), _KEYS)
-        given = values[NESTED]
-        if len(given) > _MOST:
+        if len(given := values[NESTED]) > _MOST:
             raise InputError(f"{name}: {NESTED}: expected at most {_MOST}, got {len(given)}")
         operations = tuple(operation(f"{name}: {NESTED} {i}: ", o) for i, o in enumerate(given, 1))
         degradation = cls(name, operations, values["title"], values["source"])
@@ -93,7 +88,7 @@ class Degradation:
     def digest(self) -> str:
         """SHA-256 of the operations and their settings, whatever the names, comments and order of keys in the file, and
         whether 1 is written 1.0."""
-        tables = _floats([o.table() for o in self.operations])
+        tables = json.loads(json.dumps([o.table() for o in self.operations]), parse_int=float)
         return hashlib.sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
     def content(self) -> dict[str, Any]:
@@ -135,22 +130,10 @@ class Draws:
 
 def _published(path: str) -> dict[str, Any]:
     """The content of the degradation in the metadata of a degradation.parquet."""
-    with opened(path, whole=False) as file:
-        try:
-            content = json.loads((file.schema_arrow.metadata or {})[KEY])["content"]
-        except (KeyError, TypeError, ValueError, RecursionError):
-            content = None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a TOML file, or the table that an export with a degradation has")
-    return content
-
-
-def _floats(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _floats(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_floats(v) for v in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    with opened(path, whole=False) as file, suppress(KeyError, TypeError, ValueError, RecursionError):
+        if isinstance(content := json.loads((file.schema_arrow.metadata or {})[KEY])["content"], dict):
+            return content
+    raise InputError(f"{path}: expected a TOML file, or the table that an export with a degradation has")
 
 
 def written(content: Mapping[str, Any]) -> str:
@@ -169,14 +152,6 @@ def written(content: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # the escapes of JSON are TOML's
-    if isinstance(value, float):
-        return repr(int(value)) + ".0" if value.is_integer() and abs(value) < 1e15 else repr(value)
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{k} = {_value(v)}" for k, v in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    return str(value)
+    return json.dumps(value, ensure_ascii=False)  # JSON's texts, numbers and lists are TOML's

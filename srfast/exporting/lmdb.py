@@ -136,7 +136,7 @@ def read_lmdb(folder: Path, plan: Arrangement) -> Generator[tuple[str, bytes, by
             _check_complete(folder / f"{name}.lmdb" / "data.mdb", environment)
             transactions.append(environment.begin())
         for key in keys["HR"]:
-            values = [t.get(key.encode("ascii")) for t in transactions]
+            values: list[Any] = [t.get(key.encode("ascii")) for t in transactions]
             yield key, values[0], values[1] if plan.lr else None
 
 

@@ -28,6 +28,14 @@ from srfast.settings import (
 
 TARGETS = tuple(name for name, known in FORMATS.items() if known.help)
 ENCODINGS = ("png", "webp")
+
+
+def _from(kind: str) -> str:
+    """The formats that are written from existing databases or folders, in words."""
+    names = [name for name, known in FORMATS.items() if known.existing == f"existing:{kind}"]
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
 _YES = fitting(lambda value: value in (True, False, "yes", "no"), lambda value: value in (True, "yes"))
 
 
@@ -88,8 +96,8 @@ class ExportSettings(Settings):
     )
     existing: PathLike | None = setting(
         None,
-        "Database (with `to` lmdb) or folder (with `to` folder, basicsr or list) that already holds the HR patches, "
-        "from srfast or from BasicSR's scripts. They are hard-linked or listed, and not encoded again.",
+        f"Database (with `to` {_from('databases')}) or folder (with `to` {_from('folders')}) that already holds the HR "
+        "patches, from srfast or from BasicSR's scripts. They are hard-linked or listed, and not encoded again.",
         path(absolute=True),
         metavar="PATH",
     )

@@ -21,6 +21,8 @@ import srfast
 from srfast.cli import COMMANDS, group
 from srfast.coreset import influence
 from srfast.coreset.settings import METHODS, TARGETED
+from srfast.exporting.formats import FORMATS
+from srfast.exporting.settings import TARGETS
 
 ROOT = Path(__file__).parents[2]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -105,6 +107,18 @@ def test_every_selection_is_in_the_tables(name):
         return
     rows = re.findall(rf"\n\| {re.escape(name)} \|(?: [-\d. %]+ \|){{5}}\n", compared)
     assert len(rows) == 2, name
+
+
+def test_every_format_and_its_configurations_are_on_the_page_of_trainers():
+    page = (ROOT / "docs" / "trainers.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    for name in TARGETS:
+        named = {file for row in rows if f"`{name}`" in row for file in re.findall(r"train/([\w.]+)`", row)}
+        assert named <= {*FORMATS[name].snippets}
+        assert any(f"`{name}`" in row for row in rows)
+    assert set(re.findall(r"train/([\w.]+)`", "".join(rows))) == {
+        f for known in FORMATS.values() for f in known.snippets
+    }
 
 
 def test_make_targets_exist():

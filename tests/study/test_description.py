@@ -79,7 +79,7 @@ def test_models_of_the_users_are_those_of_a_file_beside_the_study(write_study, t
         ("keep = 0.5", "keep = 0.5\nbatch = 0", "arm 2.batch: expected a whole number of at least 1, got 0"),
         ("keep = 0.5", "keep = 0.5\nlr_patch = 20", r"arm 'rs2'.lr_patch: expected at most 16 .*, got 20"),
         ("keep = 0.5", 'keep = 0.5\nloss = "l3"', "arm 2.loss: expected l1, mse or euclidean, got 'l3'"),
-        ("batch = 2", 'degradation = "mild"', "training.degradation: expected a TOML file or one of .*, got '.*mild'"),
+        ("batch = 2", 'degradation = "mild"', "training.degradation: expected one of .*, a TOML file, got '.*mild'"),
         ("batch = 2", "batch = 0", "training.batch: expected a whole number of at least 1, got 0"),
         ('method = "random"', 'method = "lost"', "arm 'rs2'.method: expected one of .*, got 'lost'"),
         ('name = "rs2"', 'name = "DES"', "arm 'DES'.name: expected names that differ in more than case, got 'des' too"),
