@@ -70,7 +70,9 @@ class PatchStream:
     def __iter__(self) -> Iterator[PatchBatch]:
         held: PatchBatch | None = None
         for number, image in (item for batch in self.batches() for item in batch):
-            part = self._cut(image, number)
+            if not (grid := Grid.over(*image.shape[:2], *self._grid)):
+                continue
+            part = _cut(image, grid, number)
             held = part if held is None else PatchBatch(*map(torch.cat, zip(held, part, strict=True)))
             while len(held.patches) >= self._batch:
                 yield PatchBatch(*(tensor[: self._batch] for tensor in held))
@@ -100,16 +102,13 @@ class PatchStream:
             if copied is not None:
                 copied.synchronize()  # DALI reuses the memory of its images in its next run
 
-    def _cut(self, image: Tensor, number: int) -> PatchBatch:
-        scale, size, stride = self._grid
-        grid = Grid.over(*image.shape[:2], scale, size, stride)
-        x, y = torch.from_numpy(grid.xs).long(), torch.from_numpy(grid.ys).long()
-        if not grid:
-            return PatchBatch(image.new_empty((0, size, size, 3)), x, torch.empty((0, 2), dtype=torch.int64))
-        view = image.unfold(0, size, 1).unfold(1, size, 1)  # [H', W', 3, size, size]
-        cut = view[y[:, None].to(image.device), x.to(image.device)].flatten(0, 1)
-        xy = torch.stack([x.repeat(len(y)), y.repeat_interleave(len(x))], 1)
-        return PatchBatch(cut.movedim(1, -1).contiguous(), torch.full((len(xy),), number), xy)
+
+def _cut(image: Tensor, grid: Grid, number: int) -> PatchBatch:
+    x, y = torch.from_numpy(grid.xs).long(), torch.from_numpy(grid.ys).long()
+    view = image.unfold(0, grid.size, 1).unfold(1, grid.size, 1)  # [H', W', 3, size, size]
+    cut = view[y[:, None].to(image.device), x.to(image.device)].flatten(0, 1)
+    xy = torch.stack([x.repeat(len(y)), y.repeat_interleave(len(x))], 1)
+    return PatchBatch(cut.movedim(1, -1).contiguous(), torch.full((len(xy),), number), xy)
 
 
 def _build(files: Sequence[ImageFile], threads: int, device_id: int | None) -> Any:

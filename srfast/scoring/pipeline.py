@@ -8,10 +8,9 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,25 +18,23 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.data.atomic import scratch_folder
-from srfast.data.grid import Grid
-from srfast.data.images import ImageFile, counted, find_images, header, image_size, read_rgb
+from srfast.data.images import ImageFile, counted, find_images, header
 from srfast.data.limits import allowing
 from srfast.data.lowres import LowRes
-from srfast.data.shrink import side
 from srfast.data.workers import ordered_map
 from srfast.errors import InputError
 from srfast.ops.device import resolve_device
 from srfast.runtime.interrupts import finishing
-from srfast.runtime.progress import Progress, clock, shown
+from srfast.runtime.progress import Progress, shown
 from srfast.runtime.threads import cores
 from srfast.scoring import device_loading
-from srfast.scoring.backends.protocol import Engine, TakesSeveral
+from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.metadata import PASSED, VERSION, Outcome, reduced
 from srfast.scoring.network import Network
 from srfast.scoring.parts import Parts
 from srfast.scoring.per_image import Decoded, Job, Read, open_job, pipelined
 from srfast.scoring.rows import numbers
-from srfast.scoring.settings import AUTO, ScoreArguments, ScoreSettings
+from srfast.scoring.settings import ScoreArguments, ScoreSettings
 from srfast.scoring.table import ScoreTable
 from srfast.settings import documented
 
@@ -47,6 +44,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 Images = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
+OVERLAP = 8
+"""Times that patch mode computes a pixel, from which on dense mode is proposed."""
+WORTH_SAYING = 30.0
+"""Seconds that patch mode must take for that."""
 NEARLY_ALL = 0.95
 """Share of the patches on which a loss above bicubic's says that the network does not reconstruct."""
 NAMED = 10
@@ -163,14 +164,6 @@ class _Local:
         log.info("backend %s in %s, %d threads", self.backend, self.precision, job.workers)
 
     def outcomes(self, files: list[ImageFile]) -> Generator[Outcome, None, None]:
-        if self.job.settings.lr_images is None:
-            ahead = estimate(files, self.job.engine, self.job.settings, self.job.workers)
-            if ahead is not None and ahead.patch > max(WORTH_SAYING, 4 * ahead.dense):
-                log.warning(
-                    "patch mode computes %s overlapping patches one by one, about %s; `mode` dense takes about %s and "
-                    "ranks alike (docs/results/agreement.md)",
-                    f"{ahead.patches:,}", clock(ahead.patch), clock(ahead.dense),
-                )  # fmt: skip
         yield from _outcomes(self.job, files)
 
 
@@ -217,6 +210,8 @@ def _score_into(parts: Parts, source: _Local | Cluster, settings: ScoreSettings,
     count, patches = len(parts.files), 0
     done = count - len(todo)
     progress(done, count, 0)
+    overlap = (settings.patch / settings.step) ** 2 if settings.mode == "patch" and settings.lr_images is None else 1
+    began = time.monotonic()
     with finishing() as interrupted, closing(source.outcomes(todo)) as outcomes:
         for outcome in outcomes:
             if outcome.skipped is not None and not settings.skip_bad:
@@ -227,6 +222,12 @@ def _score_into(parts: Parts, source: _Local | Cluster, settings: ScoreSettings,
             progress(done, count, patches)
             if interrupted():
                 break
+            if overlap >= OVERLAP and done < count and time.monotonic() - began >= WORTH_SAYING:
+                log.warning(
+                    "patch mode computes every pixel about %.0f times, in overlapping patches; `mode` dense computes "
+                    "it once and ranks alike (docs/results/agreement.md)", overlap,
+                )  # fmt: skip
+                overlap = 1
         parts.flush()
 
 
@@ -277,67 +278,3 @@ def _nothing_scored(meta: Mapping[str, Any]) -> str:
         f"images: nothing to score: {len({e['image'] for e in small})} smaller than the patch "
         f"of {meta['patch']} pixels, {len(skipped)} unreadable (for one, {reason})"
     )
-
-
-OVERLAP = 8
-"""Times that patch mode computes a pixel, from which on the time is estimated."""
-WORTH_SAYING = 30.0
-"""Seconds that patch mode must take for dense mode to be proposed."""
-_FILES = 32
-"""Number of headers that are read to estimate the pixels of a dataset."""
-_WINDOWS = 64
-"""Number of patches that are timed."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Seconds in both modes, without decoding, and the number of patches."""
-
-    patches: int
-    patch: float
-    dense: float
-
-
-def estimate(files: Sequence[ImageFile], engine: Engine, settings: ScoreSettings, workers: int) -> Estimate | None:
-    """The estimate; None if patches hardly overlap, or no image can be read."""
-    if settings.mode != "patch" or not files or (settings.patch / settings.step) ** 2 < OVERLAP:
-        return None
-    looked = files[:: max(1, len(files) // _FILES)]
-    pixels = windows = 0
-    for file in looked:
-        try:
-            width, height = image_size(file.path)
-        except Exception:  # the run itself says what is wrong with a file
-            continue
-        for factor in (1.0 if size == AUTO else float(Fraction(size)) for size in settings.shrink):
-            h, w = side(height, factor), side(width, factor)
-            if grid := settings.grid(h, w):
-                pixels += h * w
-                windows += len(grid)
-    sample = _sample(looked, settings)
-    if sample is None or not windows:
-        return None
-    image, grid = sample
-    few = Grid(grid.xs[:_WINDOWS], grid.ys[: max(1, _WINDOWS // len(grid.xs))], grid.size)
-    each = _seconds(lambda: engine.windows(image, few, 1)) / len(few)
-    whole = _seconds(lambda: engine.dense(image, grid, 1)) / (image.shape[0] * image.shape[1])
-    share = len(files) / len(looked) / (workers if engine.concurrent else 1)
-    return Estimate(round(windows * len(files) / len(looked)), each * windows * share, whole * pixels * share)
-
-
-def _sample(files: Sequence[ImageFile], settings: ScoreSettings) -> tuple[np.ndarray, Grid] | None:
-    """The first image that has patches, cropped to a megapixel, and its grid."""
-    for file in files:
-        try:
-            image = np.ascontiguousarray(read_rgb(file.path)[:1024, :1024])
-        except InputError:
-            continue
-        if grid := settings.grid(*image.shape[:2]):
-            return image, grid
-    return None
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began

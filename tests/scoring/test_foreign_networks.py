@@ -116,7 +116,7 @@ def test_what_pairs_refuse(pairs, tmp_path):
     with pytest.raises(InputError, match=r"expected output of the input's size or 2 times it \(the scale\)"):
         srfast.score(hr, scale=2, **{**options, "lr_images": tmp_path / "x2"})
     fixed = exported(Shuffled(1), tmp_path / "fixed.onnx", (16, 16))
-    with pytest.raises(InputError, match="expected input of 16 x 16, the only size it takes, got 12 x 12"):
+    with pytest.raises(InputError, match="expected a network that takes"):
         srfast.score(hr, scale=SCALE, **{**options, "scorer": fixed})
     with pytest.raises(InputError, match="tile_overlap: expected a whole number of at least 0, got -1"):
         srfast.score(hr, scale=SCALE, tile_overlap=-1, **options)

@@ -1,7 +1,6 @@
 """What a run passes over is said: on stderr, in JSON, in the table and on the pages."""
 
 import json
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,8 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.data.grid import Grid
-from srfast.data.images import find_images
 from srfast.errors import InputError
 from srfast.scoring import pipeline
-from srfast.scoring.backends.protocol import Scores
-from srfast.scoring.pipeline import Estimate, estimate
-from srfast.scoring.settings import ScoreSettings
 
 LINE = "srfast: images: passed over 3 files of other kinds, by their suffix: .heic 2, .exr 1\n"
 
@@ -86,36 +80,13 @@ def test_what_reading_leaves_out_is_said_once(tmp_path, run):
     assert "Left out of the pixels" in (tmp_path / "r.html").read_text()
 
 
-# What is said before a run in patch mode whose patches overlap a lot.
-
-
-class Counting:
-    """An engine that takes no time and counts what it is asked."""
-
-    name, precision, concurrent = "counting", "fp32", True
-
-    def windows(self, image: np.ndarray, grid: Grid, threads: int) -> Scores:
-        return Scores(*(np.zeros(len(grid), np.float32) for _ in range(3)))
-
-    dense = windows
-
-
-def test_the_patches_are_counted_where_they_overlap_a_lot(photo_folder):
-    def estimated(**options):
-        return estimate(find_images(photo_folder), Counting(), ScoreSettings(patch=48, **options), 2)  # type: ignore[arg-type]
-
-    files = estimated(stride=4)
-    assert files.patches == len(srfast.score(photo_folder, patch=48, stride=4, mode="dense", scorer="bicubic"))
-    assert [estimated(), estimated(stride=24), estimated(stride=2, mode="dense")] == [None] * 3
-
-
-def test_it_is_said_before_scoring_starts(photo_folder, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(pipeline, "estimate", lambda *_: Estimate(1_014_000, 1260.0, 13.2))
-    with caplog.at_level(logging.WARNING, "srfast"):
-        srfast.score(photo_folder, patch=48, scorer="bicubic")
+def test_dense_mode_is_proposed_once_where_patches_overlap_a_lot(photo_folder, monkeypatch, caplog):
+    monkeypatch.setattr(pipeline, "WORTH_SAYING", 0.0)
+    for options in ({"stride": 12}, {"stride": 24}, {"stride": 12, "mode": "dense"}):
+        srfast.score(photo_folder, patch=48, scorer="bicubic", **options)
     assert caplog.messages == [
-        "patch mode computes 1,014,000 overlapping patches one by one, about 21 min; `mode` dense takes about 13 s "
-        "and ranks alike (docs/results/agreement.md)"
+        "patch mode computes every pixel about 16 times, in overlapping patches; `mode` dense computes it once and "
+        "ranks alike (docs/results/agreement.md)"
     ]
 
 

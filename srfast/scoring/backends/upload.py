@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,35 +22,33 @@ def uploaded(pieces: Iterable[Piece], device: torch.device) -> Iterator[Tensor]:
     by two pieces on the host (page-locked) and two on the device: the copy of a piece waits for the work on the last
     but one.
     """
+    if device.type != "cuda":
+        for piece in pieces:
+            _join(piece, buffer := torch.empty(_size(piece), dtype=torch.uint8))
+            yield buffer
+        return
     pieces = iter(pieces)
     first = list(islice(pieces, 2))
-    slots: Sequence[Any] = (_Host(), _Host())
-    copies = None
-    if device.type == "cuda":
-        slots, copies = (_Slot(device), _Slot(device)), torch.cuda.Stream(device)
-    ahead: Any = None
+    copies = torch.cuda.Stream(device)
+    slots = _Slot(device, copies), _Slot(device, copies)
+    ahead: _Slot | None = None
     try:
         with ThreadPoolExecutor(1) as helper:
             for number, piece in enumerate(chain(first, pieces)):
                 slot = slots[number % 2]
-                buffer = slot.buffer(_size(piece), copies)
-                joined = None
-                if len(first) > 1:
-                    joined = helper.submit(_join, piece, buffer)
-                else:
-                    _join(piece, buffer)
+                buffer = slot.buffer(_size(piece))
+                joined = helper.submit(_join, piece, buffer) if len(first) > 1 else _join(piece, buffer)
                 if ahead is not None:
                     yield ahead.ready()
                     ahead.used()
                 if joined is not None:
                     joined.result()
-                slot.send(copies)
+                slot.send()
                 ahead = slot
             if ahead is not None:
                 yield ahead.ready()
-    finally:
-        if copies is not None:  # the buffers go back to the current stream's memory
-            torch.cuda.current_stream(device).wait_stream(copies)
+    finally:  # the buffers go back to the current stream's memory
+        torch.cuda.current_stream(device).wait_stream(copies)
 
 
 def to_device(array: np.ndarray, device: torch.device) -> Tensor:
@@ -76,34 +73,17 @@ def fetched(result: Tensor) -> Callable[[], np.ndarray]:
     return wait
 
 
-class _Host:
-    """A slot without a device: the buffer itself."""
-
-    def buffer(self, size: int, stream: Any) -> Tensor:
-        self._buffer = torch.empty(size, dtype=torch.uint8)
-        return self._buffer
-
-    def send(self, stream: Any) -> None:
-        pass
-
-    def ready(self) -> Tensor:
-        return self._buffer
-
-    def used(self) -> None:
-        pass
-
-
 class _Slot:
     """A page-locked buffer, its copy on the device, and the events that must be over before either is written again."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, copies: torch.cuda.Stream) -> None:
+        self._device, self._copies = device, copies
         self._host = torch.empty(0, dtype=torch.uint8)
         self._target = torch.empty(0, dtype=torch.uint8)
         self._size = 0
         self._copied, self._worked = torch.cuda.Event(), torch.cuda.Event()
 
-    def buffer(self, size: int, stream: Any) -> Tensor:
+    def buffer(self, size: int) -> Tensor:
         """The page-locked buffer, once its last copy is over: at once before the first use."""
         self._size = size
         self._copied.synchronize()
@@ -111,15 +91,15 @@ class _Slot:
             self._worked.synchronize()
             self._host = torch.empty(size, dtype=torch.uint8, pin_memory=True)
             self._target = torch.empty(size, dtype=torch.uint8, device=self._device)
-            stream.wait_stream(torch.cuda.current_stream(self._device))  # what used this memory before
+            self._copies.wait_stream(torch.cuda.current_stream(self._device))  # what used this memory before
         return self._host[:size]
 
-    def send(self, stream: Any) -> None:
+    def send(self) -> None:
         """Queues the copy of the buffer to the device."""
-        with torch.cuda.stream(stream):
-            stream.wait_event(self._worked)
+        with torch.cuda.stream(self._copies):
+            self._copies.wait_event(self._worked)
             self._target[: self._size].copy_(self._host[: self._size], non_blocking=True)
-            self._copied.record(stream)
+            self._copied.record(self._copies)
 
     def ready(self) -> Tensor:
         torch.cuda.current_stream(self._device).wait_event(self._copied)

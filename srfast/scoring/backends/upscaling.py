@@ -180,10 +180,10 @@ def make_upscaler(network: Network, device: str, overlap: int, threads: int = 1)
     """The upscaler of a network of kind "module" or "onnx". ``threads`` are ONNX Runtime's. Raises InputError if an
     .onnx file is not such a network, and RunError if onnxruntime is missing."""
     if network.kind == "onnx":
-        from srfast.scoring.backends.onnx.runtime import OnnxModule
+        from srfast.scoring.backends.onnx.runtime import OnnxNetwork
 
         assert network.path is not None
-        model = OnnxModule(network.path, network.scale, threads, device)
+        model = OnnxNetwork(network.path, network.scale, threads, device)
         return Upscaler(Descriptor(model, network.name, network.scale, model.color), torch.device("cpu"), overlap)
     color: Literal["y", "rgb"] = "y" if network.color == "y" else "rgb"
     module = network.module

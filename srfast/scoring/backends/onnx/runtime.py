@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from srfast.errors import InputError, RunError
 from srfast.ops import reference
-from srfast.ops.checks import check_patches
 from srfast.runtime.optional import needing
 from srfast.scoring.backends.maps import MapEngine
-from srfast.scoring.backends.onnx.graph import Output, Weights, build_scorer
+from srfast.scoring.backends.onnx.graph import Output, build_scorer
 from srfast.scoring.network import Network
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -59,111 +58,82 @@ def provider_report() -> dict[str, str | None]:
     return report
 
 
-class OnnxScorer:
-    """The score of ``reference.score_patches`` on ONNX Runtime, by SRCNN 9-1-5's weights, or plain bicubic for None.
-    Raises InputError if the weights or the scale are wrong, and RunError if onnx or onnxruntime is missing."""
+class OnnxEngine(MapEngine):
+    """Scores SRCNN and bicubic with ONNX Runtime. Raises RunError if onnx or onnxruntime is missing."""
 
-    def __init__(
-        self,
-        weights: Weights | None,
-        scale: int = 2,
-        threads: int = 1,
-        device: str = "auto",
-    ) -> None:
-        self.scale = scale
-        self._weights = weights
-        self._threads = threads
-        self._device = device
+    name = "onnx"
+
+    def __init__(self, network: Network, device: str = "auto", threads: int = 1) -> None:
+        super().__init__(network)
+        self._threads, self._device = threads, device
         self._sessions: dict[tuple[int, Output, tuple[int, int] | None], Any] = {}
         self.provider: str = self._session(3, "loss", None).get_providers()[0]
 
-    def score(self, patches: np.ndarray) -> np.ndarray:
-        """Losses float32 [N], in [0, 255]^2, of uint8 patches [N, H, W, 3] (RGB) or [N, H, W, 1] (Y). Raises
-        InputError and TypeError as ``check_patches`` does."""
-        check_patches(patches, self.scale)
+    def batch(self, patches: np.ndarray) -> np.ndarray:
         if len(patches) == 0:
             return np.zeros(0, np.float32)
-        if patches.shape[1] > _TILE or patches.shape[2] > _TILE:
-            means = [self.squared_error(patch[None]).mean(dtype=np.float64) for patch in patches]
-            return np.array(means, np.float32)
+        if max(patches.shape[1:3]) > _TILE:
+            return np.array([self.errors(patch[None]).mean(dtype=np.float64) for patch in patches], np.float32)
         return self._run(patches, "loss")
 
-    def squared_error(self, images: np.ndarray) -> np.ndarray:
-        """Squared-error maps float32 [N, H, W] of uint8 images as for ``score``, with its errors. Large images are
-        computed in tiles with exact overlap, so that memory does not grow with them."""
-        check_patches(images, self.scale)
-        height, width = images.shape[1:3]
-        if len(images) == 0 or max(height, width) <= _TILE:
-            return self._run(images, "map") if len(images) else np.zeros((0, height, width), np.float32)
-        out = np.empty((len(images), height, width), np.float32)
-        for rows, rows_in, rows_kept in _tiles(height, self.scale):
-            for cols, cols_in, cols_kept in _tiles(width, self.scale):
-                out[:, rows, cols] = self._run(images[:, rows_in, cols_in], "map")[:, rows_kept, cols_kept]
+    def errors(self, patches: np.ndarray) -> np.ndarray:
+        """Large images are computed in tiles with exact overlap, so that memory does not grow with them."""
+        height, width = patches.shape[1:3]
+        if max(height, width) <= _TILE:
+            return self._run(patches, "map")
+        out = np.empty((len(patches), height, width), np.float32)
+        for rows, rows_in, rows_kept in _tiles(height, self.network.scale):
+            for cols, cols_in, cols_kept in _tiles(width, self.network.scale):
+                out[:, rows, cols] = self._run(patches[:, rows_in, cols_in], "map")[:, rows_kept, cols_kept]
         return out
 
     def _run(self, patches: np.ndarray, output: Output) -> np.ndarray:
         _, height, width, channels = patches.shape
         # One graph serves every size; sides shorter than the border it mirrors need one of their own.
-        run = self._session(channels, output, None if min(height, width) >= 2 * self.scale else (height, width))
+        run = self._session(channels, output, None if min(height, width) >= 2 * self.network.scale else (height, width))
         batch = max(1, _RUN_PIXELS[self.provider] // (height * width))
         return _in_batches(lambda x: run.run(None, {"patches": x})[0], patches, batch)
 
     def _session(self, channels: int, output: Output, size: tuple[int, int] | None) -> Any:
         key = (channels, output, size)
         if key not in self._sessions:
-            model = build_scorer(self._weights, self.scale, size, output=output, channels=channels)
+            model = build_scorer(self.network.weights, self.network.scale, size, output=output, channels=channels)
             self._sessions[key] = session(model.SerializeToString(), self._threads, self._device)
         return self._sessions[key]
 
 
-class OnnxNetwork:
-    """A network from an .onnx file with one float32 input [N, C, H, W] in [0, 1], Y or RGB, and one output, SR.
+class OnnxNetwork(nn.Module):
+    """A network from an .onnx file, LR [N, C, h, w] in [0, 1] to SR: one float32 input, Y or RGB, and one output.
 
-    ``channels`` is 1 for Y, 3 for RGB. It ``takes`` "up" if the output has the size of the input, which is then
-    bicubically up-sampled, and "lr" if it is ``scale`` times as large. ``size`` is the only input size [H, W] that it
-    takes; None for a side that may vary. Raises InputError if the file is not such a network, or has another scale, and
-    RunError if onnxruntime is missing.
+    It ``takes`` "up" if the output has the size of the input, which is then bicubically up-sampled, and "lr" if it is
+    ``scale`` times as large. Raises InputError if the file is not such a network, or has another scale, and RunError if
+    onnxruntime is missing.
     """
 
     def __init__(self, path: Path | str, scale: int, threads: int = 1, device: str = "auto") -> None:
-        self.path = Path(path)
-        self.scale = scale
+        super().__init__()
+        self.path, self.scale = Path(path), scale
         if not self.path.is_file():
             raise InputError(f"{path}: expected an .onnx file, got none")
         self._session = session(self.path, threads, device)
-        self._input, self._batch, channels, self.size = self._signature()
+        self._input, self._batch, channels, self._sides = self._signature()
         about = self._session.get_modelmeta().custom_metadata_map
         if "srfast_version" in about and about.get("scale") != str(scale):
             raise InputError(f"{path}: expected a network for scale {scale}, got scale {about.get('scale')}")
-        self.channels, self.takes = self._probe(channels)
+        channels, self.takes = self._probe(channels)
+        self.color: Literal["y", "rgb"] = "y" if channels == 1 else "rgb"
 
-    def enhance(self, planes: np.ndarray) -> np.ndarray:
-        """SR float32 [N, C, H', W'], as the network returns it, of ``planes`` float32 [N, C, H, W] in [0, 1].
-
-        H' = H and W' = W for an "up" network, and ``scale`` times that for an "lr" network. Raises InputError if the
-        shape or dtype is another, or the network does not take the size.
-        """
-        if planes.dtype != np.float32 or planes.ndim != 4 or planes.shape[1] != self.channels:
-            raise InputError(
-                f"planes: expected float32 [N, {self.channels}, H, W], got {planes.dtype} {list(planes.shape)}"
-            )
+    def forward(self, lr: Tensor) -> Tensor:
+        planes = reference.resample(lr, self.scale) if self.takes == "up" else lr
+        n, c, height, width = planes.shape
+        batch = self._batch or max(1, _RUN_PIXELS[CPU] // (height * width))
+        out = _in_batches(self._call, planes.contiguous().numpy(), batch, self._batch is not None)
         factor = 1 if self.takes == "up" else self.scale
-        height, width = planes.shape[2:]
-        if any(have not in (None, want) for have, want in zip(self.size, (height, width), strict=True)):
-            raise InputError(
-                f"{self.path}: expected input of {_size(self.size)}, the only size it takes, got {height} x {width}"
-            )
-        if len(planes) == 0:
-            return np.zeros((0, self.channels, factor * height, factor * width), np.float32)
-        out = _in_batches(
-            self._call, planes, self._batch or max(1, _RUN_PIXELS[CPU] // (height * width)), self._batch is not None
-        )
-        wanted = (len(planes), self.channels, factor * height, factor * width)
-        if out.shape != wanted:
+        if out.shape != (wanted := (n, c, factor * height, factor * width)):
             raise InputError(
                 f"{self.path}: expected output {list(wanted)} from {list(planes.shape)}, got {list(out.shape)}"
             )
-        return out
+        return torch.from_numpy(out)
 
     def _call(self, planes: np.ndarray) -> np.ndarray:
         try:
@@ -201,7 +171,7 @@ class OnnxNetwork:
                 return self._probe(1)
             except InputError:
                 return self._probe(3)
-        height, width = (n or _PROBE for n in self.size)
+        height, width = (n or _PROBE for n in self._sides)
         shape = (self._batch or 1, channels, height, width)
         out = self._call(np.full(shape, 0.5, np.float32))
         if out.shape[:2] == shape[:2]:
@@ -213,39 +183,6 @@ class OnnxNetwork:
             f"{self.path}: expected output of the input's size or {self.scale} times it (the scale), "
             f"got {list(out.shape)} from {list(shape)}"
         )
-
-
-class OnnxEngine(MapEngine):
-    """Scores SRCNN and bicubic with ONNX Runtime."""
-
-    name = "onnx"
-
-    def __init__(self, network: Network, device: str = "auto", threads: int = 1) -> None:
-        super().__init__(network)
-        self._scorer = OnnxScorer(network.weights, network.scale, threads, device)
-
-    def batch(self, patches: np.ndarray) -> np.ndarray:
-        return self._scorer.score(patches)
-
-    def errors(self, patches: np.ndarray) -> np.ndarray:
-        return self._scorer.squared_error(patches)
-
-
-class OnnxModule(nn.Module):
-    """An .onnx network as a module in main memory: LR [N, C, h, w] in [0, 1] to SR, with the errors of ``OnnxNetwork``.
-
-    A network whose output has the size of its input gets the bicubically up-sampled planes.
-    """
-
-    def __init__(self, path: Path, scale: int, threads: int, device: str) -> None:
-        super().__init__()
-        self._network = OnnxNetwork(path, scale, threads, device)
-        self.color: Literal["y", "rgb"] = "y" if self._network.channels == 1 else "rgb"
-
-    def forward(self, lr: Tensor) -> Tensor:
-        if self._network.takes == "up":
-            lr = reference.resample(lr, self._network.scale)
-        return torch.from_numpy(self._network.enhance(lr.contiguous().numpy()))
 
 
 def _in_batches(run: Callable[[np.ndarray], np.ndarray], x: np.ndarray, batch: int, fixed: bool = False) -> np.ndarray:
@@ -310,7 +247,3 @@ def cuda_fails() -> str | None:
 def _first_line(error: BaseException) -> str:
     text = str(error.strerror) if isinstance(error, OSError) and error.strerror else str(error)
     return next((line.strip()[:200] for line in text.splitlines() if line.strip()), type(error).__name__)
-
-
-def _size(size: tuple[int | None, int | None]) -> str:
-    return " x ".join("any" if n is None else str(n) for n in size)
