@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -17,7 +17,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring.metadata import read_meta
 from srfast.study import pool, results
 from srfast.study.cell import running
-from srfast.study.description import Cell, Study, cells
+from srfast.study.description import Study, cells
 from srfast.study.results import CELLS, Results, finished_cells, place_of
 from srfast.training import checkpoint
 
@@ -108,46 +108,31 @@ class Status:
 
 def status(study: Study, out: str | os.PathLike[str], jobs: int | None = None) -> Status:
     """The progress of a study, by the files in its folder."""
-    jobs, folder = jobs or default_jobs(study), Path(out)
-    every = cells(study)
-    done = [c for c in every if results.finished(place_of(folder, c))]
-    open_ = [c for c in every if c not in done]
-    at_work = [c for c in open_ if running(place_of(folder, c))]
-    made = {c.name: results.training_steps(place_of(folder, c)) for c in at_work}
+    jobs, every = jobs or default_jobs(study), {c.name: c for c in cells(study)}
+    place = {name: place_of(Path(out), c) for name, c in every.items()}
+    done = [name for name in every if results.finished(place[name])]
+    at_work = [name for name in every if name not in done and running(place[name])]
+    left = [name for name in every if name not in done and name not in at_work]
+    made = {name: results.training_steps(place[name]) for name in at_work}
     # Cells that were taken over have no weights, and took their time on another machine.
-    ran = [place for c in done if ((place := place_of(folder, c)) / checkpoint.MODEL).exists()]
-    pace = _pace(ran) or _first_pace(made.values())
-    seconds = sum(pace(c) * (1 - made.get(c.name, (0, 0.0))[0] / c.updates) for c in open_) / jobs if pace else None
-    left = [c for c in open_ if c not in at_work]
-    names = [[c.name for c in some] for some in (done, at_work, left)]
-    steps = {c.name: f"{made[c.name][0]}/{c.updates}" for c in at_work}
-    return Status(names[0], names[1], names[2], seconds, jobs, steps)
+    own = [name for name in done if (place[name] / checkpoint.MODEL).exists()]
+    spent = {name: results.read_json(place[name] / results.SETTINGS)["seconds"] for name in own}
+    known = {**made, **{name: (every[name].updates, s["train"]) for name, s in spent.items()}}
 
+    def pace(names: Sequence[str]) -> float | None:
+        """Seconds of an update."""
+        steps, seconds = (sum(known[name][i] for name in names) for i in (0, 1))
+        return seconds / steps if steps else None
 
-def _first_pace(made: Iterable[tuple[int, float]]) -> Callable[[Cell], float] | None:
-    """While no cell has finished: by the steps of those that run."""
-    known = [(step, seconds) for step, seconds in made if step]
-    if not known:
-        return None
-    mean = sum(s for _, s in known) / sum(n for n, _ in known)
-    return lambda c: c.updates * mean
-
-
-def _pace(folders: Sequence[Path]) -> Callable[[Cell], float] | None:
-    """Seconds of a cell, from the finished ones: updates cost what they cost for that model, evaluations the same."""
-    if not folders:
-        return None
-    updates: dict[str, float] = {}
-    training: dict[str, float] = {}
-    evaluating = 0.0
-    for place in folders:
-        known = results.read_json(place / results.SETTINGS)
-        model = known["settings"]["model"]
-        updates[model] = updates.get(model, 0) + known["settings"]["updates"]
-        training[model] = training.get(model, 0) + known["seconds"]["train"]
-        evaluating += known["seconds"]["evaluate"] / len(folders)
-    mean = sum(training.values()) / sum(updates.values())
-    return lambda c: evaluating + c.updates * (training[c.model] / updates[c.model] if c.model in updates else mean)
+    needed, overall = None, pace(list(known))
+    if overall is not None:
+        # Updates cost what they cost for that model, evaluations the same.
+        evaluating = sum(s["evaluate"] for s in spent.values()) / max(1, len(spent))
+        paces = {model: pace([n for n in known if every[n].model == model]) or overall for model in study.models}
+        open_ = [(every[name], 1 - made.get(name, (0, 0.0))[0] / every[name].updates) for name in (*at_work, *left)]
+        needed = sum(part * (evaluating + c.updates * paces[c.model]) for c, part in open_)
+    steps = {name: f"{made[name][0]}/{every[name].updates}" for name in at_work}
+    return Status(done, at_work, left, None if needed is None else needed / jobs, jobs, steps)
 
 
 def default_jobs(study: Study) -> int:

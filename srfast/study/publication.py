@@ -76,31 +76,23 @@ def answer(results: Results, tolerated: float = TOLERATED) -> str | None:
     better than a random one of the same size and updates.
     """
     some = groups(results)
-    if not some:
-        return None
-    dataset, model = main_dataset(some), some[0].key.model
-    some = [g for g in some if g.key.model == model and g.key.scorer == some[0].key.scorer]
+    dataset, first = main_dataset(some), some[0].key
+    some = [g for g in some if (g.key.model, g.key.scorer) == (first.model, first.scorer)]
     full = _everything(some)
-    if full is None:
-        return None
     parts = [
         (g, c)
         for g in some
-        if g.network == full.network
-        and g.key.updates < full.key.updates
-        and (c := _compare(g, full, dataset)) is not None
-        and not _beaten(g, some, dataset)
-    ]
-    if not parts:
+        if full and g.network == full.network and g.key.updates < full.key.updates
+        and (c := _compare(g, full, dataset)) and not _beaten(g, some, dataset)
+    ]  # fmt: skip
+    if full is None or not parts:
         return None
     good = [(g, c) for g, c in parts if c.effect.mean >= -tolerated]
     if good:
-        group, comparison = min(
-            good, key=lambda p: (p[0].key.updates, p[0].key.keep * p[0].key.pool, -p[1].effect.mean)
-        )
-        return _sentence(group, full, comparison, dataset)
-    group, comparison = max(parts, key=lambda p: p[1].effect.mean)
-    return f"No cheaper training loses less than {tolerated:g} dB. " + _sentence(group, full, comparison, dataset)
+        group, c = min(good, key=lambda p: (p[0].key.updates, p[0].key.keep * p[0].key.pool, -p[1].effect.mean))
+        return _sentence(group, full, c, dataset)
+    group, c = max(parts, key=lambda p: p[1].effect.mean)
+    return f"No cheaper training loses less than {tolerated:g} dB. " + _sentence(group, full, c, dataset)
 
 
 def _everything(some: Sequence[Group]) -> Group | None:
@@ -110,11 +102,11 @@ def _everything(some: Sequence[Group]) -> Group | None:
 
 def _beaten(g: Group, some: Sequence[Group], dataset: str) -> bool:
     """Whether this selection is not shown to be better than a random subset, which needs no scores."""
-    if g.is_random or g.is_full:
-        return False
     size = (g.kept, g.key.updates, g.setting)
     rivals = [c for c in some if c.is_random and (c.kept, c.key.updates, c.setting) == size]
-    return any((c := _compare(g, r, dataset)) is not None and not c.verdict.startswith("better") for r in rivals)
+    return not (g.is_random or g.is_full) and any(
+        (c := _compare(g, r, dataset)) and not c.verdict.startswith("better") for r in rivals
+    )
 
 
 def _compare(g: Group, full: Group, dataset: str) -> Comparison | None:
@@ -122,17 +114,15 @@ def _compare(g: Group, full: Group, dataset: str) -> Comparison | None:
     return compare(a, b) if len(a) else None
 
 
-def _sentence(g: Group, full: Group, comparison: Comparison, dataset: str) -> str:
+def _sentence(g: Group, full: Group, c: Comparison, dataset: str) -> str:
     images = f"{100 * g.key.pool:g} % of your images"
     how = "drawn at random" if g.is_random else f"chosen by {g.key.arm}"
     patches = f"{g.kept} of {'your' if g.key.pool == 1 else 'their'} patches, {how}"
     what = images if g.key.keep == 1 and not g.of_loss else patches if g.key.pool == 1 else f"{images} and {patches}"
-    e, bounds = comparison.effect, _bounds(comparison)
-    seeds = f"{comparison.seeds} seed{'s' if comparison.seeds > 1 else ''}"
     return (
-        f"With {what}, you {'lose' if e.mean < 0 else 'gain'} {abs(e.mean):.3f} dB{bounds} on {dataset} and save "
-        f"{100 * (1 - g.key.updates / full.key.updates):.0f} % of the updates ({g.key.model}, {seeds}; against all "
-        f"patches and {full.key.updates} updates: {comparison.verdict})."
+        f"With {what}, you {'lose' if c.effect.mean < 0 else 'gain'} {abs(c.effect.mean):.3f} dB{_bounds(c)} on "
+        f"{dataset} and save {100 * (1 - g.key.updates / full.key.updates):.0f} % of the updates ({g.key.model}, "
+        f"{c.seeds} seed{'s' if c.seeds > 1 else ''}; against all patches and {full.key.updates} updates: {c.verdict})."
     )
 
 
@@ -143,31 +133,20 @@ def _bounds(c: Comparison) -> str:
 def saturation(results: Results) -> Sequence[str]:
     """The cost of fewer images at the same, full number of updates, in one sentence each."""
     some = groups(results)
-    if not some:
-        return []
-    dataset = main_dataset(some)
-    whole = _everything(some)
-    if whole is None:
-        return []
-    sentences = []
-    for g in some:
-        if not g.is_full or g.key.pool == 1 or g.key.updates != whole.key.updates or g.network != whole.network:
-            continue
-        c = _compare(g, whole, dataset)
-        if c is not None:
-            sentences.append(
-                f"With {100 * g.key.pool:g} % of the images and all {whole.key.updates} updates: "
-                f"{c.effect.mean:+.3f} dB{_bounds(c)} on {dataset}, {c.verdict}."
-            )
-    return sentences
+    dataset, whole = main_dataset(some), _everything(some)
+    return [
+        f"With {100 * g.key.pool:g} % of the images and all {whole.key.updates} updates: {c.effect.mean:+.3f} "
+        f"dB{_bounds(c)} on {dataset}, {c.verdict}."
+        for g in some
+        if whole and g.is_full and g.key.pool < 1 and (g.key.updates, g.network) == (whole.key.updates, whole.network)
+        and (c := _compare(g, whole, dataset))
+    ]  # fmt: skip
 
 
 def same_updates(results: Results) -> str | None:
     """Every selection against all patches at all updates, trained by the same recipe: which are better, worse or as
     good; None without selections."""
     some = groups(results)
-    if not some:
-        return None
     dataset = main_dataset(some)
     full = _everything([g for g in some if g.key.scorer == some[0].key.scorer])
     if full is None:
@@ -177,13 +156,10 @@ def same_updates(results: Results) -> str | None:
     controls = {g.network: g for g in reversed(some) if g.is_full}
     by_verdict: dict[str, list[str]] = {}
     for g in some:
-        if g.is_full or g.network not in controls:
-            continue
-        c = _compare(g, controls[g.network], dataset)
-        if c is not None and c.seeds > 1:
+        c = None if g.is_full or g.network not in controls else _compare(g, controls[g.network], dataset)
+        if c and c.seeds > 1:
             name = f"{g.key.arm} {g.kept}" + (f" ({g.key.scorer})" if g.key.scorer != "srcnn" else "")
             by_verdict.setdefault(c.verdict, []).append(f"{name} {c.effect.mean:+.3f} dB{_bounds(c)}")
-    if not by_verdict:
-        return None
     parts = "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in sorted(by_verdict.items()))
-    return f"At all {full.key.updates} updates, against all patches ({full.key.model}, {dataset}), {parts}."
+    about = f"{full.key.model}, {dataset}"
+    return f"At all {full.key.updates} updates, against all patches ({about}), {parts}." if parts else None
