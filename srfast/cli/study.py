@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,9 @@ def _run(study: Path, output: str, options: dict[str, Any]) -> None:
     from srfast.study.publication import publish
     from srfast.study.runner import run_study
 
+    # joblib's process that tidies up after a killed one does so without a warning.
+    ignored = (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, ignored))
     described = read_study(study, options["images"], options["test"])
     say(f"{described.title} -> {output}")
 

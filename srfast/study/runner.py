@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,17 +119,14 @@ class Run:
         todo, failures = self.left(chosen), []
         done = len(chosen) - len(todo)
         try:
-            with _terminated_is_interrupted():
-                scored = self.scored(todo, jobs)
-                tasks = [
-                    (self.study, c, scored[c.scorer, c.scale], self.data.test, place_of(self.folder, c)) for c in todo
-                ]
-                for outcome in _outcomes(tasks, jobs):
-                    done += 1
-                    if outcome.state == "failed":
-                        failures.append(outcome)
-                    if progress:
-                        progress(outcome, done, len(chosen))
+            scored = self.scored(todo, jobs)
+            tasks = [(self.study, c, scored[c.scorer, c.scale], self.data.test, place_of(self.folder, c)) for c in todo]
+            for outcome in _outcomes(tasks, jobs):
+                done += 1
+                if outcome.state == "failed":
+                    failures.append(outcome)
+                if progress:
+                    progress(outcome, done, len(chosen))
         finally:
             # Another run may have begun in the folder meanwhile, with another file; it says what the results are of.
             results = gather(described(self.folder), self.folder)
@@ -156,10 +150,9 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
         import joblib
         from joblib.externals.loky import get_reusable_executor
         from joblib.externals.loky.process_executor import TerminatedWorkerError
-    _check_semaphores()
     with scratch_folder(None, "study") as place, finishing((stop := place / "stop").touch) as stopping:
         calls = (joblib.delayed(_of_parent)(os.getpid(), str(stop), *task) for task in tasks if not stopping())
-        with joblib.parallel_config("loky", inner_max_num_threads=1), kept_from_children(), _tidied_quietly():
+        with joblib.parallel_config("loky", inner_max_num_threads=1), kept_from_children():
             how: dict[str, Any] = {"return_as": "generator_unordered", "pre_dispatch": jobs, "batch_size": 1}
             outcomes = joblib.Parallel(n_jobs=jobs, **how)(calls)
         try:
@@ -170,21 +163,7 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
                 hint="the same command continues from there, with fewer `jobs` if memory is short",
             ) from None
         if stopping():
-            get_reusable_executor(reuse=True).shutdown(kill_workers=True)  # they have nothing left to do
-
-
-@contextlib.contextmanager
-def _tidied_quietly() -> Iterator[None]:
-    """Has joblib's process that outlives a killed parent, to remove what that left, do so without a warning."""
-    known = os.environ.get("PYTHONWARNINGS")
-    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (known, "ignore:resource_tracker")))
-    try:
-        yield
-    finally:
-        if known is None:
-            del os.environ["PYTHONWARNINGS"]
-        else:
-            os.environ["PYTHONWARNINGS"] = known
+            get_reusable_executor(reuse=True).terminate(kill_workers=True)  # they have nothing left to do
 
 
 def _of_parent(parent: int, stop: str, *task: Any) -> CellOutcome:
@@ -209,30 +188,3 @@ def _ends_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _check_semaphores() -> None:
-    """Refuses machines without semaphores, where joblib would silently take threads and cells would share torch's
-    settings."""
-    try:
-        multiprocessing.get_context("spawn").Semaphore()
-    except OSError as error:
-        raise RunError(
-            f"jobs: several processes need semaphores ({error.strerror}: /dev/shm)", hint="`jobs` 1 needs none"
-        ) from None
-
-
-@contextlib.contextmanager
-def _terminated_is_interrupted() -> Iterator[None]:
-    """Makes SIGTERM end a study like Ctrl-C: a training finishes its step, results are gathered, processes end.
-
-    The command line and programs with handlers of their own have taken SIGTERM over already.
-    """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
