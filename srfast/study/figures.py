@@ -115,23 +115,24 @@ def _finish(ax: Axes, xlabel: str, dataset: str) -> bool:
     return bool(labels)
 
 
+def _halves(some: Sequence[Group]) -> list[tuple[Group, float]]:
+    """Those that keep half of the patches, and the first rank that each keeps, in percent."""
+    half = [g for g in some if g.kept == "50 %" and not set(g.select) - {"order", "drop_hardest"}]
+    return [(g, 50.0 if g.select.get("order") == "asc" else 100 * float(g.select.get("drop_hardest", 0))) for g in half]
+
+
 def _losses(ax: Axes, some: Sequence[Group], quantiles: Any) -> bool:
     """Losses of the pool by rank, and the ranks that the selections keep."""
     if quantiles is None:
         return False
     hardest_first = np.maximum(np.array(quantiles, float)[::-1], 1e-3)
-    ranks = np.linspace(0, 100, len(hardest_first))
-    ax.semilogy(ranks, hardest_first, color="black", lw=1.4)
-    half = [g for g in some if g.kept == "50 %" and not set(g.select) - {"order", "drop_hardest"}]
-    seen: set[str] = set()
-    for g in half:
-        if g.key.arm in seen:
-            continue
-        drop = 100 * float(g.select.get("drop_hardest", 0))
-        low, high = (50.0, 100.0) if g.select.get("order") == "asc" else (drop, drop + 50)
-        y = hardest_first.min() * 1.7 ** (len(seen) + 1)
-        ax.plot([low, high], [y, y], lw=5, solid_capstyle="butt", label=f"{g.key.arm}, 50 %")
-        seen.add(g.key.arm)
+    ax.semilogy(np.linspace(0, 100, len(hardest_first)), hardest_first, color="black", lw=1.4)
+    starts: dict[str, float] = {}
+    for g, start in _halves(some):
+        starts.setdefault(g.key.arm, start)
+    for i, (arm, start) in enumerate(starts.items(), 1):
+        y = hardest_first.min() * 1.7**i
+        ax.plot([start, start + 50], [y, y], lw=5, solid_capstyle="butt", label=f"{arm}, 50 %")
     ax.set_xlabel("patches, the hardest first (%)")
     ax.set_ylabel("loss (mean squared error on Y)")
     ax.legend(fontsize=7)
@@ -144,12 +145,11 @@ def _keep(ax: Axes, some: Sequence[Group], dataset: str, matched: bool) -> bool:
     chosen = [
         g for g in some if (g.key.updates == most if matched else g.key.updates == max(1, int(g.key.keep * most + 0.5)))
     ]
-    full = [g for g in chosen if g.is_full]
     lines = _lines([g for g in chosen if not g.is_full], lambda g: g.key.arm)
     if not any(len({g.key.keep for g in line}) > 1 for line in lines.values()):
         return False
     for i, (label, line) in enumerate(lines.items()):
-        line = [*line, *(f for f in full if f.network == line[0].network)]
+        line += [f for f in chosen if f.is_full and f.network == line[0].network]
         aside = 0.5 * (i - (len(lines) - 1) / 2)  # %; intervals beside each other, not on each other
         _plot(ax, i, label, [100 * g.key.keep + aside for g in line], line, dataset)
     return _finish(ax, f"kept (%), {'the same updates' if matched else 'fixed epochs: updates shrink'}", dataset)
@@ -157,13 +157,12 @@ def _keep(ax: Axes, some: Sequence[Group], dataset: str, matched: bool) -> bool:
 
 def _window(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
     """Half of the patches, with more and more of the hardest dropped."""
-    half = [g for g in some if g.kept == "50 %" and not set(g.select) - {"order", "drop_hardest"}]
-    starts = [50.0 if g.select.get("order") == "asc" else 100 * float(g.select.get("drop_hardest", 0)) for g in half]
-    if len(set(starts)) < 2:
+    starts = {g.key: start for g, start in _halves(some)}
+    if len(set(starts.values())) < 2:
         return False
-    lines = _lines(half, lambda g: f"{g.key.updates} updates")
+    lines = _lines([g for g in some if g.key in starts], lambda g: f"{g.key.updates} updates")
     for i, (label, line) in enumerate(lines.items()):
-        _plot(ax, i, label, [starts[half.index(g)] for g in line], line, dataset)
+        _plot(ax, i, label, [starts[g.key] for g in line], line, dataset)
     for i, g in enumerate(h for h in some if h.is_random and h.kept == "50 %"):
         mean = float(g.per_seed(dataset).mean())
         ax.axhline(mean, ls=":", lw=1, color=f"C{i}", label=f"random half, {g.key.updates} updates")
@@ -231,11 +230,10 @@ def _pool(ax: Axes, some: Sequence[Group], dataset: str) -> bool:
         return f"{g.key.arm}, {100 * g.key.pool:g} % of the images"
 
     shrunk = [g for g in some if g.key.updates == max(1, int(g.key.keep * g.key.pool * most + 0.5))]
-    full = [g for g in some if g.is_full and g.key.pool == 1 and g.key.updates == most]
-    chosen = [*(g for g in some if g.is_full and g.key.updates == most), *shrunk]
-    lines = _lines([g for g in chosen if g not in full], name)
+    at_all = [g for g in some if g.is_full and g.key.updates == most]
+    lines = _lines([g for g in (*at_all, *shrunk) if g not in at_all or g.key.pool < 1], name)
     for i, (label, line) in enumerate(lines.items()):
-        line = [*line, *(f for f in full if f.network == line[0].network and line[0].is_full)]
+        line += [f for f in at_all if f.key.pool == 1 and f.network == line[0].network and line[0].is_full]
         _plot(ax, i, label, [g.patches * (g.key.keep if g.redraw == "pass" else 1) for g in line], line, dataset)
     _log_axis(ax)
     return _finish(ax, "patches", dataset)
