@@ -92,7 +92,6 @@ docs: install
 shots: install
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet playwright
 	PYTHONSAFEPATH= $(BIN)/python -m experiments.shots
-	PYTHONSAFEPATH= $(BIN)/python -m experiments.readme_picture
 
 # The CPU sources under AddressSanitizer and UBSan, run by a driver over odd sizes, every scale and instruction set.
 SANITIZE := build/sanitize

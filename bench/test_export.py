@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import srfast
-from bench.measure import peak_mib, record, side_by_side
+from bench.measure import record, side_by_side
 from srfast.data.images import find_images, read_rgb
 from srfast.exporting.encode import encode_png, encode_webp
 
@@ -192,19 +192,3 @@ def test_encoders(benchmark: Any, images: tuple[Path, Path]) -> None:
     record(benchmark, side_by_side(encoders, rounds=3))
     benchmark.extra_info.update({f"bytes_of_{n}": sizes["subject"] / s for n, s in sizes.items() if n != "subject"})
     benchmark.pedantic(encoders["subject"], rounds=1, iterations=1)
-
-
-@pytest.mark.parametrize("to", ["folder", "lmdb", "webdataset"])
-def test_memory(benchmark: Any, coreset: Path, tmp_path: Path, to: str) -> None:
-    """Peak resident memory of exporting a tenth of the patches, and all."""
-    script = (
-        "import sys, pyarrow.parquet as pq; from srfast import export;"
-        "t = pq.read_table(sys.argv[1]); export(t.slice(0, int(sys.argv[2])), sys.argv[3], sys.argv[4])"
-    )
-
-    def peak(patches: int) -> float:
-        return peak_mib(script, str(coreset), str(patches), str(tmp_path / str(patches)), to)
-
-    rows = pq.read_metadata(coreset).num_rows
-    benchmark.extra_info["peak_mib_a_tenth"] = peak(rows // 10)
-    benchmark.extra_info["peak_mib"] = benchmark.pedantic(peak, args=(rows,), rounds=1, iterations=1)

@@ -1,7 +1,8 @@
 """The pictures of docs/: what pages and commands look like now, of photographs that scikit-image ships (public domain).
 
 ``python -m experiments.shots`` (``make shots``) runs the commands in a temporary folder. Pages are photographed in
-headless Chromium by playwright, and terminals are drawn by rich.
+headless Chromium by playwright, and terminals are drawn by rich; docs/what-it-does.png, the picture of README, is
+drawn by matplotlib: hard and easy patches of a photograph, the curve, and what is left out.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter
 
+import srfast
 from experiments.study_rows import ROOT
+from srfast.study.figures import STYLE
 
 DOCS = ROOT / "docs"
 TERMINALS = {
@@ -40,6 +43,8 @@ TERMINALS = {
 MINE = """def bright(scores):
     return scores["clipped"]
 """
+HARD, EASY = "#c8452c", "#3b76a8"
+PATCH, KEEP_LOSS = 48, 0.88
 _FONT = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
@@ -55,10 +60,13 @@ def photographs(folder: Path) -> None:
     rocket = Image.fromarray(data.rocket())
     rocket.crop((0, 0, 320, 256)).save(folder / "sky" / "rocket.png")
     rocket.filter(ImageFilter.GaussianBlur(3)).save(folder / "photos" / "blurred.png")
-    crop = data.coffee()[:256, :384]
-    noisy = crop + np.random.default_rng(0).normal(0, 25, (256, 384, 3))
-    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / "photos" / "noisy.png")
+    noisy(data.coffee()[:256, :384]).save(folder / "photos" / "noisy.png")
     Image.fromarray(data.astronaut()[:300, :400]).save(folder / "photos" / "compressed.jpg", quality=15)
+
+
+def noisy(image: np.ndarray) -> Image.Image:
+    made = image + np.random.default_rng(0).normal(0, 25, image.shape)
+    return Image.fromarray(np.clip(made, 0, 255).astype(np.uint8))
 
 
 def run(folder: Path, line: str) -> str:
@@ -119,6 +127,61 @@ def _around(page: Any, first: str, last: str) -> dict[str, float]:
     return {"x": 0, "y": top["y"] - 16, "width": 1100, "height": end["y"] + end["height"] - top["y"] + 32}
 
 
+def draw(photo: np.ndarray, degraded: dict[str, np.ndarray], table: Any) -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.patches import Rectangle
+
+    loss = table["loss"].astype(float)
+    order = np.argsort(-loss, kind="stable")
+    share = np.cumsum(loss[order]) / loss.sum()
+    kept = int(np.searchsorted(share, KEEP_LOSS)) + 1
+    with plt.rc_context({**STYLE, "figure.figsize": (9, 3)}):
+        figure, (left, middle, right) = plt.subplots(1, 3, width_ratios=(1.5, 1.2, 0.9))
+        left.imshow(photo)
+        for rank, row in enumerate(order):
+            color = HARD if rank < kept else EASY
+            place = (float(table["x"][row]) + 2, float(table["y"][row]) + 2)
+            left.add_patch(Rectangle(place, PATCH - 4, PATCH - 4, fill=False, ec=color, lw=1.4))
+        left.set_title("hard patches (red) are kept", loc="left")
+        left.axis("off")
+        at = np.arange(1, len(loss) + 1) / len(loss)
+        middle.fill_between(at[:kept], loss[order][:kept], color=HARD, lw=0)
+        middle.fill_between(at[kept - 1 :], loss[order][kept - 1 :], color=EASY, lw=0)
+        middle.set_xlabel("patches, the hardest first")
+        middle.set_ylabel("error of a small network")
+        middle.set_title(f"{100 * kept / len(loss):.0f} % hold {100 * KEEP_LOSS:.0f} % of the error", loc="left")
+        right.set_title("left out", loc="left")
+        right.axis("off")
+        for i, (name, image) in enumerate(degraded.items()):
+            inset = right.inset_axes((0, 0.66 - 0.35 * i, 1, 0.24))
+            inset.imshow(image[:80])
+            inset.set_title(name, fontsize="small", pad=2)
+            inset.axis("off")
+        figure.tight_layout()
+    return figure
+
+
+def readme_picture(folder: Path) -> None:
+    """docs/what-it-does.png: a photograph, and three degraded copies of a part of another."""
+    from skimage import data
+
+    photo = data.astronaut()[:384, :504]
+    Image.fromarray(photo).save(folder / "photo.png")
+    part = Image.fromarray(data.coffee()[:192, :252])
+    small = part.resize((126, 96), Image.Resampling.BICUBIC)
+    degraded = {
+        "noisy": noisy(np.asarray(part)),
+        "blurred": part.filter(ImageFilter.GaussianBlur(3)),
+        "enlarged": small.resize((252, 192), Image.Resampling.BICUBIC),
+    }
+    table = srfast.score(folder / "photo.png", patch=PATCH, stride=PATCH, mode="dense")
+    figure = draw(photo, {name: np.asarray(image) for name, image in degraded.items()}, table)
+    figure.savefig(DOCS / "what-it-does.png", dpi=110, metadata={"Software": None})
+
+
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
@@ -126,6 +189,7 @@ def main() -> None:
     (DOCS / "shots").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
+        readme_picture(folder)
         photographs(folder)
         (folder / "mine.py").write_text(MINE)
         run(folder, "srfast score photos/ -o scores.parquet --patch 48 --defects")
