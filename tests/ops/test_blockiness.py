@@ -8,7 +8,6 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from srfast.errors import InputError
 from srfast.ops.blockiness import blockiness
 
 QUALITIES = (95, 75, 50, 30, 10)
@@ -70,22 +69,6 @@ def test_any_threads_give_the_same_bits(stride):
         assert np.array_equal(blockiness(image, xs, ys, 40, threads), want)
 
 
-@pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed", "channels"])
-def test_views(view):
-    whole = blocky(60, 70, 4)
-    image = {
-        "rows": whole[::2, :, :3],
-        "columns": whole[:, ::2, 1:],
-        "mirrored": whole[::-1, ::-1, :3],
-        "transposed": whole[..., :3].transpose(1, 0, 2),
-        "channels": whole[..., 2:3],
-    }[view]
-    starts = np.array([0, 3, 12])
-    assert np.array_equal(
-        blockiness(image, starts, starts, 13), blockiness(np.ascontiguousarray(image), starts, starts, 13)
-    )
-
-
 def test_extremes():
     start = np.zeros(1, np.int64)
     flat = np.full((32, 32, 1), 77, np.uint8)
@@ -112,10 +95,3 @@ def test_photographs_by_quality(name):
     assert all(low < high for low, high in pairwise(means)), means
     assert means[0] < 8
     assert means[-1] > 30
-
-
-def test_wrong_images():
-    image, starts = blocky(20, 20, 3), np.array([0])
-    for bad in (image.astype(np.float64), image[..., 0], image[..., :2]):
-        with pytest.raises((TypeError, InputError), match=r"^image: expected"):
-            blockiness(bad, starts, starts, 9)

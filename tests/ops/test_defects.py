@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from srfast.errors import InputError
 from srfast.ops import native
+from srfast.ops.blockiness import blockiness
 from srfast.ops.defects import CHROMA, COLUMNS, defects, has_colour, jpeg_trace, weights, without_colour
 from tests.ops import defects_reference as reference
 
@@ -253,22 +254,23 @@ def test_extremes():
     assert columns["letterbox"][N["border"]] == pytest.approx(100 * (1 - 29 * 35 / 1600), rel=1e-6)
 
 
-@pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed"])
+@pytest.mark.parametrize("view", ["rows", "columns", "mirrored", "transposed", "channels"])
 def test_views(view):
     whole = photo("coffee", 140, 160)
     image = {
         "rows": whole[::2], "columns": whole[:, ::2], "mirrored": whole[::-1, ::-1],
-        "transposed": whole.transpose(1, 0, 2),
+        "transposed": whole.transpose(1, 0, 2), "channels": whole[..., 2:3],
     }[view]  # fmt: skip
     starts, copy = np.array([0, 3, 20]), np.ascontiguousarray(image)
     assert np.array_equal(defects(image, starts, starts, 32), defects(copy, starts, starts, 32), equal_nan=True)
+    assert np.array_equal(blockiness(image, starts, starts, 32), blockiness(copy, starts, starts, 32))
     assert jpeg_trace(image) == jpeg_trace(copy)
 
 
 def test_wrong_arguments():
     image, start = photo(), np.array([0])
     for bad in (image.astype(np.float64), image[..., 0], image[..., :2]):
-        for measure in (jpeg_trace, lambda bad: defects(bad, start, start, 32)):
+        for measure in (jpeg_trace, *(lambda i, f=f: f(i, start, start, 32) for f in (defects, blockiness))):
             with pytest.raises((TypeError, InputError), match=r"^image: expected"):
                 measure(bad)
     with pytest.raises(InputError, match=r"^size: expected .*, got 31"):

@@ -14,7 +14,6 @@ from srfast.data.grid import Grid
 from srfast.data.images import read_rgb
 from srfast.errors import InputError
 from srfast.scoring.defect_columns import SIZES as RULE_SIZES
-from srfast.scoring.defect_columns import choose
 from srfast.scoring.metadata import read_meta
 from srfast.scoring.table import ScoreTable, concatenate
 
@@ -142,39 +141,17 @@ def test_what_does_not_go_together(photos, table):
 # The sizes at which an image is scored, by its own measures.
 
 
-def measures(blur: list[float], upscaled: list[float]) -> dict[str, np.ndarray]:
-    return {"blur": np.array(blur, np.float32), "upscaled": np.array(upscaled, np.float32)}
-
-
-SHARP = measures([0.2, 0.3], [1.0, 1.1])
-SOFT = measures([1.5, 1.2], [1.0, 1.0])
-ENLARGED = measures([0.1, 0.1], [2.0, 2.0])
-FLAT = measures([np.nan], [np.nan])
-
-
-@pytest.mark.parametrize(
-    ("at", "sizes", "tried"),
-    [
-        ([SHARP, SHARP, SHARP, SHARP], RULE_SIZES, 4),
-        ([FLAT, FLAT, FLAT, FLAT], RULE_SIZES, 4),
-        ([SOFT, ENLARGED, SHARP, SHARP], ("1/2", "1/3"), 4),
-        ([ENLARGED, SOFT, SOFT, SOFT], ("1/3",), 4),
-        ([SOFT, SOFT, None, None], ("3/4",), 2),
-        ([None, None, None, None], (), 0),
-    ],
-)
-def test_an_image_is_scored_at_every_size_at_which_it_is_not_soft(at, sizes, tried):
-    chosen = choose(lambda size: at[RULE_SIZES.index(size)])
-    assert chosen.sizes == sizes
-    assert tuple(chosen.tried) == RULE_SIZES[:tried]
-
-
 def test_the_table_records_what_was_tried(photographs, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
     sharp = srfast.imresize(photographs["astronaut"], 1 / 2)
     soft = np.asarray(Image.fromarray(sharp).resize((2 * sharp.shape[1], 2 * sharp.shape[0]), Image.Resampling.BICUBIC))
-    for name, pixels in (("sharp", sharp), ("soft", soft), ("tiny", sharp[:40, :40])):
+    for name, pixels in (
+        ("flat", np.full_like(sharp, 90)),
+        ("sharp", sharp),
+        ("soft", soft),
+        ("tiny", sharp[:40, :40]),
+    ):
         Image.fromarray(pixels).save(folder / f"{name}.png")
     settings = {"patch": 64, "stride": 32, "mode": "dense", "scorer": "bicubic", "defects": True}
     table = srfast.score(folder, shrink="auto", output=tmp_path / "scores.parquet", **settings)
@@ -184,7 +161,7 @@ def test_the_table_records_what_was_tried(photographs, tmp_path):
     assert sorted(tried["soft.png"]) == sorted(RULE_SIZES)
     assert table.meta["small"] == [{"image": "tiny.png", "shrink": "1", "height": 40, "width": 40}]
     sizes = {name: set(table.column("shrink")[table.column("image") == name].tolist()) for name in tried}
-    assert len(sizes["sharp.png"]) == 4
+    assert len(sizes["sharp.png"]) == len(sizes["flat.png"]) == 4
     assert 1.0 not in sizes["soft.png"]
     assert not sizes["tiny.png"]
     # At one size the rows are those of a table of that size alone.

@@ -175,14 +175,6 @@ def test_init_takes_what_fits(store, photo_folder, tmp_path):
         train(slow, store3, tmp_path / "none", initial={"other": torch.zeros(1)}, quiet=True)
 
 
-def test_a_run_is_not_overwritten(store, tmp_path):
-    train(plan(2), store, tmp_path, quiet=True)
-    before = (tmp_path / "last.pt").read_bytes()
-    with pytest.raises(InputError, match="already holds a run"):
-        train(plan(2), store, tmp_path, quiet=True)
-    assert (tmp_path / "last.pt").read_bytes() == before
-
-
 def test_a_loss_that_is_not_finite_stops_the_run(store, tmp_path):
     for log_every, save_every in ((1, 50), (99, 20)):
         with pytest.raises(RunError, match="loss is"):
