@@ -92,25 +92,6 @@ def test_groups_of_images_are_scored_as_one(weights, monkeypatch):
     assert (sr - expected(lr, weights, 2)).abs().max() <= PIXEL[torch.float32]
 
 
-def test_wrong_tensors_are_refused_before_their_addresses_are_taken(weights):
-    packed = pack(weights, 2, torch.float32, "cpu")
-    lr = torch.zeros(1, 8, 8)
-    products = srcnn.launch_features(lr, packed, FEATURES)
-    truth = torch.zeros(1, 16, 16, dtype=torch.uint8)
-    for wrong in (lr.half(), lr.transpose(1, 2)[:, :7], lr.to("meta")):
-        with pytest.raises(ValueError, match="lr: expected"):
-            srcnn.launch_features(wrong, packed)
-    with pytest.raises(ValueError, match="HR pixels at once"):
-        srcnn.launch_features(torch.zeros(1, 1, 1).expand(1, 5000, 5000).contiguous(), packed)
-    for wrong in (truth.float(), truth[:, 1:], truth[:, :, ::2]):
-        with pytest.raises(ValueError, match="truth: expected"):
-            srcnn.launch_error(products, wrong, packed)
-    with pytest.raises(ValueError, match="products: expected"):
-        srcnn.launch_error(products[:, :3], truth, packed)
-    with pytest.raises(ValueError, match="sr: expected"):
-        srcnn.launch_error(products, truth, packed, truth)
-
-
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of NumPy, in the interpreter
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("scale", [2, 3])

@@ -95,17 +95,6 @@ def test_a_network_of_upsampled_y(pairs, tmp_path):
         np.testing.assert_allclose(got["loss"], want["loss"], rtol=1e-4)
 
 
-def test_a_whole_scorer_is_refused(pairs, tmp_path, run):
-    hr, lr = pairs
-    graph.export_onnx(tmp_path / "scorer.onnx", scale=SCALE)
-    options = ("--lr", lr, "--lr-template", "{}x4", "--scale", "4", "--patch", "48", "--scorer")
-    code, _, err = run("score", hr, "-o", tmp_path / "s.parquet", *options, tmp_path / "scorer.onnx")
-    assert (code, err.count("\n")) == (2, 1)
-    for words in ("scorer.onnx: expected a network", "`srfast onnx --network-only`", "--scorer srcnn"):
-        assert words in err
-    assert not (tmp_path / "s.parquet").exists()
-
-
 def test_what_pairs_refuse(pairs, tmp_path):
     hr, lr = pairs
     path = exported(Shuffled(1), tmp_path / "net.onnx")

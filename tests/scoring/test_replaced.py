@@ -162,30 +162,6 @@ def test_what_comes_into_a_table_while_it_is_replaced_stays(few, tmp_path):
     assert (tmp_path / "scores" / "part-00000009.parquet").read_bytes() == PHOTO
 
 
-@pytest.mark.parametrize("what", ["notes.txt", "part-mine.parquet", "part-00000009.parquet", "a folder"])
-@pytest.mark.parametrize("name", ["s.parquet", "scores/"])
-def test_what_comes_into_the_parts_while_they_grow_stays(name, what, few, tmp_path):
-    output, parts = f"{tmp_path}/{name}", tmp_path / f"{Path(name).name}.parts"
-
-    def arrive(done, _total, _patches):
-        if done == 1 and what == "a folder":
-            (parts / what).mkdir()
-        elif done == 1:
-            (parts / what).write_bytes(PHOTO)
-
-    if name.endswith("/"):
-        with pytest.raises(InputError, match=rf"{parts.name}: holds {what}, .* move it away"):
-            score(few, output=output, progress=arrive, **OPTIONS)
-    else:
-        score(few, output=output, progress=arrive, **OPTIONS)
-    assert (parts / what).exists()
-    assert what == "a folder" or (parts / what).read_bytes() == PHOTO
-    (parts / what).rename(tmp_path / what)
-    table = score(few, output=output, resume=True, **OPTIONS)
-    assert table.table.equals(score(few, **OPTIONS).table)
-    assert sorted(os.listdir(tmp_path)) == sorted([Path(name).name, few.name, what])
-
-
 def test_a_table_with_the_name_of_parts_is_not_taken_for_them(few, tmp_path):
     """A run into ``s.parquet`` would have removed it."""
     with pytest.raises(InputError, match=r"s\.parquet\.parts: a name that ends in \.parts is that of unfinished work"):

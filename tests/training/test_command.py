@@ -75,24 +75,19 @@ def test_two_processes_train_as_one_and_go_on(photo_folder, tmp_path, srfast_com
 
 
 @pytest.mark.parametrize(
-    ("arguments", "word"),
+    ("line", "word"),
     [
-        (["nonsense", "--steps", "1"], "nonsense"),
-        (["srcnn"], "steps"),
-        (["srcnn", "--steps", "1", "--epochs", "1"], "steps"),
-        (["srcnn", "--steps", "1", "--match-steps"], "match_steps"),
-        (["srcnn", "--epochs", "1", "--match-steps"], "match_steps"),
-        (["srcnn", "--steps", "1", "--rescale", "2"], "rescale"),
-        (["srcnn", "--steps", "1", "--option", "blocks"], "option"),
-        (["srcnn", "--steps", "1", "--lr-factor", "conv3"], "lr_factors"),
-        (["srcnn", "--steps", "1", "--grow", "2"], "grow"),
-        (["srcnn", "--steps", "1", "--weight-decay", "0.1"], "weight_decay"),
-        (["srcnn", "--steps", "1", "--loss-border", "16"], "lr_patch"),
-        (["srcnn", "--steps", "1", "--init", "none.pth"], "none.pth"),
+        ("nonsense --steps 1", "nonsense"), ("srcnn", "steps"), ("srcnn --steps 1 --epochs 1", "steps"),
+        ("srcnn --steps 1 --match-steps", "match_steps"), ("srcnn --epochs 1 --match-steps", "match_steps"),
+        *((f"srcnn --steps 1 --{option} {value}", word) for option, value, word in (
+            ("rescale", "2", "rescale"), ("option", "blocks", "option"), ("lr-factor", "conv3", "lr_factors"),
+            ("grow", "2", "grow"), ("weight-decay", "0.1", "weight_decay"), ("loss-border", "16", "lr_patch"),
+            ("init", "none.pth", "none.pth"),
+        )),
     ],
-)
-def test_bad_command_lines(photo_folder, tmp_path, arguments, word):
-    result = CliRunner().invoke(command, [*arguments, "--data", str(photo_folder), "-o", str(tmp_path / "run")])
+)  # fmt: skip
+def test_bad_command_lines(photo_folder, tmp_path, line, word):
+    result = CliRunner().invoke(command, [*line.split(), "--data", str(photo_folder), "-o", str(tmp_path / "run")])
     assert isinstance(result.exception, InputError)
     assert word in str(result.exception)
     assert not (tmp_path / "run").exists()

@@ -76,27 +76,22 @@ def test_the_papers_optimisers_lower_the_loss(name, photo_folder, tmp_path, size
     assert losses[-1] < 0.7 * losses[0]
 
 
+OUTSIDE = {
+    "momentum": (1.0,), "weight_decay": (-1.0, math.inf, 1e39), "clip": (-1.0, math.inf), "loss_border": (-1,),
+    "lr_factors": ({"conv": -1.0}, {"conv": math.inf}), "decay": (math.inf,),
+    "lr": (math.inf, "inf", 1e39),  # single precision takes the last for infinite
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("changes", "word"),
+    ("word", "changes"),
     [
-        ({"momentum": 1.0}, "momentum"),
-        ({"weight_decay": -1.0}, "weight_decay"),
-        ({"weight_decay": 1e-4, "optimizer": "soap"}, "weight_decay"),
-        ({"clip": -1.0}, "clip"),
-        ({"loss_border": -1}, "loss_border"),
-        ({"lr_factors": {"conv": -1.0}}, "lr_factors"),
-        ({"lr": math.inf}, "lr"),
-        ({"lr": "inf"}, "lr"),
-        ({"clip": math.inf}, "clip"),
-        ({"decay": math.inf}, "decay"),
-        ({"weight_decay": math.inf}, "weight_decay"),
-        ({"lr_factors": {"conv": math.inf}}, "lr_factors"),
-        ({"lr": 1e39}, "lr"),  # which single precision takes for infinite
-        ({"weight_decay": 1e39}, "weight_decay"),
-        ({"lr": 1e30, "lr_factors": {"conv": 1e30}}, "lr"),
+        *((name, {name: value}) for name, values in OUTSIDE.items() for value in values),
+        ("weight_decay", {"weight_decay": 1e-4, "optimizer": "soap"}),
+        ("lr", {"lr": 1e30, "lr_factors": {"conv": 1e30}}),
     ],
 )
-def test_settings_of_optimisers_out_of_range(changes, word):
+def test_settings_of_optimisers_out_of_range(word, changes):
     with pytest.raises(InputError, match=f"^{word}: "):
         Recipe(**changes)
 
