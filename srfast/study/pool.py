@@ -98,7 +98,6 @@ def scores_file(out: Path, number: int, scale: int) -> Path:
 def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, workers: int) -> Scored:
     """Scores the whole pool by one of the study's scorers, once for all cells."""
     table = scores_file(out, number, scale)
-    about = table.with_suffix(".json")
     with Lock.wait(table.with_suffix(".lock"), table):
         if (before := check_scored(study, data, out, number, scale)) is not None:
             return before
@@ -114,11 +113,10 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
             other = read_table(Path(study.join))
             join_columns(ScoreTable.read(table), other, keys_of(other)).table.write(table)
         seconds = time.perf_counter() - began
-        targets = _add_targets(study, table)
-        known = {"asked": recorded, "patches": summary.patches, "seconds": round(seconds, 3), "targets": targets}
-        with atomic_path(about) as temporary:
-            temporary.write_text(json.dumps(known), encoding="utf-8")
-        return Scored(table, study.scorers[number], summary.patches, seconds, targets)
+        known = {"patches": summary.patches, "seconds": round(seconds, 3), "targets": _add_targets(study, table)}
+        with atomic_path(table.with_suffix(".json")) as temporary:
+            temporary.write_text(json.dumps({"asked": recorded, **known}), encoding="utf-8")
+        return Scored(table, study.scorers[number], **known)
 
 
 def check_scored(study: Study, data: Data, out: Path, number: int, scale: Scale) -> Scored | None:
