@@ -6,10 +6,10 @@ Prints Markdown: dense against patch mode, ``--precision fast`` against fp32, an
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 import srfast
@@ -96,15 +96,15 @@ def ways(images: str) -> None:
             print(row(f"x{scale}, {column}", table.column("loss"), table.column(column)), flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="How alike scores rank patches.")
-    parser.add_argument("images", help="folder of images")
-    parser.add_argument("--scorer", metavar="FILE", help="weights to compare the shipped ones with, at x2")
-    a = parser.parse_args()
-    if a.scorer:
-        against(a.images, a.scorer)
+@click.command()
+@click.argument("images")
+@click.option("--scorer", metavar="FILE", help="Weights to compare the shipped ones with, at x2.")
+def main(images: str, scorer: str | None) -> None:
+    """How alike scores rank the patches of a folder."""
+    if scorer:
+        against(images, scorer)
     else:
-        ways(a.images)
+        ways(images)
 
 
 if __name__ == "__main__":

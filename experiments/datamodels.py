@@ -12,7 +12,6 @@ Trainings that have ended are kept in ``OUT.runs`` beside OUT and not made again
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import logging
@@ -21,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import click
 import numpy as np
 import torch
 from scipy import stats
@@ -171,26 +171,24 @@ def rounded(values: Any) -> Any:
     return float(f"{values:.6g}") if isinstance(values, float) else values
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.datamodels", description="The linear datamodeling score."
-    )
-    parser.add_argument("pool", type=Path)
-    parser.add_argument("targets", type=Path, help="a folder of one folder for each target")
-    parser.add_argument("out", type=Path)
-    a = parser.parse_args()
+@click.command()
+@click.argument("pool", type=Path)
+@click.argument("targets_in", metavar="TARGETS", type=Path)
+@click.argument("out", type=Path)
+def main(pool: Path, targets_in: Path, out: Path) -> None:
+    """The linear datamodeling score. TARGETS is a folder of one folder for each target."""
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)
-    targets = {folder.name: folder for folder in sorted(a.targets.iterdir()) if folder.is_dir()}
-    runs = a.out.with_suffix(".runs")
+    targets = {folder.name: folder for folder in sorted(targets_in.iterdir()) if folder.is_dir()}
+    runs = out.with_suffix(".runs")
     runs.mkdir(parents=True, exist_ok=True)
-    scores = scored(a.pool, targets, runs / "scores.parquet")
-    done = trained(a.pool, targets, scores, runs)
+    scores = scored(pool, targets, runs / "scores.parquet")
+    done = trained(pool, targets, scores, runs)
     how = {"updates": UPDATES, "batch": BATCH, "lr_patch": LR_PATCH, "share": SHARE, "patches": len(scores)}
     predicted, losses_of = predictions(scores, done, list(targets)), [run["losses"] for run in done]
     content = {"trainings": how, "predicted": predicted, "losses": losses_of}
-    a.out.write_text(json.dumps(rounded(content)) + "\n", encoding="utf-8")
-    print(markdown(*table(a.out)), end="")
+    out.write_text(json.dumps(rounded(content)) + "\n", encoding="utf-8")
+    print(markdown(*table(out)), end="")
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ Their licences are those of the packages.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import subprocess
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+
+import click
 
 from srfast.errors import InputError
 
@@ -49,22 +50,20 @@ def write(rows: list[tuple[str, str]], pictures_of: dict[str, dict[str, Path]], 
         (out / f"{package}_{digest[:8]}{file.suffix.lower()}").write_bytes(file.read_bytes())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.debian_pool", description="Pictures of Debian's packages."
-    )
-    parser.add_argument("list", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--held-out", type=Path, metavar="DIR", help="write a tenth of the pictures there instead")
-    a = parser.parse_args()
-    rows = read(a.list)
+@click.command()
+@click.argument("list_", metavar="LIST", type=Path)
+@click.argument("out", type=Path)
+@click.option("--held-out", type=Path, help="Write a tenth of the pictures there instead.")
+def main(list_: Path, out: Path, held_out: Path | None) -> None:
+    """Write the pictures of Debian's packages that LIST names."""
+    rows = read(list_)
     with tempfile.TemporaryDirectory() as folder:
         pictures_of = unpacked(dict.fromkeys(package for _, package in rows), Path(folder))
-        apart = {row for row in rows if a.held_out and int(row[0], 16) % 10 == 0}
-        write([row for row in rows if row not in apart], pictures_of, a.out)
-        if apart:
-            write(sorted(apart), pictures_of, a.held_out)
-    print(f"{len(list(a.out.iterdir()))} pictures in {a.out}")
+        apart = {row for row in rows if held_out and int(row[0], 16) % 10 == 0}
+        write([row for row in rows if row not in apart], pictures_of, out)
+        if held_out:
+            write(sorted(apart), pictures_of, held_out)
+    print(f"{len(list(out.iterdir()))} pictures in {out}")
 
 
 if __name__ == "__main__":

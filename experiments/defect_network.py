@@ -7,11 +7,12 @@ on the 8-pixel grid; a sixth of it is also taken as it is.
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
 from PIL import Image, ImageFilter
@@ -35,7 +36,7 @@ EPOCHS = 14
 Label = dict[str, float]
 
 
-def sources(folders: list[str]) -> list[tuple[np.ndarray, str]]:
+def sources(folders: Sequence[str]) -> list[tuple[np.ndarray, str]]:
     """Clean photographs and where they come from."""
     reduced, *others = folders
     photographs = []
@@ -235,14 +236,14 @@ def expected_chroma(photos: list[tuple[int, np.ndarray, str]]) -> tuple[np.ndarr
     return np.insert(solution[:-1], CHROMA, 0).astype(np.float32), solution[-1:].astype(np.float32)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.defect_network", description=__doc__)
-    parser.add_argument("folders", nargs="+", help="of photographs; those of the first are reduced")
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    args = parser.parse_args()
-    photos = [(i, image, kind) for i, (image, kind) in enumerate(sources(args.folders))]
+@click.command()
+@click.argument("folders", nargs=-1, required=True)
+@click.option("--out", type=Path, default=WEIGHTS)
+def main(folders: tuple[str, ...], out: Path) -> None:
+    """Train the network of defects on FOLDERS of photographs, of which those of the first are reduced."""
+    photos = [(i, image, kind) for i, (image, kind) in enumerate(sources(folders))]
     of_gray = dict(zip(("gray.weight", "gray.bias"), map(torch.from_numpy, expected_chroma(photos)), strict=True))
-    kept = load_file(args.out) if args.out.exists() else {}
+    kept = load_file(out) if out.exists() else {}
     with ProcessPoolExecutor(2) as pool:
         pairs = [pair for some in pool.map(windows, photos, chunksize=8) for pair in some]
     print(f"{len(photos)} photographs, {len(pairs)} windows", flush=True)
@@ -255,7 +256,7 @@ def main() -> None:
     with torch.no_grad():  # what the features were scaled by goes into the first layer
         first.weight /= deviation
         first.bias -= first.weight @ mean
-        out = torch.cat([network(part.float()) for part in x.split(2000)]).numpy()
+        shown = torch.cat([network(part.float()) for part in x.split(2000)]).numpy()
     tensors = {
         f"{n}.{k}": v.detach().contiguous()
         for n, layer in enumerate(network.layers)
@@ -263,8 +264,8 @@ def main() -> None:
     }
     for kind in ("weight", "bias"):
         tensors[f"3.{kind}"] = tensors[f"3.{kind}"][:-1].contiguous()
-    save_file({**kept, **tensors, **of_gray}, args.out)
-    report(out, about)
+    save_file({**kept, **tensors, **of_gray}, out)
+    report(shown, about)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 ``python -m experiments.defects FOLDER...`` of photographs, each also as ``FOLDER/2`` for halved: AUC of each column for
 patches of 96 pixels (nulls left out) and for images (what they are judged by). With ``--clean-only``: the shares of
 nulls, and what the thresholds leave out of the clean ones, by name. ``--gray`` turns every photograph gray, clean or
-degraded; ``--without NAME...`` sets some of them aside. ``--keep`` puts the figures into
+degraded; ``--without NAME`` sets some of them aside. ``--keep`` puts the figures into
 experiments/results/defects.json, from which ``python -m experiments.study_page`` writes the tables of
 docs/results/defects.md. Kernels and codecs are OpenCV's, where the network was trained with Pillow's; defocus is a
 disc; WebP follows enlargement once. A pair is clean where the LR image is the HR image reduced, and off where it is
@@ -12,13 +12,13 @@ that of the HR image moved.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 import torch
@@ -257,25 +257,23 @@ def keep(section: str, name: str, figures: Figures) -> None:
     KEPT.write_text(text + "\n")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.defects", description=__doc__)
-    parser.add_argument("folders", nargs="+")
-    parser.add_argument(
-        "--clean-only", action="store_true", help="only what the thresholds leave out of the clean ones"
-    )
-    parser.add_argument("--gray", action="store_true", help="without colour, clean and spoilt")
-    parser.add_argument("--without", nargs="+", default=[], metavar="NAME", help="images set aside, by their stems")
-    parser.add_argument("--keep", action="store_true", help="put the figures into experiments/results/defects.json")
-    args = parser.parse_args()
-    last: Callable[[np.ndarray], np.ndarray] = gray if args.gray else np.ascontiguousarray
-    for folder in args.folders:
-        images = [(name, image) for name, image in load(folder) if name not in args.without]
+@click.command()
+@click.argument("folders", nargs=-1, required=True)
+@click.option("--clean-only", is_flag=True, help="Only what the thresholds leave out of the clean ones.")
+@click.option("--gray", "as_gray", is_flag=True, help="Without colour, clean and spoilt.")
+@click.option("--without", multiple=True, metavar="NAME", help="An image set aside, by its stem. Repeatable.")
+@click.option("--keep", "kept", is_flag=True, help="Put the figures into experiments/results/defects.json.")
+def main(folders: tuple[str, ...], clean_only: bool, as_gray: bool, without: tuple[str, ...], kept: bool) -> None:
+    """How well the columns of defects tell degraded photographs of FOLDERS from clean ones."""
+    last: Callable[[np.ndarray], np.ndarray] = gray if as_gray else np.ascontiguousarray
+    for folder in folders:
+        images = [(name, image) for name, image in load(folder) if name not in without]
         clean = [columns_of(last(image)) for _, image in images]
         name = "/".join(Path(folder).parts[-2 if folder.endswith("/2") else -1 :])
-        name += ", gray" * args.gray + "".join(f", without {n}" for n in args.without)
+        name += ", gray" * as_gray + "".join(f", without {n}" for n in without)
         figures: Figures = {"images": len(images), "patches": sum(len(c["noise"]) for c in clean)}
-        section = "clean" if args.clean_only else "spoilt"
-        if args.clean_only:
+        section = "clean" if clean_only else "spoilt"
+        if clean_only:
             figures |= {**left_out(images, clean), "nulls": nulls(images, clean)}
         else:
             rows: Figures = figures.setdefault("rows", {})
@@ -286,7 +284,7 @@ def main() -> None:
                 pairs = [[pair_of(image, kind, moved) for _, image in images] for moved in (0, 1)]
                 row(rows, "shift", f"half an LR pixel, LR by {kind}", *pairs)
         print(f"\n## {name}: {figures}", flush=True)
-        if args.keep:
+        if kept:
             keep(section, name, figures)
 
 

@@ -22,7 +22,6 @@ of the images: which of them are spoilt (a smaller share lies in every larger on
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import json
@@ -31,6 +30,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy import ndimage
@@ -280,17 +280,15 @@ def pool(source: str | Path, out: str | Path, kind: str, share: float, shrink: F
     return len(chosen)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.degrade", description="Spoils a share of a folder's images."
-    )
-    parser.add_argument("source")
-    parser.add_argument("out")
-    parser.add_argument("--kind", choices=[*KINDS, "wild", "clean"], default="clean")
-    parser.add_argument("--share", type=float, default=0.5, help="of the images that are spoilt (default: 0.5)")
-    parser.add_argument("--shrink", type=Fraction, default=Fraction(1), help="every image to this size first, as 1/2")
-    a = parser.parse_args()
-    print(f"{pool(a.source, a.out, a.kind, a.share, a.shrink)} images spoilt in {a.out}")
+@click.command()
+@click.argument("source")
+@click.argument("out")
+@click.option("--kind", type=click.Choice([*KINDS, "wild", "clean"]), default="clean")
+@click.option("--share", type=float, default=0.5, show_default=True, help="Of the images that are spoilt.")
+@click.option("--shrink", type=Fraction, default="1", help="Every image to this size first, as 1/2.")
+def main(source: str, out: str, kind: str, share: float, shrink: Fraction) -> None:
+    """Spoil a share of a folder's images."""
+    print(f"{pool(source, out, kind, share, shrink)} images spoilt in {out}")
 
 
 if __name__ == "__main__":

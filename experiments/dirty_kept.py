@@ -8,10 +8,11 @@ studies/results (arm, keep in percent, what was done to the image, patches in th
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections import Counter, defaultdict
 from pathlib import Path
+
+import click
 
 from experiments.study_rows import RESULTS, STUDIES, Table, Words, markdown
 from srfast.study.description import cells
@@ -76,18 +77,16 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f} %"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.dirty_kept", description=__doc__.partition("\n")[0])
-    parser.add_argument("name", help="of the folder of studies/results, STUDY/POOL")
-    parser.add_argument(
-        "--pool", type=Path, required=True, help="that experiments/degrade.py made; its list lies beside it"
-    )
-    parser.add_argument("--run", type=Path, required=True, help="the study's folder, with its scores")
-    a = parser.parse_args()
-    with open(RESULTS / a.name / "kept.csv", "w", newline="") as out:
+@click.command()
+@click.argument("name")
+@click.option("--pool", type=Path, required=True, help="Made by experiments/degrade.py; its list lies beside it.")
+@click.option("--run", type=Path, required=True, help="The study's folder, with its scores.")
+def main(name: str, pool: Path, run: Path) -> None:
+    """Count what selections keep of a pool, for the folder NAME of studies/results, STUDY/POOL."""
+    with open(RESULTS / name / "kept.csv", "w", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["arm", "keep", "kind", "patches", "kept"])
-        writer.writerows(count(a.pool, a.run))
+        writer.writerows(count(pool, run))
 
 
 if __name__ == "__main__":

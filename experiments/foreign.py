@@ -8,12 +8,11 @@ checkpoint as spandrel reads it.
 
 from __future__ import annotations
 
-import argparse
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
 
@@ -92,18 +91,18 @@ def seams(images: str, file: str, scale: Any) -> None:
         print(f"| {overlap} | {off.max():.1e} | {off.mean():.1e} | {spearman:.7f} |", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", nargs="?")
-    parser.add_argument("file", nargs="?")
-    parser.add_argument("--scale", type=int, default=4)
-    parser.add_argument("--seams", action="store_true")
-    parser.add_argument("--compact", nargs=2, type=Path, metavar=("PARAM", "OUT"))
-    options = parser.parse_args()
-    if options.compact:
-        write_compact(*options.compact)
-    if options.file:
-        (seams if options.seams else compare)(options.images, os.fspath(options.file), options.scale)
+@click.command()
+@click.argument("images", required=False)
+@click.argument("file", required=False)
+@click.option("--scale", type=int, default=4)
+@click.option("--seams", "as_seams", is_flag=True)
+@click.option("--compact", nargs=2, type=Path, metavar="PARAM OUT")
+def main(images: str, file: str, scale: int, as_seams: bool, compact: tuple[Path, Path] | None) -> None:
+    """Score with a network of others, and write one as spandrel's checkpoint."""
+    if compact:
+        write_compact(*compact)
+    if file:
+        (seams if as_seams else compare)(images, file, scale)
 
 
 if __name__ == "__main__":

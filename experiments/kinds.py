@@ -15,13 +15,13 @@ goes where, and all of a document, follows from its name. It needs matplotlib an
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import io
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import click
 import matplotlib
 import numpy as np
 import resvg_py
@@ -212,14 +212,14 @@ def _middle(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + SMALLEST, top + SMALLEST))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.kinds", description="A pool of three kinds of images.")
-    parser.add_argument("photographs", type=Path, help="the folder of BSDS400")
-    parser.add_argument("sky", type=Path, help="stellarium's nebulae/default")
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--icons", type=Path, default=Path("/usr/share/icons/Adwaita"))
-    a = parser.parse_args()
-    write(a.photographs, a.sky, a.icons, a.out)
+@click.command()
+@click.argument("photographs", type=Path)
+@click.argument("sky", type=Path)
+@click.argument("out", type=Path)
+@click.option("--icons", type=Path, default="/usr/share/icons/Adwaita")
+def main(photographs: Path, sky: Path, out: Path, icons: Path) -> None:
+    """Write a pool of three kinds of images: of the folder of BSDS400, and of stellarium's nebulae/default."""
+    write(photographs, sky, icons, out)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ and colours, opaque and not. An eighth of the pictures is gray.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import click
 import cv2
 import matplotlib
 import numpy as np
@@ -317,12 +317,12 @@ def calibrated(value: torch.Tensor, has: torch.Tensor) -> tuple[torch.Tensor, to
     return slope.detach().float(), constant.detach().float()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.overlay_network", description=__doc__)
-    parser.add_argument("folders", nargs="+", help="of photographs; those of the first are also reduced")
-    parser.add_argument("--out", type=Path, default=WEIGHTS)
-    args = parser.parse_args()
-    files = [(file, n == 0) for n, folder in enumerate(args.folders) for file in find_images(folder)]
+@click.command()
+@click.argument("folders", nargs=-1, required=True)
+@click.option("--out", type=Path, default=WEIGHTS)
+def main(folders: tuple[str, ...], out: Path) -> None:
+    """Train what finds text on FOLDERS of photographs, of which those of the first are also reduced."""
+    files = [(file, n == 0) for n, folder in enumerate(folders) for file in find_images(folder)]
     jobs = [(i, read_rgb(file.path), large) for i, (file, large) in enumerate(files)]
     with ProcessPoolExecutor(2) as pool:
         windows = list(pool.map(grids, jobs, chunksize=8))
@@ -337,7 +337,7 @@ def main() -> None:
     value, has = (a.numpy() for a in of_windows(network, x[held], ink[held]))
     print(f"AUC of windows held out: {auc(value[~has], value[has]):.4f}, of {len(has)}")
     made = {**network.tensors(), "overlay.5.weight": slope, "overlay.5.bias": constant}
-    save_file({**(load_file(args.out) if args.out.exists() else {}), **made}, args.out)
+    save_file({**(load_file(out) if out.exists() else {}), **made}, out)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ some of them could have been looked at. ``claims.json`` has the record, ``about.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from srfast.data.atomic import atomic_path
@@ -258,27 +258,25 @@ def _by_cell(table: Any) -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.preregistered", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("study")
-    parser.add_argument("-o", "--output", required=True)
-    parser.add_argument("--images", action="append", default=[])
-    parser.add_argument("--test", action="append", default=[], metavar="NAME=DIR")
-    parser.add_argument("--jobs", type=int)
-    parser.add_argument("--only")
-    parser.add_argument("--known", action="append", default=[])
-    a = vars(parser.parse_args())
-    a["test"] = dict(pair.split("=", 1) for pair in a["test"])
+@click.command()
+@click.argument("study")
+@click.option("-o", "--output", required=True)
+@click.option("--images", multiple=True)
+@click.option("--test", multiple=True, metavar="NAME=DIR")
+@click.option("--jobs", type=int)
+@click.option("--only")
+@click.option("--known", multiple=True)
+def main(study: str, output: str, test: tuple[str, ...], **how: Any) -> None:
+    """Run STUDY, whose claims are pre-registered."""
 
     def progress(outcome: CellOutcome, done: int, total: int) -> None:
         print(f"[{done}/{total}] {outcome.cell.name} {outcome.state}: {outcome.text}", file=sys.stderr)
 
     try:
-        print(publish(run(a.pop("study"), a.pop("output"), **a, progress=progress), None))
+        tests = dict(pair.split("=", 1) for pair in test)
+        print(publish(run(study, output, test=tests, **how, progress=progress), None))
     except InputError as error:
-        parser.exit(2, f"{error}\n")
+        raise click.UsageError(str(error)) from None
 
 
 if __name__ == "__main__":

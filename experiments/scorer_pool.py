@@ -14,9 +14,10 @@ experiments.scorer_pool SOURCE ... --out DIR`` writes, from nothing but the name
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import click
 import numpy as np
 from PIL import Image
 
@@ -57,7 +58,7 @@ def clipped(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return as_bytes(image * rng.uniform(1.5, 3))
 
 
-def write(sources: list[str], out: Path, plain: int = 1) -> int:
+def write(sources: Sequence[str], out: Path, plain: int = 1) -> int:
     """Writes the images into a folder that must not be there; returns how many there are."""
     made = {f"stairs_{w}_{k}": stairs(w) for w in WIDTHS for k in range(plain)}
     for i in range(FLATS * plain):
@@ -74,13 +75,13 @@ def write(sources: list[str], out: Path, plain: int = 1) -> int:
     return len(made)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.scorer_pool", description=__doc__.partition("\n")[0])
-    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="folders of photographs")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--plain", type=int, default=1, metavar="N", help="times that plain images are written")
-    a = parser.parse_args()
-    print(f"{write(a.sources, a.out, a.plain)} images in {a.out}")
+@click.command()
+@click.argument("sources", nargs=-1, required=True)
+@click.option("--out", type=Path, required=True)
+@click.option("--plain", type=int, default=1, help="Times that plain images are written.")
+def main(sources: tuple[str, ...], out: Path, plain: int) -> None:
+    """Write what the shipped SRCNN is trained on beside the photographs of the folders SOURCES."""
+    print(f"{write(sources, out, plain)} images in {out}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ in place of the rest. ``--sheet`` draws patches that each method keeps of scikit
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw
@@ -154,21 +154,21 @@ def sheet(path: Path, keep: float = 0.1, columns: int = 20, side: int = 40) -> N
         page.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("images", nargs="?")
-    parser.add_argument("--keep", type=float, default=0.5)
-    parser.add_argument("--sheet", type=Path)
-    parser.add_argument("--speed", action="store_true")
-    options = parser.parse_args()
-    if options.images and not options.speed:
-        contents(options.images, options.keep)
-    if options.speed:
+@click.command()
+@click.argument("images", required=False)
+@click.option("--keep", type=float, default=0.5)
+@click.option("--sheet", "page", type=Path)
+@click.option("--speed", "as_speed", is_flag=True)
+def main(images: str | None, keep: float, page: Path | None, as_speed: bool) -> None:
+    """What each selection keeps of the patches of IMAGES."""
+    if images and not as_speed:
+        contents(images, keep)
+    if as_speed:
         speed()
-        if options.images:
-            clusters_speed(options.images)
-    if options.sheet:
-        sheet(options.sheet)
+        if images:
+            clusters_speed(images)
+    if page:
+        sheet(page)
 
 
 if __name__ == "__main__":
