@@ -250,20 +250,17 @@ def _fail(error: Exception) -> None:
 
 def _of_usage(error: click.UsageError) -> tuple[str, str | None]:
     """The message of an error of click, and its hint: the nearest to a wrong word, or the command's help."""
+    help_hint = f"see `{error.ctx.command_path} --help`" if error.ctx else None
     if isinstance(error, click.NoSuchOption):
         # click proposes whatever shares a letter or two.
         near = did_you_mean(error.option_name, error.possibilities or (), 0.75)
         message = click.NoSuchOption(error.option_name, None, None, error.ctx).format_message()
-        return message, f"did you mean {near}?" if near else _help_hint(error)
+        return message, f"did you mean {near}?" if near else help_hint
     kind = error.param.type if isinstance(error, click.BadParameter) and error.param else None
     given = re.match(r"'(.*)' is not one of", error.message)
     near = did_you_mean(given[1], kind.choices) if isinstance(kind, click.Choice) and given else None
     own = getattr(error if isinstance(error, UsageError) else kind if given else None, "hint", None)
-    return error.format_message(), f"did you mean {near}?" if near else own or _help_hint(error)
-
-
-def _help_hint(error: click.UsageError) -> str | None:
-    return f"see `{error.ctx.command_path} --help`" if error.ctx else None
+    return error.format_message(), f"did you mean {near}?" if near else own or help_hint
 
 
 def _exit(code: int, message: str, hint: str | None = None) -> None:

@@ -77,24 +77,25 @@ def command(
     from srfast.study.file import find_runnable, find_study
 
     path = find_study(study)
-    printing = as_status or as_tables or path.is_dir() or (output is None and not images)
-    running = {"--only": only, "--shard": shard}
-    if printing and (given := [name for name, value in running.items() if value]):
-        asked = "--status or --tables" if as_status or as_tables else "no -o or --images"
-        what = "a folder" if path.is_dir() else asked
-        raise click.UsageError(f"{given[0]} is for a run, and nothing is run with {what}")
-    if as_json and not as_status:
-        raise click.UsageError("--json is for --status")
-    if as_status and as_tables:
-        raise click.UsageError("--status and --tables exclude each other")
-    if path.is_dir() and (given := [name for name, value in (("-o", output), ("--images", images)) if value]):
-        raise click.UsageError(f"{given[0]} is for a study's file, got a folder: {study}")
-    if output is None and images and not path.is_dir():
+    folder, asked = path.is_dir(), as_status or as_tables
+    printing = folder or asked or not (output or images)
+    what = "a folder" if folder else "--status or --tables" if asked else "no -o or --images"
+    for wrong, message in (
+        (printing and only, f"--only is for a run, and nothing is run with {what}"),
+        (printing and shard, f"--shard is for a run, and nothing is run with {what}"),
+        (as_json and not as_status, "--json is for --status"),
+        (as_status and as_tables, "--status and --tables exclude each other"),
+        (folder and output, f"-o is for a study's file, got a folder: {study}"),
+        (folder and images, f"--images is for a study's file, got a folder: {study}"),
+    ):
+        if wrong:
+            raise click.UsageError(message)
+    if output is None and images and not folder:
         output = path.stem
-    if as_status and (output is None or path.is_dir()):
+    if as_status and (output is None or folder):
         _say_folder(path, jobs, as_json)
         return
-    if as_tables or output is None or path.is_dir():
+    if as_tables or output is None or folder:
         _print_tables(path, output, images, tests)
         return
     path = find_runnable(study, images)

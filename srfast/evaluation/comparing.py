@@ -216,7 +216,11 @@ def _entries(
     measured = [(n, e) for n, e in measured if all(e.measured.get(k, v) == v for k, v in conditions.items())]
     alike = ("scale", "protocol", *(("ssim_window",) if metric.lower() == "ssim" else ()), "measure")
     for (_, a), (_, b) in itertools.combinations(measured, 2):
-        _check_alike(a, b, alike)
+        if differ := [k for k in alike if k in a.measured and k in b.measured and a.measured[k] != b.measured[k]]:
+            had, got = (", ".join(f"{k} {e.measured[k]}" for k in differ) for e in (a, b))
+            pick = [f"`{k}`" for k in differ if k in ("scale", "protocol")]
+            hint = f"{' and '.join(pick)} pick{'s' if len(pick) == 1 else ''} one" if pick else None
+            raise InputError(f"{b.source}: expected {had}, as {a.source} has, got {got}", hint=hint)
     entries: dict[str, Entry] = {}
     for name, entry in measured:
         if name in entries:
@@ -228,16 +232,6 @@ def _entries(
         names = f" ({', '.join(entries)})" if entries else ""
         raise InputError(f"compare: expected at least two evaluations{of}, got {len(entries)}{names}")
     return entries
-
-
-def _check_alike(a: Entry, b: Entry, names: Sequence[str]) -> None:
-    """Raises InputError if both say how they were measured, and not the same."""
-    differ = [k for k in names if k in a.measured and k in b.measured and a.measured[k] != b.measured[k]]
-    if differ:
-        had, got = (", ".join(f"{k} {e.measured[k]}" for k in differ) for e in (a, b))
-        pick = [k for k in differ if k in ("scale", "protocol")]
-        hint = f"{' and '.join(f'`{k}`' for k in pick)} pick{'s' if len(pick) == 1 else ''} one" if pick else None
-        raise InputError(f"{b.source}: expected {had}, as {a.source} has, got {got}", hint=hint)
 
 
 def _of_dataset(entries: dict[str, Entry], dataset: str | None) -> dict[str, Entry]:

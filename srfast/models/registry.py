@@ -228,9 +228,8 @@ def _color(factory: Any) -> Literal["y", "rgb"]:
 def weights_of(model: str | os.PathLike[str]) -> Path | None:
     """The file of weights that is meant: a file itself, or that of the training in a folder; None for a name. Raises
     InputError if the folder holds no trained model, or the text is both a name and such a folder."""
-    named = isinstance(model, str) and (of_package(model) is not None or model in plugins.added(GROUP))
     file = Path(model) / OF_RUN
-    if named:
+    if isinstance(model, str) and (of_package(model) is not None or model in plugins.added(GROUP)):
         if file.is_file():
             raise InputError(
                 f"model: expected a network or a training run, got {model!r}, which is both",
@@ -244,9 +243,7 @@ def weights_of(model: str | os.PathLike[str]) -> Path | None:
                 f"{OF_RUN}"
             )
         return file
-    if plugins.is_file(os.fspath(model)) or not Path(model).suffix:
-        return None
-    return Path(model)
+    return None if plugins.is_file(os.fspath(model)) or not Path(model).suffix else Path(model)
 
 
 def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options: Any) -> nn.Module:

@@ -27,12 +27,12 @@ _PATHS = paths("images, folders of them or one table, such as coreset.parquet")
 
 def _data(value: Any) -> tuple[Any, ...]:
     """Paths as absolute ones; a table in memory as it is."""
-    if in_memory(value):
-        return (value,)
-    given = [value] if isinstance(value, (str, os.PathLike)) else list(value)
-    if len(given) > 1 and any(map(in_memory, given)):
+    given = [value] if in_memory(value) or isinstance(value, (str, os.PathLike)) else list(value)
+    if not any(map(in_memory, given)):
+        return tuple(_PATHS.convert(given))
+    if len(given) > 1:
         raise ValueError
-    return tuple(given) if any(map(in_memory, given)) else _PATHS.convert(given)
+    return tuple(given)
 
 
 _KINDS: dict[str, Kind] = {f.name: f.metadata["kind"] for f in fields(TrainSettings)}

@@ -92,25 +92,20 @@ def train(
     folder = output_folder(out, "training run", inputs, files) if world.leads else contextlib.nullcontext()
     try:
         with folder:
-            was = _device_and_mode(plan.model)
+            module = plan.model if isinstance(plan.model, nn.Module) else nn.Module()
+            device_of, mode = next(module.parameters(), torch.empty(0)).device, module.training
             runner = _Runner(plan, store, out, world, data_name)
             if not (resume and runner.restore()):
                 runner.start(initial, resume)
             if settings is not None and world.leads:
                 arguments.write(out, settings)
             result = runner.run(evaluate, eval_every, log_every, save_every, threads, quiet)
-            runner.hand_back(was)
+            if module is plan.model:  # it gets the weights that were saved
+                module.load_state_dict(runner.average or module.state_dict())
+                module.to(device_of).train(mode)
             return result
     finally:
         leave(world)
-
-
-def _device_and_mode(model: object) -> tuple[torch.device | None, bool]:
-    """Where a module of the caller's is, and whether it is in training mode."""
-    if not isinstance(model, nn.Module):
-        return None, True
-    first = next(model.parameters(), None)
-    return None if first is None else first.device, model.training
 
 
 def _check_planes(name: str, model: nn.Module, color: str) -> None:
@@ -249,12 +244,6 @@ class _Runner:
                     raise KeyboardInterrupt
         psnr, ssim = score or (None, None)
         return TrainResult(self.step, self.loss, weights, psnr, ssim, time.perf_counter() - began, feed.seconds)
-
-    def hand_back(self, was: tuple[torch.device | None, bool]) -> None:
-        """Gives a module of the caller's the weights that were saved, its device and its mode."""
-        if isinstance(self.plan.model, nn.Module):
-            self.model.load_state_dict(self.average or self.model.state_dict())
-            self.model.to(was[0]).train(was[1])
 
     def _mean_loss(self, save: bool) -> float:
         loss = self.world.mean(self.total.clone()) / max(1, self.summed)

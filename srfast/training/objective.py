@@ -18,12 +18,12 @@ FAR = 100
 """Times the loss of a black image in place of a white one that a model may have where it is saved."""
 
 
-def _euclidean(sr: Tensor, hr: Tensor) -> Tensor:
-    """Caffe's loss: half of the squared error, summed over each crop, and the mean over the crops."""
-    return (sr - hr).square().sum() / (2 * len(sr))
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "mse": F.mse_loss, "euclidean": _euclidean}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l1": F.l1_loss,
+    "mse": F.mse_loss,
+    # Caffe's: half of the squared error, summed over each crop, and the mean over the crops.
+    "euclidean": lambda sr, hr: (sr - hr).square().sum() / (2 * len(sr)),
+}
 
 
 def check_diverged(name: str, loss: float, side: int, step: int, saved: bool, last: str = "") -> None:

@@ -24,11 +24,6 @@ def _idn(state: State) -> Options:
     return {"features": features, "kept": features - narrow, "blocks": count(state, r"down(\d+)\.weight")}
 
 
-def _idn_moved(own: State, _: State, scale: int) -> State:
-    """Moves a kernel from the authors' centre, the last HR pixel of an LR pixel's block, to ours, its middle."""
-    return {**own, "deconv.weight": _moved(own["deconv.weight"], scale - 1 - (scale - 1) // 2)}
-
-
 def _fsrcnn_moved(own: State, _: State, scale: int) -> State:
     """Moves a kernel from the authors' centre, the first HR pixel of an LR pixel's block, to ours, and repeats
     slopes."""
@@ -40,12 +35,8 @@ def _fsrcnn_moved(own: State, _: State, scale: int) -> State:
     return own
 
 
-def _fsrcnn_from_caffe(own: State, theirs: State, scale: int) -> State:
-    """Transposes kernels, since the authors' Caffe sees images transposed."""
-    return _fsrcnn_moved(_transposed(own), theirs, scale)
-
-
 def _transposed(own: State) -> State:
+    """Kernels of Caffe, which sees images transposed."""
     return {k: v.transpose(2, 3).contiguous() if v.ndim == 4 else v for k, v in own.items()}
 
 
@@ -69,8 +60,7 @@ def _drrn_port(own: State, _: State, __: int) -> State:
 
 
 def _drrn_from_caffe(own: State, _: State, __: int) -> State:
-    """Transposes kernels, since Caffe sees images transposed, and adds the batch counters of PyTorch's
-    normalisations."""
+    """Transposes kernels, and adds the batch counters of PyTorch's normalisations."""
     means = {k: v for k, v in own.items() if k.endswith("running_mean")}
     counts = {k.replace("running_mean", "num_batches_tracked"): v.new_zeros(()).long() for k, v in means.items()}
     return {**_transposed(own), **counts}
@@ -114,7 +104,8 @@ Y_LAYOUTS: tuple[Layout, ...] = (
             **{f"conv2{n}": f"body.{2 * n}" for n in range(2, 30)},
             **{f"relu2{n}": f"body.{2 * n + 1}" for n in range(2, 30)},
         },
-        _fsrcnn("conv1.weight", "conv2.weight", r"conv2\d+\.weight"), convert=_fsrcnn_from_caffe,
+        _fsrcnn("conv1.weight", "conv2.weight", r"conv2\d+\.weight"),
+        convert=lambda own, theirs, scale: _fsrcnn_moved(_transposed(own), theirs, scale),
     ),
     Layout(
         "fsrcnn", "the authors' MATLAB", ("conv0.weight", "prelu0.weight", "deconv.weight"),
@@ -158,7 +149,11 @@ Y_LAYOUTS: tuple[Layout, ...] = (
             },
             **{f"down{b + 1}": f"blocks.{b}.compress.0" for b in range(20)},
         },
-        _idn, convert=_idn_moved,
+        _idn,
+        # From the authors' centre, the last HR pixel of an LR pixel's block, to ours, its middle.
+        convert=lambda own, _, scale: {
+            **own, "deconv.weight": _moved(own["deconv.weight"], scale - 1 - (scale - 1) // 2)
+        },
     ),
 )  # fmt: skip
 
@@ -195,14 +190,6 @@ def _han_order(own: State, _: State, __: int) -> State:
     weight = own["layer_fuse.weight"]
     stages = weight.unflatten(1, (-1, weight.shape[0])).flip(1).flatten(1, 2)
     return {**own, "layer_fuse.weight": stages.contiguous()}
-
-
-def _ignn_scale(state: State) -> int:
-    return 4 if "tail.1.0.weight" in state else shuffle_scale("upsample.0.weight", "")(state)
-
-
-def _ignn_matcher(own: State, _: State, __: int) -> State:
-    return {**own, "matcher.loaded": own["head.weight"].new_ones(()).bool()}
 
 
 _IGNN = {
@@ -320,8 +307,10 @@ RGB_LAYOUTS: tuple[Layout, ...] = (
         Layout(
             "ignn", "sczhou/IGNN", ("head.0.weight", "gcn.weightnet_lr.0.0.weight", *marks),
             {**_IGNN, **tail},
-            sizes(features="head.0.weight", blocks=r"(body[12]\.\d+)\.body\.0\.weight"), _ignn_scale,
-            _IGNN_UNUSED, _ignn_matcher,
+            sizes(features="head.0.weight", blocks=r"(body[12]\.\d+)\.body\.0\.weight"),
+            lambda state: 4 if "tail.1.0.weight" in state else shuffle_scale("upsample.0.weight", "")(state),
+            _IGNN_UNUSED,
+            lambda own, _, __: {**own, "matcher.loaded": own["head.weight"].new_ones(()).bool()},
         )
         for marks, tail in (
             (("tail.1.0.weight",), {"tail.0.0": "tail.0.0", "tail.1.0": "tail.1"}),
