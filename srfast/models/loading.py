@@ -19,7 +19,7 @@ from srfast.models import registry as models
 from srfast.models.foreign import adopted
 from srfast.models.layers import OnLuma
 from srfast.models.official.readers import load_caffemodel, load_mat
-from srfast.models.official.recognise import nearest, recognise, scale_of
+from srfast.models.official.recognise import Recognised, nearest, recognise, scale_of
 from srfast.models.registry import WEIGHT_FILES, Buildable
 from srfast.models.tiling import Descriptor
 from srfast.settings import PAIR_SCALES
@@ -103,16 +103,12 @@ def load_model(path: str | Path, scale: int | None = None) -> Descriptor:
         raise InputError(f"path: expected the path of a weights file, got {path!r}")
     path = Path(path)
     weights, about = _read(path)
-    if "model" in about:
-        network = _own(path, weights, about)
+    if (known := _known(path, weights, about, scale)) is not None:
+        model = models.create(known.name, known.scale, **known.options)
+        model.load_state_dict(known.state)
+        network = Descriptor.of(model, known.scale, known.name, models.describe(known.name).color)
     else:
-        recognised = recognise(weights, path, scale)
-        if recognised:
-            model = models.create(recognised.name, recognised.scale, **recognised.options)
-            model.load_state_dict(recognised.state)
-            network = Descriptor.of(model, recognised.scale, recognised.name, models.describe(recognised.name).color)
-        else:
-            network = _foreign(path, weights)
+        network = _foreign(path, weights)
     if scale is not None and network.scale != scale:
         raise InputError(f"scale: {path} is a x{network.scale} {network.name}, got `scale` {scale}")
     network.model.eval()
@@ -124,16 +120,12 @@ def network_of(path: str | Path, scale: int | None = None) -> tuple[str, int, di
     holds; ``scale`` is assumed where neither the weights nor the file's name say it. Raises InputError if it is not a
     weights file, or of another network."""
     path = Path(path)
-    weights, about = _read(path)
-    if "model" in about:
-        network = _own(path, weights, about)
-        return network.name, network.scale, _options(about)
-    recognised = recognise(weights, path, scale)
-    if recognised is None:
+    known = _known(path, *_read(path), scale)
+    if known is None:
         raise InputError(
             f"model: {path} is of no network that srfast trains", hint="name the network, and the file as `init`"
         )
-    return recognised.name, recognised.scale, dict(recognised.options)
+    return known.name, known.scale, dict(known.options)
 
 
 def initial_weights(
@@ -175,27 +167,24 @@ def _centred_kernel(state: dict[str, Tensor], model: str, scale: int, options: M
     return {**state, "deconv.weight": weight[..., edge:-edge, edge:-edge].contiguous()}
 
 
-def _own(path: Path, weights: dict[str, Tensor], about: dict[str, Any]) -> Descriptor:
+def _known(path: Path, weights: dict[str, Tensor], about: dict[str, Any], scale: int | None) -> Recognised | None:
+    """The network that a file of srfast names, or whose authors' weights these are; None if it is another."""
+    if "model" not in about:
+        return recognise(weights, path, scale)
     # Metadata are whatever somebody wrote: a model makes of them whatever error it likes.
     with inside(f"{path}: "), reading("expected the weights of the model its metadata name, got others"):
-        name, scale, options = str(about["model"]), int(about["scale"]), _options(about)
         try:
-            description = models.describe(name)
+            description = models.describe(str(about["model"]))
         except InputError:
             own = "a module of the caller's: load_state_dict of that module takes them"
-            raise ValueError(f"those of {name}, {own}") from None
+            raise ValueError(f"those of {about['model']}, {own}") from None
+        options = about.get("options", {})
+        options = dict(json.loads(options) if isinstance(options, str) else options)  # safetensors keep text
         # A file that the model needed when it was trained is in its weights.
         options.pop(description.asset, None)
-        _check_sizes(name, scale, options, weights)
-        model = models.create(name, scale, **options)
-        model.load_state_dict(weights)
-    return Descriptor.of(model, scale, description.name, description.color)
-
-
-def _options(about: dict[str, Any]) -> dict[str, Any]:
-    """The sizes of a network of srfast, which safetensors keep as text."""
-    options = about.get("options", {})
-    return dict(json.loads(options) if isinstance(options, str) else options)
+        known = Recognised(description.name, int(about["scale"]), options, weights)
+        _check_sizes(known.name, known.scale, options, weights)
+    return known
 
 
 def _check_sizes(name: str, scale: int, options: dict[str, Any], weights: dict[str, Tensor]) -> None:

@@ -8,7 +8,7 @@ import re
 import socket
 import stat
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from srfast.errors import InputError, RunError
@@ -80,14 +80,12 @@ class Lock:
 
     def release(self) -> None:
         """Removes the file and frees the lock. A second call does nothing."""
-        if self._descriptor >= 0:
-            try:
-                with suppress(OSError):
-                    if _same(self.path, self._descriptor):
-                        self.path.unlink()
-            finally:
-                os.close(self._descriptor)
-                self._descriptor = -1
+        if self.held:
+            with suppress(OSError):
+                if _same(self.path, self._descriptor):
+                    self.path.unlink()
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def is_taken(path: Path) -> bool:
@@ -97,24 +95,24 @@ def is_taken(path: Path) -> bool:
     except OSError:
         return False
     try:
-        if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        return False
-    except OSError as error:
-        return error.errno in _HELD
+        return _flock(descriptor, "LOCK_SH") in _HELD
     finally:
         os.close(descriptor)
 
 
 def hold(descriptor: int) -> bool:
     """Marks an open file as in use until the descriptor is closed; False if it is in use or cannot be marked."""
+    return fcntl is not None and _flock(descriptor, "LOCK_EX") == 0
+
+
+def _flock(descriptor: int, how: str) -> int | None:
+    """Locks an open file without waiting, and returns the number of the error if that fails, otherwise 0."""
     try:
         if fcntl is not None:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-    except OSError:
-        pass
-    return False
+            fcntl.flock(descriptor, getattr(fcntl, how) | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno
+    return 0
 
 
 def _is_lock(descriptor: int) -> bool:
@@ -144,31 +142,23 @@ def _open(path: Path, output: Path) -> int | None:
         return None
     except OSError as error:
         raise InputError(f"{output}: cannot write beside it ({error.strerror})") from None
-    try:
+    with ExitStack() as stack:
+        stack.callback(os.close, descriptor)
         if not _is_lock(descriptor):
             raise InputError(
                 f"{path}: is not a lock of srfast, which needs it to write {output}", hint="choose another output"
             )
-        try:
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _HELD:
-                pid, _, host = os.pread(descriptor, 301, 0).decode(errors="replace").partition(" ")
-                who = f"process {pid} on {host}" if pid.isdigit() else "another process"
-                raise Taken(
-                    f"{output}: {who} is writing it", hint="wait for its end, or choose another output"
-                ) from None
-            if error.errno not in _UNSUPPORTED:
-                raise RunError(f"{output}: cannot be locked ({error.strerror})") from None
-        if _same(path, descriptor):
-            with suppress(OSError):  # a disk that is full; the name is for people
-                os.ftruncate(descriptor, 0)
-                os.lseek(descriptor, 0, os.SEEK_SET)
-                os.write(descriptor, f"{os.getpid()} {socket.gethostname()}".encode())
-            held, descriptor = descriptor, -1
-            return held
-        return None
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
+        failed = _flock(descriptor, "LOCK_EX")
+        if failed in _HELD:
+            pid, _, host = os.pread(descriptor, 301, 0).decode(errors="replace").partition(" ")
+            who = f"process {pid} on {host}" if pid.isdigit() else "another process"
+            raise Taken(f"{output}: {who} is writing it", hint="wait for its end, or choose another output")
+        if failed and failed not in _UNSUPPORTED:
+            raise RunError(f"{output}: cannot be locked ({os.strerror(failed)})")
+        if not _same(path, descriptor):
+            return None
+        with suppress(OSError):  # a disk that is full; the name is for people
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}".encode(), 0)
+        stack.pop_all()
+        return descriptor
