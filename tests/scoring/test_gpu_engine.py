@@ -1,5 +1,7 @@
 """The engine of ``--device cuda`` on the CPU, where its kernels fall back to torch: same windows, same columns."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -92,6 +94,19 @@ def test_images_that_share_an_upload_score_as_alone(dense, most, monkeypatch, ph
         assert len(one.loss) == len(grid)
         for column in COLUMNS:
             np.testing.assert_allclose(getattr(one, column), getattr(own, column), rtol=1e-6, err_msg=column)
+
+
+def test_sums_over_bands_are_means_of_windows():
+    """Of maps, and of cells that a kernel summed."""
+    plain, grid = torch.rand(2, 60, 50, dtype=torch.float64), Grid(np.array([0, 3, 20]), np.array([0, 7, 8, 30]), 20)
+    sums, cells = (maps.WindowSums(grid, torch.device("cpu"), 2) for _ in range(2))
+    for band in maps.bands(60, 50, 2, 50 * 14):
+        part = plain[:, band.begin : band.end]
+        sums.add(part, band)
+        cells.add_cells(torch.stack([part[..., a:b].sum(-1) for a, b in pairwise(cells.edges.tolist())], -1), band)
+    expected = [plain[:, y : y + 20, x : x + 20].mean((1, 2)) for y in grid.ys for x in grid.xs]
+    for found in (sums, cells):
+        torch.testing.assert_close(found.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)
 
 
 def test_an_error_of_an_upload_is_its_callers(monkeypatch):
