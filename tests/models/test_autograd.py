@@ -71,40 +71,30 @@ def test_prelu_is_pytorchs(shape, memory_format, slopes):
     torch.testing.assert_close(got, torch.autograd.grad(expected, [x, own.weight], grad), rtol=0, atol=1e-13)
 
 
+def replicated(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    return F.conv2d(F.pad(x, (conv.kernel_size[0] // 2,) * 4, mode="replicate"), conv.weight, conv.bias)
+
+
+def assert_same_training(model: nn.Module, mine: Tensor, plain: Tensor) -> None:
+    """One loss and every parameter's gradient, as PyTorch's modules give them."""
+    hr, parameters = torch.rand_like(plain), list(model.parameters())
+    got, expected = (torch.autograd.grad(F.mse_loss(sr, hr), parameters) for sr in (mine, plain))
+    # Sums of at most a few thousand terms, of the size of the gradients or smaller.
+    torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-13)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_fsrcnn_is_that_of_plain_modules(scale):
-    """One loss and every parameter's gradient, as PyTorch's modules give them."""
     model = models.create("fsrcnn", scale).double()
-    lr = torch.rand(2, 1, 7, 6, dtype=torch.float64)
-    hr = torch.rand(2, 1, 7 * scale, 6 * scale, dtype=torch.float64)
-    x = lr
+    x = lr = torch.rand(2, 1, 7, 6, dtype=torch.float64)
     for module in model.body:
-        if isinstance(module, nn.PReLU):
-            x = F.prelu(x, module.weight)
-        else:
-            pad = module.kernel_size[0] // 2
-            x = F.conv2d(F.pad(x, (pad,) * 4, mode="replicate"), module.weight, module.bias)
-    plain = F.mse_loss(transposed(x, model.deconv.weight, model.deconv.bias, scale), hr)
-    parameters = list(model.parameters())
-    expected = torch.autograd.grad(plain, parameters)
-    got = torch.autograd.grad(F.mse_loss(model(lr), hr), parameters)
-    # Sums of at most a few thousand terms, of the size of the gradients or smaller.
-    for a, b in zip(got, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
+        x = F.prelu(x, module.weight) if isinstance(module, nn.PReLU) else replicated(x, module)
+    assert_same_training(model, model(lr), transposed(x, model.deconv.weight, model.deconv.bias, scale))
 
 
 @pytest.mark.parametrize("here", [True, False], ids=["here", "on other devices"])
 def test_srcnn_is_that_of_plain_modules(here, monkeypatch):
     monkeypatch.setattr(autograd, "_eager_on_cpu", lambda _: here)
-    model = models.create("srcnn", 2).double()
-    up, hr = torch.rand(2, 1, 13, 10, dtype=torch.float64), torch.rand(2, 1, 13, 10, dtype=torch.float64)
-
-    def layer(x: Tensor, conv: nn.Conv2d) -> Tensor:
-        return F.conv2d(F.pad(x, (conv.kernel_size[0] // 2,) * 4, mode="replicate"), conv.weight, conv.bias)
-
-    plain = F.mse_loss(layer(layer(layer(up, model.conv1).relu(), model.conv2).relu(), model.conv3), hr)
-    parameters = list(model.parameters())
-    expected = torch.autograd.grad(plain, parameters)
-    got = torch.autograd.grad(F.mse_loss(model.enhance(up), hr), parameters)
-    for a, b in zip(got, expected, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-13)
+    model, up = models.create("srcnn", 2).double(), torch.rand(2, 1, 13, 10, dtype=torch.float64)
+    plain = replicated(replicated(replicated(up, model.conv1).relu(), model.conv2).relu(), model.conv3)
+    assert_same_training(model, model.enhance(up), plain)

@@ -105,11 +105,6 @@ def test_ignn_aggregation_module_sums_neighbours_with_softmax_weights():
     torch.testing.assert_close(lr, expected, rtol=0, atol=1e-12)
 
 
-def _vgg() -> dict[str, Tensor]:
-    shapes = {"0.weight": (64, 3, 3, 3), "0.bias": (64,), "2.weight": (64, 64, 3, 3), "2.bias": (64,)}
-    return {f"features.{name}": torch.randn(shape) for name, shape in shapes.items()}
-
-
 SMALL = {"features": 8, "blocks": 2}
 
 
@@ -124,8 +119,8 @@ def test_ignn_without_matcher_builds_but_does_not_run(tmp_path):
         again(torch.rand(1, 3, 8, 8))
 
 
-def test_ignn_matcher_from_files_and_from_a_checkpoint(tmp_path):
-    weights = _vgg()
+def test_ignn_matcher_from_files_and_from_a_checkpoint(vgg, tmp_path):
+    weights = torch.load(vgg, weights_only=True)
     torch.save(weights, tmp_path / "vgg19.pth")
     save_file({k.removeprefix("features."): v for k, v in weights.items()}, tmp_path / "features.safetensors")
     one = models.create("ignn", **SMALL, matcher=tmp_path / "vgg19.pth").eval()
@@ -152,8 +147,8 @@ def test_ignn_matcher_from_files_and_from_a_checkpoint(tmp_path):
     [
         ("missing.pth", None, "no such weights file"),
         ("other.pth", {"conv.weight": torch.zeros(1)}, r"expected features\.0\.weight \(64, 3, 3, 3\) .* got nothing"),
-        ("shape.pth", _vgg() | {"features.2.weight": torch.zeros(64, 3, 3, 3)},
-         r"expected features\.2\.weight \(64, 64, 3, 3\) .* got \(64, 3, 3, 3\)"),
+        ("shape.pth", {"features.0.weight": torch.zeros(64, 64, 3, 3)},
+         r"expected features\.0\.weight \(64, 3, 3, 3\) .* got \(64, 64, 3, 3\)"),
     ],
 )  # fmt: skip
 def test_ignn_wrong_matcher_files_are_named(name, content, message, tmp_path):

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 import srfast
 from srfast.data.lowres import LowRes
 from srfast.errors import InputError
-from srfast.training.plan import fingerprint
 from srfast.training.sources import open_store
 from srfast.training.store import Batches
 
@@ -71,17 +70,6 @@ def test_a_core_set_takes_other_lr_images(pairs, tmp_path):
     low, high = given.crop(0, 0, 0, 24)
     assert np.array_equal(low.repeat(3, 1).repeat(3, 2), high)
     assert not np.array_equal(made.crop(0, 0, 0, 24)[0], low)
-
-
-def test_the_order_of_batches_knows_the_lr_images(pairs):
-    hr, lr = pairs
-    made, _ = open_store([hr], 3, color="rgb", patch=24)
-    given, _ = open_store([hr], 3, color="rgb", patch=24, lr=LowRes.open(lr, "{}x3"))
-    before = fingerprint(given)
-    assert fingerprint(made) != before
-    moved = lr.rename(lr.with_name("moved"))
-    again, _ = open_store([hr], 3, color="rgb", patch=24, lr=LowRes.open(moved, "{}x3"))
-    assert fingerprint(again) == before
 
 
 def test_what_does_not_fit_is_named(pairs):

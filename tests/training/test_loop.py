@@ -107,13 +107,6 @@ def test_resume_restores_what_models_draw(photo_folder, tmp_path, sizes):
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "b"))
 
 
-def test_the_seed_decides(store, tmp_path):
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        train(plan(3, seed=seed), store, tmp_path / name, quiet=True)
-    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
-    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
-
-
 def test_evaluation_does_not_change_a_run(store, photo_folder, tmp_path):
     def evaluate(net: nn.Module) -> tuple[float, float]:
         assert not net.training
