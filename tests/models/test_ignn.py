@@ -121,9 +121,8 @@ def test_ignn_without_matcher_builds_but_does_not_run(tmp_path):
 
 def test_ignn_matcher_from_files_and_from_a_checkpoint(vgg, tmp_path):
     weights = torch.load(vgg, weights_only=True)
-    torch.save(weights, tmp_path / "vgg19.pth")
     save_file({k.removeprefix("features."): v for k, v in weights.items()}, tmp_path / "features.safetensors")
-    one = models.create("ignn", **SMALL, matcher=tmp_path / "vgg19.pth").eval()
+    one = models.create("ignn", **SMALL, matcher=vgg).eval()
     two = models.create("ignn", **SMALL)
     two.matcher.load(tmp_path / "features.safetensors")
     for key, value in one.matcher.state_dict().items():
