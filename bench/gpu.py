@@ -6,7 +6,6 @@ wrong one ends the run. Inputs are larger than the L2 cache.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import json
 import platform
@@ -17,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -237,19 +237,19 @@ def machine() -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("gpu_results.json"))
-    parser.add_argument("--patches", type=int, default=4096, help="of 96 x 96; a quarter of them for the network alone")
-    options = parser.parse_args()
+@click.command()
+@click.option("--output", type=Path, default="gpu_results.json")
+@click.option("--patches", "count", default=4096, help="Of 96 x 96; a quarter of them for the network alone.")
+def main(output: Path, count: int) -> None:
+    """Measure the kernels of a GPU beside their references."""
     weights = dict(load_network("srcnn", SCALE).weights or {})
-    patches = photographs(options.patches)
-    results: dict[str, Any] = {"machine": machine(), "scale": SCALE, "patch": SIZE, "patches": options.patches}
+    patches = photographs(count)
+    results: dict[str, Any] = {"machine": machine(), "scale": SCALE, "patch": SIZE, "patches": count}
 
     def finished(name: str, figures: dict[str, Any]) -> None:
         results[name] = figures
         # After every part: what was measured stays when a later part fails.
-        options.output.write_text(json.dumps(results, indent=1) + "\n")
+        output.write_text(json.dumps(results, indent=1) + "\n")
         for key, value in figures.items():
             print(name, key, json.dumps(value), flush=True)
 
@@ -257,9 +257,9 @@ def main() -> None:
         finished("device_copy", device_copy())
         copy = results["device_copy"]["bytes_per_second"]
         finished("degrade", degrade(patches, copy))
-        finished("per_sample_mse", per_sample_mse(options.patches, copy))
+        finished("per_sample_mse", per_sample_mse(count, copy))
         finished("score_patches", score_patches(patches, weights))
-        finished("network", network(patches[: options.patches // 4].clone(), weights))
+        finished("network", network(patches[: count // 4].clone(), weights))
 
 
 if __name__ == "__main__":

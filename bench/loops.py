@@ -7,6 +7,7 @@ instructions for a product, and the vectors that a loop reads from or writes to 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -37,38 +38,30 @@ def innermost(disassembly: str) -> list[list[str]]:
 
 def counted(disassembly: str) -> dict[str, float]:
     """Loops, instructions for a product, and reads and writes of the stack."""
-    products = instructions = stack = loops = 0
-    for body in innermost(disassembly):
-        count = sum(bool(PRODUCT.match(text)) for text in body)
-        if count >= FEWEST:
-            loops += 1
-            products += count
-            instructions += len(body)
-            stack += sum(bool(STACK.match(text)) for text in body)
-    return {"loops": loops, "instructions_a_product": round(instructions / max(products, 1), 4), "stack": stack}
+    bodies = [(body, sum(bool(PRODUCT.match(text)) for text in body)) for body in innermost(disassembly)]
+    loops = [(body, products) for body, products in bodies if products >= FEWEST]
+    instructions, products = sum(len(body) for body, _ in loops), sum(count for _, count in loops)
+    stack = sum(bool(STACK.match(text)) for body, _ in loops for text in body)
+    return {"loops": len(loops), "instructions_a_product": round(instructions / max(products, 1), 4), "stack": stack}
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def measure() -> dict[str, Any]:
     """Of each source that is compiled for instructions of x86, and the compiler; empty where there is no g++ for it."""
     lines = [line.split() for line in (ROOT / "csrc/cpu/flags.txt").read_text().splitlines()]
     sources = {"score_baseline.cpp": [], **{source: options for m, source, *options in lines if m == "x86"}}
-    try:
-        version = subprocess.run(["g++", "--version"], check=True, capture_output=True, text=True).stdout
-        target = subprocess.run(["g++", "-dumpmachine"], check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError):
+    if not shutil.which("g++") or not _said("g++", "-dumpmachine").startswith("x86_64"):
         return {}
-    if not target.startswith("x86_64"):
-        return {}
-    counts: dict[str, Any] = {"compiler": version.splitlines()[0]}
+    counts: dict[str, Any] = {"compiler": _said("g++", "--version").splitlines()[0]}
     with tempfile.TemporaryDirectory() as folder:
         for name, options in sources.items():
             output = Path(folder) / f"{name}.o"
             command = ["g++", *OPTIONS, "-DSRFAST_X86=1", f"-I{ROOT / 'csrc'}", *options, "-c", "-o", str(output)]
-            subprocess.run([*command, str(ROOT / "csrc/cpu" / name)], check=True)
-            text = subprocess.run(
-                ["objdump", "-d", "--no-show-raw-insn", str(output)], check=True, capture_output=True, text=True
-            )
-            counts[name] = counted(text.stdout)
+            _said(*command, str(ROOT / "csrc/cpu" / name))
+            counts[name] = counted(_said("objdump", "-d", "--no-show-raw-insn", str(output)))
     return counts
 
 
@@ -89,8 +82,3 @@ def compare(old: dict[str, Any], new: dict[str, Any]) -> int:
             line += f"{b['instructions_a_product']:8.3f}   stack {a['stack']} -> {b['stack']}"
             print(line + ("  REGRESSION" if worse else ""))
     return regressions
-
-
-def table(counts_of: dict[str, Any]) -> None:
-    for name, counts in counts_of.items():
-        print(f"{name:<28} {counts if name == 'compiler' else ', '.join(f'{k} {v}' for k, v in counts.items())}")

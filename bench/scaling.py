@@ -90,15 +90,9 @@ def plot(results: dict[str, Any], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4))
-    dense = results["score"]
-    axes.loglog(
-        [p["patches"] for p in dense],
-        [p["cpu_seconds"] for p in dense],
-        "o-",
-        label="score, dense, 40 and 400 photographs",
-    )
-    points = results["select"]
-    axes.loglog([p["patches"] for p in points], [p["cpu_seconds"] for p in points], "s-", label="select")
+    for job, marker, label in (("score", "o-", "score, dense, 40 and 400 photographs"), ("select", "s-", "select")):
+        points = results[job]
+        axes.loglog([p["patches"] for p in points], [p["cpu_seconds"] for p in points], marker, label=label)
     axes.set_xlabel("patches")
     axes.set_ylabel("CPU seconds")
     axes.grid(True, which="major", alpha=0.3)
