@@ -64,7 +64,8 @@ COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
 PLACES = {
     "eval": "evaluate:command", "compare": "evaluate:compare", "view": "report:view", "degrade": "degradation:degrade",
-    "manifest": "manifest:manifest", "rebuild": "manifest:rebuild", "degradation": "degradation:degradation",
+    "manifest": "export:manifest", "rebuild": "export:rebuild", "degradation": "degradation:degradation",
+    "score": "prune:score", "select": "prune:select",
     **{name: f"columns:{name}" for name in ("join", "influence", "dedup")},
     **{name: f"tools:{name}" for name in ("onnx", "demo", "completion")},
 }  # fmt: skip

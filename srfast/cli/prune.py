@@ -1,7 +1,8 @@
-"""``srfast prune``."""
+"""``srfast prune``, and the steps that it takes: ``score`` and ``select``."""
 
 from __future__ import annotations
 
+import logging
 import shlex
 from pathlib import Path
 from typing import Any
@@ -9,22 +10,34 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from srfast.cli import score as score_command
-from srfast.cli import select as select_command
-from srfast.cli.options import Grouped, emit, json_option, output_option, quiet, result, say, settings
-from srfast.coreset.settings import listed
+from srfast.cli.options import Grouped, answer, emit, json_option, output_option, quiet, result, say, settings
+from srfast.coreset.settings import SelectArguments, listed
+from srfast.report.content import count
+from srfast.scoring.settings import ScoreArguments
 from srfast.workflows.settings import PruneArguments
 
-GROUPS = {
+log = logging.getLogger(__name__)
+PRUNE = {
     "What is written": ("output", "trainer", "preset", "as_json"),
     "What is left out": ("clean", "reject", "against"),
     "Patches": ("scale", "patch", "shrink", "quick", "lr_images"),
     "How much is kept": ("keep_loss", "keep", "max_per_image"),
     "The run": ("threads", "skip_bad"),
 }
+SCORE = {
+    "Patches": ("scale", "patch", "stride", "mode", "shrink", "lr_images"),
+    "Scores": ("scorer", "defects", "precision"),
+    "The run": ("output", "resume", "skip_bad", "threads", "device", "shard", "as_json"),
+}
+SELECT = {
+    "How much is kept": ("keep", "keep_loss", "max_per_image", "nms"),
+    "Which patches": ("method", "order", "drop_hardest", "target", "sizes", "one_size"),
+    "What is left out": ("clean", "reject", "where"),
+    "The run": ("output", "seed", "as_json"),
+}
 
 
-@click.command(cls=Grouped, groups=GROUPS, methods=listed)
+@click.command(cls=Grouped, groups=PRUNE, methods=listed)
 @click.argument("images", nargs=-1, required=True, type=click.Path())
 @settings(PruneArguments, "shard")
 @output_option("Folder to write into.", folder=True)
@@ -55,7 +68,7 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
         images,
         folder,
         progress=not quiet(),
-        scored=None if as_json else lambda s: score_command.report(s, scores, as_json=False),
+        scored=None if as_json else lambda s: report_scores(s, scores, as_json=False),
         **options,
     )
     coreset = folder / "coreset.parquet"
@@ -73,7 +86,8 @@ def run(images: tuple[str, ...], folder: Path, as_json: bool = False, **options:
         )  # fmt: skip
         return done.report
     if done.decision is None:
-        select_command.report(done.coreset, str(coreset), as_json=False)
+        loss = done.coreset.column("loss")
+        report_selection(selection, float(loss.min()), float(loss.max()), str(coreset), as_json=False)
     else:
         for sentence in done.decision.sentences[:2]:
             result(sentence)
@@ -103,3 +117,76 @@ def _kept_in_words(selection: dict[str, Any]) -> str:
     held = selection["shares"]["loss"]
     error = "" if held is None else f", which hold {100 * held:.3g} % of the error"
     return f"As the options say, {selection['kept']:,} of {selection['passing']:,} patches are kept{error}."
+
+
+@click.command(cls=Grouped, groups=SCORE)
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@settings(ScoreArguments, output={"short": ["-o"], "required": True, "metavar": "OUTPUT"})
+@json_option()
+def score(images: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+    """Score every patch of IMAGES (files and folders) and write one table.
+
+    During the run, finished parts lie in OUTPUT.parts; after a crash, --resume continues from them.
+    """
+    settings = ScoreArguments(**options, progress=not quiet())
+    from srfast.scoring.pipeline import write_scores
+
+    report_scores(write_scores(images, output, settings), output, as_json)
+
+
+def report_scores(summary: Any, output: str, as_json: bool) -> None:
+    """Prints what was scored, for a person or for a program."""
+    meta, n = summary.meta, summary.patches
+    skipped, small = meta["skipped"], meta["small"]
+    for entry in skipped:
+        say(f"srfast: skipped {entry['reason']}")
+    for entry in small[:5]:
+        size = f"{entry['width']} x {entry['height']}" + (f" at {entry['shrink']}" if "shrink" in entry else "")
+        say(f"srfast: {entry['image']} is {size}, smaller than the patch of {meta['patch']} pixels")
+    several = any("shrink" in entry for entry in small)
+    if len(small) > 5:
+        say(f"srfast: {len(small) - 5} more {'sizes of images' if several else 'images'} are smaller than the patch")
+    from srfast.scoring.metadata import reduced
+
+    known = ("scale", "patch", "stride", "mode", "scorer", "backend", "precision")
+    lowest, mean, highest = (summary.lowest, summary.total / n, summary.highest) if n else (None, None, None)
+    data = {
+        "output": output, "patches": n, "images": len(meta["images"]), "skipped": skipped, "small": small,
+        "passed_over": meta.get("passed_over", {}), "reduced": reduced(meta), **{name: meta[name] for name in known},
+        "shrink": meta.get("shrink", ["1"]), "loss": {"min": lowest, "mean": mean, "max": highest},
+    }  # fmt: skip
+    answer(as_json, data, f"{count(n, 'patch')} of {count(len(meta['images']), 'image')} -> {output}")
+
+
+@click.command(cls=Grouped, groups=SELECT, methods=listed)
+@click.argument("scores", nargs=-1, required=True, type=click.Path())
+@output_option("Core-set to write, such as coreset.parquet.")
+@settings(SelectArguments)
+@json_option()
+def select(scores: tuple[str, ...], output: str, as_json: bool, **options: Any) -> None:
+    """Select a core-set from SCORES: one score table (a file or a folder of parts), or all shards of one."""
+    settings = SelectArguments(**options, progress=not quiet())  # before anything heavy is imported
+    from srfast.coreset.selection import write_selection
+
+    report_selection(*write_selection(scores, output, settings), output, as_json)
+
+
+def report_selection(selection: dict[str, Any], lowest: float, highest: float, output: str, as_json: bool) -> None:
+    """Prints what was selected, for a person or for a program."""
+    if "rejected" in selection:
+        counts = ", ".join(f"{reason} {n:,}" for reason, n in selection["rejected"].items()) or "nothing"
+        say(f"srfast: left out: {counts} (patches; one may have several reasons)")
+    if "cleaned" in selection:
+        log.info('--clean is --where "%s"', selection["cleaned"])
+    if selection["short"]:
+        say(f"srfast: {selection['short']}")
+    if "larger" in selection:
+        larger = selection["larger"]
+        say(f"srfast: {larger['larger']:,} of {larger['images']:,} images were larger than their detail")
+    held = selection["shares"]["loss"]
+    span = f"loss {lowest:.4g} to {highest:.4g}" + ("" if held is None else f", {100 * held:.3g} % of the error")
+    answer(
+        as_json,
+        {"output": output, **selection, "loss": {"min": lowest, "max": highest}},
+        f"{selection['kept']:,} of {selection['patches']:,} patches kept, {span} -> {output}",
+    )

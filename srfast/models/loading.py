@@ -257,6 +257,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(f"{path}: expected a file ending in {', '.join(WEIGHT_FILES)}")
     check_input(path, "a weights file")
     about: dict[str, Any] = {}
+    state: Any
     if path.suffix == ".caffemodel":
         state = load_caffemodel(path)
     elif path.suffix == ".mat":

@@ -11,7 +11,7 @@ import skimage.data
 from PIL import Image
 
 import srfast
-from srfast.cli.select import command as select_command
+from srfast.cli.prune import select as select_command
 from srfast.coreset.pairs import read_patches
 from srfast.coreset.settings import Selection
 from srfast.errors import InputError

@@ -23,7 +23,7 @@ def test_score_takes_the_settings_with_the_same_defaults():
 
 
 def test_the_command_line_offers_each():
-    from srfast.cli.score import command
+    from srfast.cli.prune import score as command
 
     assert {p.name for p in command.params} >= {*FIELDS, "images", "output", "resume", "engine", "address"}
 

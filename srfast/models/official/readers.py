@@ -166,7 +166,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _srcnn(values: dict[str, Any]) -> dict[str, Tensor]:
     first, last = values["weights_conv1"], values["weights_conv3"]
-    state = {}
+    state: dict[str, Tensor] = {}
     for i, weight in enumerate((first[None], values["weights_conv2"], last[:, :, None]), 1):
         state |= {f"conv{i}.weight": _kernels(weight), f"conv{i}.bias": _vector(values[f"biases_conv{i}"])}
     return state
@@ -174,7 +174,7 @@ def _srcnn(values: dict[str, Any]) -> dict[str, Tensor]:
 
 def _fsrcnn(values: dict[str, Any]) -> dict[str, Tensor]:
     weights, biases, slopes = (list(values[k]) for k in ("weights_conv", "biases_conv", "prelu_conv"))
-    state = {}
+    state: dict[str, Tensor] = {}
     for i, weight in enumerate(weights[:-1]):
         state |= {f"conv{i}.weight": _kernels(weight), f"conv{i}.bias": _vector(biases[i])}
         state[f"prelu{i}.weight"] = _vector(slopes[i])
