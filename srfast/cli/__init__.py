@@ -62,13 +62,18 @@ _json = False
 """Whether an error is printed as JSON too."""
 COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
-PLACES = {
-    "eval": "evaluate:command", "compare": "evaluate:compare", "view": "report:view", "degrade": "degradation:degrade",
-    "manifest": "export:manifest", "rebuild": "export:rebuild", "degradation": "degradation:degradation",
-    "score": "prune:score", "select": "prune:select",
-    **{name: f"columns:{name}" for name in ("join", "influence", "dedup")},
-    **{name: f"tools:{name}" for name in ("onnx", "demo", "completion")},
-}  # fmt: skip
+_TOGETHER = {
+    "columns": ("join", "influence", "dedup"),
+    "degradation": ("degrade", "degradation"),
+    "export": ("manifest", "rebuild"),
+    "prune": ("score", "select"),
+    "report": ("audit", "view"),
+    "tools": ("onnx", "demo", "completion"),
+    "train": ("compare",),
+}
+PLACES = {name: f"{module}:{name}" for module, names in _TOGETHER.items() for name in names} | {
+    "eval": "train:evaluate"
+}
 """Module and name in it of a command; of others, ``command`` in the module of their name."""
 
 
