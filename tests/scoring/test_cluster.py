@@ -29,6 +29,7 @@ from srfast.scoring.settings import ScoreArguments
 cluster.BLOCK_IMAGES = 2
 class Slow(cluster._Actor):
     def __call__(self, files):
+        open(f"PIDS/{os.getpid()}", "w").close()
         time.sleep(0.5)
         return super().__call__(files)
 cluster._Actor = Slow
@@ -57,43 +58,21 @@ def folder(tmp_path: Path) -> Path:
     return images
 
 
-def _scorers(pid: int) -> list[int]:
-    """The processes below this one that run the scoring actor."""
-    parents: dict[int, list[int]] = {}
-    titles = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-                titles[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue
-            parents.setdefault(int(stat.rsplit(")", 1)[1].split()[1]), []).append(int(entry.name))
-    below, scorers = [pid], []
-    while below:
-        below = [child for one in below for child in parents.get(one, [])]
-        scorers += [p for p in below if titles.get(p, "").startswith("ray::") and "Slow" in titles[p]]
-    return scorers
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONSAFEPATH": "1"}
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the actor in /proc")
 def test_a_killed_worker_changes_nothing(folder, tmp_path):
     pytest.importorskip("ray.data")
     alone, output = tmp_path / "alone.parquet", tmp_path / "ray.parquet"
     score(folder, patch=48, scorer="bicubic", output=alone)
     script = tmp_path / "run.py"
-    script.write_text(RUN)
-    pipes: dict[str, Any] = {**dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE), "text": True}
+    (pids := tmp_path / "pids").mkdir()
+    script.write_text(RUN.replace("PIDS", str(pids)))
+    env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONSAFEPATH": "1"}
+    pipes: dict[str, Any] = {"env": env, **dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE), "text": True}
     command = [sys.executable, script, folder, output, "--pause"]
-    with subprocess.Popen(command, cwd=tmp_path, env=_environment(), **pipes) as run:
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as run:
         line = run.stdout.readline()
         assert line == "four\n", run.communicate()[1][-2000:]
-        actors = _scorers(run.pid)
+        actors = [int(path.name) for path in pids.iterdir()]
         assert len(actors) == 2
         os.kill(actors[0], signal.SIGKILL)
         out, err = run.communicate("go on\n", timeout=240)
