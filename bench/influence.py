@@ -10,24 +10,17 @@ from __future__ import annotations
 
 import resource
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import srfast
+from bench.measure import timed
 from srfast.coreset import influence
 from srfast.runtime.threads import cores
 from srfast.scoring.network import load_network
 from srfast.scoring.scored import ScoredImages
-
-
-def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Seconds, processor seconds, and what came of it."""
-    wall, processor = time.perf_counter(), time.process_time()
-    result = run()
-    return time.perf_counter() - wall, time.process_time() - processor, result
 
 
 def ratio(pool: str, stride: str = "6", rounds: str = "3") -> None:

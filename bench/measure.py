@@ -36,6 +36,13 @@ def side_by_side(runs: dict[str, Callable[[], Any]], rounds: int = 5, seconds: f
     return best
 
 
+def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Seconds, processor seconds, and what came of it."""
+    wall, processor = time.perf_counter(), time.process_time()
+    result = run()
+    return time.perf_counter() - wall, time.process_time() - processor, result
+
+
 def sgemm() -> Callable[[], Any]:
     """A 1024 x 1024 float32 matrix product: 2 * 1024^3 FLOP a call."""
     a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
