@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from srfast.data.files import check_input
-from srfast.errors import InputError, RunError, inside, reading
+from srfast.errors import InputError, RunError, inside, reading, refuse
 from srfast.models import registry as models
 from srfast.models.foreign import adopted
 from srfast.models.layers import OnLuma
@@ -222,15 +222,17 @@ def _foreign(path: Path, weights: dict[str, Tensor]) -> Descriptor:
         raise InputError(message, hint=nearest(weights)) from None
     name = descriptor.architecture.name
     wanted = ("Restoration",) if descriptor.scale == 1 else ("SR", "FaceSR")
-    if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in wanted:
-        raise InputError(f"{path}: expected a super-resolution model, got {name}")
-    if descriptor.input_channels != descriptor.output_channels or descriptor.input_channels not in (1, 3):
-        raise InputError(
-            f"{path}: expected one or three channels, got {descriptor.input_channels} in and "
-            f"{descriptor.output_channels} out"
-        )
+    channels, out = descriptor.input_channels, descriptor.output_channels
+    upscales = isinstance(descriptor, ImageModelDescriptor) and descriptor.purpose in wanted
+    refuse(
+        (not upscales, f"{path}: expected a super-resolution model, got {name}"),
+        (
+            channels not in (1, 3) or out != channels,
+            f"{path}: expected one or three channels, got {channels} in, {out} out",
+        ),
+    )
     model = adopted(descriptor.model, name, descriptor.scale) or _Descriptor(descriptor)
-    return Descriptor.of(model, descriptor.scale, name, "y" if descriptor.input_channels == 1 else "rgb")
+    return Descriptor.of(model, descriptor.scale, name, "y" if channels == 1 else "rgb")
 
 
 class _Descriptor(nn.Module):

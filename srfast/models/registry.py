@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
-from srfast.errors import InputError
+from srfast.errors import InputError, refuse
 from srfast.runtime import plugins
 from srfast.runtime.optional import needing
 from srfast.settings import PAIR_SCALE, SCALE, SCALES, did_you_mean
@@ -280,11 +280,14 @@ def create(name: Buildable, scale: int = 2, pretrained: bool = False, **options:
         elif factory is None:
             factory = getattr(importlib.import_module(module), attribute)
     if is_module(factory):
-        own = getattr(factory, "scale", scale)
-        if own in SCALES and own != scale:
-            raise InputError(f"scale: {type(factory).__name__} is a x{own} network, got `scale` {scale}")
-        if options:
-            raise InputError(f"model_options: expected none for a module, which has its size, got {', '.join(options)}")
+        own, sizes = getattr(factory, "scale", scale), ", ".join(options)
+        refuse(
+            (
+                own in SCALES and own != scale,
+                f"scale: {type(factory).__name__} is a x{own} network, got `scale` {scale}",
+            ),
+            (options, f"model_options: expected none for a module, which has its size, got {sizes}"),
+        )
         return factory
     try:
         inspect.signature(factory).bind(scale, **options)

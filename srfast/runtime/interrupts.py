@@ -92,35 +92,23 @@ def finishing(tell: Callable[[], object] = lambda: None) -> Iterator[Callable[[]
     process under the command line, and raises KeyboardInterrupt elsewhere. In threads other than the main one, and in
     programs with handlers of their own, signals are left alone.
     """
+    global _first
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    if _installed:
-        _waiting.append(tell)
-        try:
-            yield interrupted
-        finally:
-            _waiting.remove(tell)
-        if interrupted():
-            raise KeyboardInterrupt
-        return
-    stopping = False
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        if stopping:
-            raise KeyboardInterrupt
-        stopping = True
-        tell()
-
-    standard = (signal.default_int_handler, signal.SIG_DFL)
-    old = {n: signal.signal(n, ask) for n in SIGNALS if signal.getsignal(n) in standard}
+    standard = () if _installed else (signal.default_int_handler, signal.SIG_DFL)
+    old = {n: signal.signal(n, _handle) for n in SIGNALS if signal.getsignal(n) in standard}
+    _waiting.append(tell)
     try:
-        yield lambda: stopping or interrupted()
+        yield interrupted
     finally:
+        stopped = interrupted()
+        _waiting.remove(tell)
         for number, handler in old.items():
             signal.signal(number, handler)
-    if stopping or interrupted():
+        if old:
+            _first = None
+    if stopped:
         raise KeyboardInterrupt
 
 
@@ -148,6 +136,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
             _put_off(number)
         else:
             raise KeyboardInterrupt
+    elif not _installed:
+        raise KeyboardInterrupt
     elif now - _first > APART:
         _show_cursor()
         os._exit(CODE)

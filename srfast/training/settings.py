@@ -43,10 +43,6 @@ Data: TypeAlias = "Paths | ScoreTable | CoreSet | pyarrow.Table | pandas.DataFra
 _FILE = path(absolute=True)
 
 
-def _threads(value: Any) -> int | None:
-    return whole().convert(value) or None
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(Recipe):
     """The settings of ``srfast.train``: its own, and the fields of the model's recipe.
@@ -144,7 +140,7 @@ class TrainSettings(Recipe):
     threads: int | None = setting(
         None,
         "Number of CPU threads that compute and read images.",
-        Kind("a whole number of at least 1", _threads, "whole"),
+        Kind("a whole number of at least 1", lambda value: whole().convert(value) or None, "whole"),
         shown="one per idle core",
         free=True,
     )

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -38,7 +38,7 @@ def load_caffemodel(path: Path) -> dict[str, Tensor]:
     """
     state: dict[str, Tensor] = {}
     with reading(f"{path}: expected a Caffe model, got a corrupt or foreign file"):
-        for layer in map(_fields, _fields(memoryview(path.read_bytes()))[_LAYER]):
+        for layer in map(_fields, _fields(path.read_bytes())[_LAYER]):
             name, blobs = b"".join(layer[_NAME]).decode(), [_blob(_fields(blob)) for blob in layer[_BLOBS]]
             if len(blobs) == 3:
                 mean, variance, total = blobs
@@ -52,49 +52,41 @@ def load_caffemodel(path: Path) -> dict[str, Tensor]:
 
 def _blob(fields: Mapping[int, list[Any]]) -> Tensor:
     dims = [dim for shape in fields[_SHAPE] for dim in _fields(shape)[_DIM]]
-    shape = [n for dim in dims for n in ([dim] if isinstance(dim, int) else _varints(dim))]
+    shape = [n for dim in dims for n in ([dim] if isinstance(dim, int) else _varints(io.BytesIO(dim)))]
     shape = shape or [fields[k][-1] for k in _OLD_SIZES if fields[k]]
     values = np.frombuffer(b"".join(fields[_DATA]), "<f4").astype(np.float32)
     return torch.from_numpy(values).reshape(shape or [-1])
 
 
-def _fields(message: memoryview) -> Mapping[int, list[Any]]:
+def _fields(message: bytes) -> Mapping[int, list[Any]]:
     """The values of each field by its number: integers, or the bytes of strings, messages, lists and fixed numbers."""
     fields: dict[int, list[Any]] = defaultdict(list)
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        if key & 7 == _VARINT:
-            value, at = _varint(message, at)
-            fields[key >> 3].append(value)
-            continue
-        length, at = _varint(message, at) if key & 7 == _BYTES else (_FIXED[key & 7], at)
-        fields[key >> 3].append(message[at : at + length])
-        at += length
-    if at > len(message):
-        raise ValueError("it ends early")
+    stream = io.BytesIO(message)
+    numbers = _varints(stream)
+    for key in numbers:
+        wire = key & 7
+        if wire == _VARINT:
+            value: Any = next(numbers)
+        else:
+            length = next(numbers) if wire == _BYTES else _FIXED[wire]
+            value = stream.read(length)
+            if len(value) != length:
+                raise ValueError("it ends early")
+        fields[key >> 3].append(value)
     return fields
 
 
-def _varint(message: memoryview, at: int) -> tuple[int, int]:
+def _varints(stream: io.BytesIO) -> Iterator[int]:
+    """The numbers of variable length from here on."""
     value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 127) << shift
+    while byte := stream.read(1):
+        value |= (byte[0] & 127) << shift
         shift += 7
-        if byte < 128:
-            return value, at
-        if shift > 63:
+        if shift > 70:
             raise ValueError("a number is too long")
-
-
-def _varints(packed: memoryview) -> list[int]:
-    values, at = [], 0
-    while at < len(packed):
-        value, at = _varint(packed, at)
-        values.append(value)
-    return values
+        if byte[0] < 128:
+            yield value
+            value = shift = 0
 
 
 def load_mat(path: Path) -> dict[str, Tensor]:
