@@ -81,11 +81,13 @@ class Lock:
     def release(self) -> None:
         """Removes the file and frees the lock. A second call does nothing."""
         if self.held:
-            with suppress(OSError):
-                if _same(self.path, self._descriptor):
-                    self.path.unlink()
-            os.close(self._descriptor)
-            self._descriptor = -1
+            try:
+                with suppress(OSError):
+                    if _same(self.path, self._descriptor):
+                        self.path.unlink()
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
 
 
 def is_taken(path: Path) -> bool:
