@@ -7,7 +7,7 @@ on the 8-pixel grid; a sixth of it is also taken as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -166,27 +166,35 @@ def fit(x: torch.Tensor, about: list[dict[str, Any]]) -> Network:
     weight[torch.tensor([a["photo"] % HELD_OUT == 0 for a in about])] = 0
     torch.manual_seed(0)
     network = Network()
-    steps = EPOCHS * len(about) // 256
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 8e-3, steps, pct_start=0.1)
     binary = nn.BCEWithLogitsLoss(reduction="none")
-    for step in range(steps):
+
+    def loss() -> torch.Tensor:
         j = torch.multinomial(weight, 256, replacement=True)
         out = network(x[j].float())
-        loss = 2 * ((out[:, 0] - noise[j]).square() * ~grainy[j]).mean()
-        loss += ((out[:, 1] - blur[j]).clamp(-2, 2).square() * ~(enlarged | other)[j]).mean()
-        loss += (nn.functional.cross_entropy(out[:, 2:6], factor[j], reduction="none") * ~(soft | other)[j]).mean()
-        loss += (binary(out[:, 6], halo[j]) * ((mild[j] == 0) & ~grated[j])).mean()
-        loss += (
-            1.5 * (binary(out[:, 7], (ink[j] >= INK).float()) * (((ink[j] == 0) & ~grated[j]) | (ink[j] >= INK))).mean()
-        )
+        total = 2 * ((out[:, 0] - noise[j]).square() * ~grainy[j]).mean()
+        total += ((out[:, 1] - blur[j]).clamp(-2, 2).square() * ~(enlarged | other)[j]).mean()
+        total += (nn.functional.cross_entropy(out[:, 2:6], factor[j], reduction="none") * ~(soft | other)[j]).mean()
+        total += (binary(out[:, 6], halo[j]) * ((mild[j] == 0) & ~grated[j])).mean()
+        inked = ink[j] >= INK
+        total += 1.5 * (binary(out[:, 7], inked.float()) * (((ink[j] == 0) & ~grated[j]) | inked)).mean()
+        return total
+
+    descend(network, loss, EPOCHS * len(about) // 256, 8e-3, 1e-4)
+    return network
+
+
+def descend(network: nn.Module, loss: Callable[[], torch.Tensor], steps: int, rate: float, decay: float) -> None:
+    """Trains a network by the loss of a batch that is drawn anew for each step."""
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, steps, pct_start=0.1)
+    for step in range(steps):
+        value = loss()
         optimizer.zero_grad()
-        loss.backward()
+        value.backward()
         optimizer.step()
         schedule.step()
         if step % 100 == 0:
-            print(f"step {step} of {steps}: {float(loss.detach()):.3f}", flush=True)
-    return network
+            print(f"step {step} of {steps}: {float(value.detach()):.4f}", flush=True)
 
 
 def auc(clean: np.ndarray, bad: np.ndarray) -> float:

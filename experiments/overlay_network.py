@@ -24,7 +24,7 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from experiments.defect_network import FILTERS, auc, features, grated
+from experiments.defect_network import FILTERS, auc, descend, features, grated
 from experiments.degrade import INKS, as_bytes, degrade, text_share
 from srfast.data.images import find_images, read_rgb
 from srfast.ops.color import jpeg_luma
@@ -269,21 +269,14 @@ def fit(x: torch.Tensor, ink: torch.Tensor) -> Network:
     torch.manual_seed(0)
     some = x[::9].float()
     network = Network(some.mean((0, 1, 2)), some.std((0, 1, 2)) + 1e-3)
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, STEPS, pct_start=0.1)
     has, known = (ink >= INK).float(), ((ink == 0) | (ink >= INK)).float()
-    mean = 0.0
-    for step in range(1, STEPS + 1):
+
+    def loss() -> torch.Tensor:
         j = torch.randint(0, len(x), (48,))
         each = nn.functional.binary_cross_entropy_with_logits(network(x[j].float()), has[j], reduction="none")
-        loss = (each * known[j]).sum() / known[j].sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        mean = 0.98 * mean + 0.02 * float(loss.detach())
-        if step % 200 == 0:
-            print(f"step {step} of {STEPS}: {mean:.4f}", flush=True)
+        return (each * known[j]).sum() / known[j].sum()
+
+    descend(network, loss, STEPS, 6e-3, 1e-3)
     return network
 
 
