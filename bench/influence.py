@@ -1,16 +1,12 @@
-"""What influence costs: ``python -m bench.influence ratio POOL [STRIDE] [ROUNDS]`` and ``... vector POOL TARGET``.
+"""What influence costs: ``python -m bench.influence POOL [STRIDE] [ROUNDS]``.
 
-``ratio``: dense patches, of which the pool of ``experiments.kinds`` has 1.1 million at a stride of 6: the two
-scorings and their difference against one scoring, in turn.
-``vector``: everything before them, at a stride of 48, as processor seconds and seconds, and the most memory that the
-process ever held.
+Of dense patches, of which the pool of ``experiments.kinds`` has 1.1 million at a stride of 6: the two scorings and their
+difference against one scoring, in turn.
 """
 
 from __future__ import annotations
 
-import resource
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -23,7 +19,7 @@ from srfast.scoring.network import load_network
 from srfast.scoring.scored import ScoredImages
 
 
-def ratio(pool: str, stride: str = "6", rounds: str = "3") -> None:
+def main(pool: str, stride: str = "6", rounds: str = "3") -> None:
     def score() -> Any:
         return srfast.score(pool, stride=int(stride), mode="dense")
 
@@ -43,17 +39,5 @@ def ratio(pool: str, stride: str = "6", rounds: str = "3") -> None:
     print(f"their influence, once v is there: {wall:.2f} x that, {processor:.2f} x its processor time")
 
 
-def vector(pool: str, target: str) -> None:
-    table = srfast.score(pool, stride=48, mode="dense", scorer="bicubic")
-    influence._column = lambda table, *_: np.zeros(len(table))
-    wall, processor, _ = timed(lambda: srfast.influence(table, target))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"v for {len(table):,} patches: {processor:.0f} s of processor time, {wall:.0f} s on {cores()} cores; "
-        f"{peak:.0f} MiB at the most"
-    )
-
-
 if __name__ == "__main__":
-    commands: dict[str, Callable[..., None]] = {"ratio": ratio, "vector": vector}
-    commands[sys.argv[1]](*sys.argv[2:])
+    main(*sys.argv[1:])
