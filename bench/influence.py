@@ -1,7 +1,7 @@
 """What influence costs: ``python -m bench.influence POOL [STRIDE] [ROUNDS]``.
 
-Of dense patches, of which the pool of ``experiments.kinds`` has 1.1 million at a stride of 6: the two scorings and their
-difference against one scoring, in turn.
+Of dense patches, of which the pool of ``experiments.kinds`` has 1.1 million at a stride of 6: the two scorings and
+their difference against one scoring, in turn.
 """
 
 from __future__ import annotations
