@@ -11,7 +11,6 @@ import pytest
 import srfast
 from srfast.cli import main
 from srfast.errors import ArgumentError, InputError, RunError
-from srfast.settings import one_of, whole
 
 
 @pytest.fixture
@@ -59,16 +58,6 @@ def test_an_error_carries_its_hint(kind):
     assert (str(kind("a; b.png: choose")), kind("a; b.png: choose").hint) == ("a; b.png: choose", None)
     moved = kind("not of 8 bits", hint="convert the file").within("a.png: ")
     assert (type(moved), moved.message, moved.hint) == (kind, "a.png: not of 8 bits", "convert the file")
-
-
-def test_a_setting_has_the_nearest_as_its_hint():
-    with pytest.raises(InputError) as wrong:
-        one_of("patch", "dense").check("mode", "dence")
-    said = ("mode: expected patch or dense, got 'dence'", "did you mean dense?")
-    assert (wrong.value.message, wrong.value.hint) == said
-    with pytest.raises(InputError) as wrong:
-        whole(1).check("patch", 0)
-    assert wrong.value.hint is None
 
 
 class Terminal(io.StringIO):

@@ -1,6 +1,5 @@
 """Features of patches against plain means, and the two methods that cluster by them."""
 
-import builtins
 from collections import Counter
 
 import numpy as np
@@ -10,7 +9,7 @@ from PIL import Image
 from srfast.coreset import features
 from srfast.coreset.methods import textures
 from srfast.coreset.selection import select
-from srfast.errors import InputError, RunError
+from srfast.errors import InputError
 from srfast.ops.blockiness import summed_area
 from srfast.scoring.table import ScoreTable
 
@@ -142,18 +141,3 @@ def test_images_that_moved_or_changed(textured, tmp_path):
     Image.new("L", (100, 100)).save(tmp_path / "bild ä.png")
     with pytest.raises(InputError, match="has changed since it was scored"):
         select(table, method="hdc")
-
-
-@pytest.mark.parametrize(("package", "many"), [("sklearn.cluster", 10**6), ("faiss", 10)])
-def test_a_missing_package_is_named(textured, monkeypatch, package, many):
-    real = builtins.__import__
-
-    def blocked(name, *args, **kwargs):
-        if name == package:
-            raise ModuleNotFoundError(name=name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(textures, "MANY", many)
-    monkeypatch.setattr(builtins, "__import__", blocked)
-    with pytest.raises(RunError, match=r"srfast\[select\]"):
-        select(textured[0], method="diverse")

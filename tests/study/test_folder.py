@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import srfast
-from srfast.errors import InputError
 from srfast.runtime.locks import Lock
 from srfast.study import results
 from srfast.study.file import read_study
@@ -76,12 +75,6 @@ def test_tables_of_what_is_done(out, said, run):
     results = results_of(out)
     assert results.table.equals(whole.table)
     assert results.meta == whole.meta
-    shutil.rmtree(out / "tables")
-    (out / "tables").mkdir()
-    (out / "tables" / "study.md").write_text("mine")
-    code, _, err = run("study", out, "--tables")
-    assert (code, "study.md" in err) == (2, True)
-    assert (out / "tables" / "study.md").read_text() == "mine"
     # Tables are printed although their files cannot be written.
     shutil.rmtree(out / "tables")
     (out / "tables").write_text("mine")
@@ -106,14 +99,6 @@ def test_a_run_says_from_its_first_moment_what_is_run(study, tmp_path):
     with pytest.raises(SystemExit):
         srfast.run_study(study, tmp_path / "out", progress=progress)
     assert seen == [(1, 7)]
-
-
-def test_a_foreign_results_file_is_neither_replaced_nor_trained_beside(study, out):
-    (out / "results.parquet").write_text("mine")
-    with pytest.raises(InputError, match=r"results\.parquet"):
-        srfast.run_study(study, out)
-    assert (out / "results.parquet").read_text() == "mine"
-    assert not (out / "cells" / "fsrcnn-des-k100-u4-s0").exists()
 
 
 def test_a_description_survives_the_file(study):

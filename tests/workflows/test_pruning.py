@@ -131,18 +131,6 @@ def test_what_is_given_overrides_its_part(pool, tmp_path):
         srfast.prune(pool, out, quick=True, **OPTIONS)
 
 
-def test_the_paper_setting_is_score_and_select(pool, tmp_path):
-    seen = []
-    done = srfast.prune(pool, tmp_path / "out", preset="paper", scored=lambda s: seen.append(s.patches), **OPTIONS)
-    table = srfast.score(pool, **OPTIONS)
-    assert done.coreset.table.equals(srfast.select(table, keep=0.5).table)
-    assert (seen, srfast.ScoreTable.read(done.folder / "scores.parquet").table.equals(table.table)) == (
-        [len(table)],
-        True,
-    )
-    assert sorted(p.name for p in done.folder.iterdir()) == ["coreset.parquet", "report.html", "scores.parquet"]
-
-
 def test_a_person_asks_back_what_was_left_out(pool, tmp_path):
     out = tmp_path / "out"
     first = srfast.prune(pool, out, **OPTIONS)
