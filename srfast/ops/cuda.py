@@ -22,17 +22,14 @@ ELEMENT_TYPES = {torch.uint8: 0, torch.float32: 1, torch.float16: 3, torch.bfloa
 
 LEAST_CAPABILITY = (8, 0)
 
+_HOW = "int scale, ScalarType dtype, bool up=True, bool sums=True) -> (Tensor, Tensor, Tensor, Tensor)"
 # patches [N, H, W, 3 or 1] -> Y uint8 [N, H, W]; LR uint8 [N, H / scale, W / scale]; the up-sampled plane [N, H, W] in
 # [0, 255]; the sums of (up - Y)^2 and of the Sobel map, float64 [N, tiles, 2]. The last two are empty unless requested.
-LIBRARY.define(
-    "degrade(Tensor patches, int scale, ScalarType dtype, bool up=True, bool sums=True)"
-    " -> (Tensor, Tensor, Tensor, Tensor)"
-)
+LIBRARY.define(f"degrade(Tensor patches, {_HOW}")
 # The same of windows of height x width pixels in one buffer: window i begins at byte offsets[i] (int64 [N]) of
 # pixels, its rows are row_strides[i] bytes apart.
 LIBRARY.define(
-    "degrade_windows(Tensor pixels, Tensor offsets, Tensor row_strides, int height, int width, int channels, int scale,"
-    " ScalarType dtype, bool up=True, bool sums=True) -> (Tensor, Tensor, Tensor, Tensor)"
+    f"degrade_windows(Tensor pixels, Tensor offsets, Tensor row_strides, int height, int width, int channels, {_HOW}"
 )
 
 
@@ -86,23 +83,21 @@ def _launch(name: str, device: torch.device, *arguments: Any) -> None:
         getattr(native.compiled(), name)(*arguments, device.index, stream)
 
 
-def _check(pixels: Tensor, height: int, width: int, channels: int, scale: int, dtype: torch.dtype) -> None:
-    """Checks everything that the kernel takes for granted, since the launcher sees only addresses."""
-    if pixels.dtype != torch.uint8:
-        raise TypeError(f"patches: expected uint8, got {pixels.dtype}")
-    if channels not in (1, 3):
-        raise InputError(f"patches: expected 1 or 3 channels, got {channels}")
-    SCALE.check("scale", scale)
-    if height < 1 or width < 1 or height % scale or width % scale:
-        raise InputError(f"patches: expected sides that are positive multiples of {scale}, got {height} x {width}")
-    if height * width * channels >= 2**31:
-        raise InputError(f"patches: expected fewer than 2^31 bytes an image, got {height} x {width} x {channels}")
-    if dtype not in (torch.float32, torch.float16, torch.bfloat16):
-        raise TypeError(f"dtype: expected float32, float16 or bfloat16, got {dtype}")
+def _degrade(patches: Tensor, scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
+    check_patches(patches, SCALE.check("scale", scale))
+    n, h, w, c = patches.shape
+    _check(h, w, c, dtype)
+    patches = patches.contiguous()
+    run = _by_kernels if patches.is_cuda and _runs(patches.device) else _plain
+    return run(patches, None, None, n, h, w, c, scale, dtype, up, sums)
 
 
-def _check_windows(pixels: Tensor, offsets: Tensor, row_strides: Tensor, *size_and_settings: Any) -> None:
-    _check(pixels, *size_and_settings)
+def _degrade_windows(
+    pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
+    scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True,
+) -> Any:  # fmt: skip
+    check_patches(pixels.new_empty(0, height, width, channels), SCALE.check("scale", scale))
+    _check(height, width, channels, dtype)
     if not pixels.is_contiguous():
         raise InputError("pixels: expected a contiguous buffer")
     for name, tensor in (("offsets", offsets), ("row_strides", row_strides)):
@@ -110,73 +105,57 @@ def _check_windows(pixels: Tensor, offsets: Tensor, row_strides: Tensor, *size_a
             raise InputError(f"{name}: expected a contiguous int64 [{len(offsets)}], got {tensor.dtype} {tensor.shape}")
         if tensor.device != pixels.device:
             raise InputError(f"{name}: expected a tensor on {pixels.device}, got one on {tensor.device}")
+    run = _by_kernels if pixels.is_cuda and _runs(pixels.device) else _plain
+    return run(pixels, offsets, row_strides, len(offsets), height, width, channels, scale, dtype, up, sums)
 
 
-def _degrade_plain(patches: Tensor, scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
-    check_patches(patches, SCALE.check("scale", scale))
-    _, h, w, c = patches.shape
-    _check(patches, h, w, c, scale, dtype)
-    patches = patches.contiguous()
-    y = reference.luma(patches).clone()  # of one channel it would be a view
+def _check(h: int, w: int, c: int, dtype: torch.dtype) -> None:
+    if h * w * c >= 2**31:
+        raise InputError(f"patches: expected fewer than 2^31 bytes an image, got {h} x {w} x {c}")
+    if dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        raise TypeError(f"dtype: expected float32, float16 or bfloat16, got {dtype}")
+
+
+def _plain(
+    pixels: Tensor, offsets: Tensor | None, row_strides: Tensor | None, n: int, h: int, w: int, c: int,
+    scale: int, dtype: torch.dtype, up: bool, sums: bool,
+) -> Any:  # fmt: skip
+    if offsets is not None and row_strides is not None:
+        rows = offsets[:, None] + row_strides[:, None] * torch.arange(h, device=pixels.device)
+        pixels = pixels.flatten()[rows[..., None] + torch.arange(w * c, device=pixels.device)].view(n, h, w, c)
+    y = reference.luma(pixels).clone()  # of one channel it would be a view
     small = reference.resample_uint8(y, 1 / scale)
-    plane = torch.empty(0, dtype=torch.float64, device=y.device)
-    totals = torch.empty(0, dtype=torch.float64, device=y.device)
+    plane = totals = torch.empty(0, dtype=torch.float64, device=y.device)
     if up or sums:
         plane = reference.resample(small.double(), scale)
     if sums:
         squares = (plane - y).square().sum((1, 2))
-        totals = torch.stack([squares, reference.sobel_map(patches).sum((1, 2))], 1)[:, None]
+        totals = torch.stack([squares, reference.sobel_map(pixels).sum((1, 2))], 1)[:, None]
     return y, small, plane.to(dtype) if up else torch.empty(0, dtype=dtype, device=y.device), totals
 
 
-def _windows_plain(
-    pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
-    scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True,
-) -> Any:  # fmt: skip
-    _check_windows(pixels, offsets, row_strides, height, width, channels, scale, dtype)
-    rows = offsets[:, None] + row_strides[:, None] * torch.arange(height, device=pixels.device)
-    index = rows[..., None] + torch.arange(width * channels, device=pixels.device)
-    patches = pixels.flatten()[index].view(len(offsets), height, width, channels)
-    return _degrade_plain(patches, scale, dtype, up, sums)
-
-
-def _degrade_cuda(patches: Tensor, scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
-    if not _runs(patches.device):
-        return _degrade_plain(patches, scale, dtype, up, sums)
-    check_patches(patches, SCALE.check("scale", scale))
-    n, h, w, c = patches.shape
-    _check(patches, h, w, c, scale, dtype)
-    return _degrade(patches.contiguous(), None, None, n, h, w, c, scale, dtype, up, sums)
-
-
-def _windows_cuda(
-    pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
-    scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True,
-) -> Any:  # fmt: skip
-    arguments = (offsets, row_strides, height, width, channels, scale, dtype)
-    if not _runs(pixels.device):
-        return _windows_plain(pixels, *arguments, up, sums)
-    _check_windows(pixels, *arguments)
-    return _degrade(pixels, offsets, row_strides, len(offsets), *arguments[2:], up, sums)
-
-
-def _degrade(
+def _by_kernels(
     pixels: Tensor, offsets: Tensor | None, row_strides: Tensor | None, n: int, h: int, w: int, c: int,
     scale: int, dtype: torch.dtype, up: bool, sums: bool,
 ) -> Any:  # fmt: skip
-    def empty(shape: tuple[int, ...], of: torch.dtype, wanted: bool = True) -> Tensor:
-        return torch.empty(shape if wanted else (0,), dtype=of, device=pixels.device)
-
-    y = empty((n, h, w), torch.uint8)
-    small = empty((n, h // scale, w // scale), torch.uint8)
-    plane = empty((n, h, w), dtype, up)
-    totals = empty((n, native.compiled().degrade_tiles(h, w, scale), 2), torch.float64, sums)
+    outputs = _outputs(pixels, n, h, w, scale, dtype, up, sums)
     _launch(
         "degrade_cuda", pixels.device, *(0 if t is None else t.data_ptr() for t in (pixels, offsets, row_strides)),
-        n, h, w, c, scale, native.SYMMETRIC, ELEMENT_TYPES[dtype],
-        *(t.data_ptr() for t in (y, small, plane, totals)),
+        n, h, w, c, scale, native.SYMMETRIC, ELEMENT_TYPES[dtype], *(t.data_ptr() for t in outputs),
     )  # fmt: skip
-    return y, small, plane, totals
+    return outputs
+
+
+def _outputs(
+    pixels: Tensor, n: int, h: int, w: int, scale: int, dtype: torch.dtype, up: bool, sums: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    tiles = native.compiled().degrade_tiles(h, w, scale) if pixels.is_cuda and _runs(pixels.device) else 1
+    return (
+        pixels.new_empty((n, h, w)),
+        pixels.new_empty((n, h // scale, w // scale)),
+        pixels.new_empty((n, h, w) if up else (0,), dtype=dtype),
+        pixels.new_empty((n, tiles, 2) if sums else (0,), dtype=torch.float64),
+    )
 
 
 def _per_sample_mse(a: Tensor, b: Tensor) -> Tensor:
@@ -211,32 +190,18 @@ def _resample(x: Tensor, scale: float, boundary: str) -> Tensor:
     return reference.resample(x.double(), scale, boundary).to(x.dtype)
 
 
-LIBRARY.impl("degrade", _degrade_plain, "CPU")
-LIBRARY.impl("degrade", _degrade_cuda, "CUDA")
-LIBRARY.impl("degrade_windows", _windows_plain, "CPU")
-LIBRARY.impl("degrade_windows", _windows_cuda, "CUDA")
+for _device in ("CPU", "CUDA"):
+    LIBRARY.impl("degrade", _degrade, _device)
+    LIBRARY.impl("degrade_windows", _degrade_windows, _device)
 LIBRARY.impl("per_sample_mse", _per_sample_mse, "CUDA")
 LIBRARY.impl("imresize", _imresize, "CUDA")
 LIBRARY.impl("downsample", lambda x, scale, boundary: _resample(x, 1 / scale, boundary), "CUDA")
 LIBRARY.impl("upsample", _resample, "CUDA")
 
 
-def _fake(
-    pixels: Tensor, n: int, h: int, w: int, scale: int, dtype: torch.dtype, up: bool, sums: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    tiles = native.compiled().degrade_tiles(h, w, scale) if pixels.is_cuda and _runs(pixels.device) else 1
-    return (
-        pixels.new_empty((n, h, w)),
-        pixels.new_empty((n, h // scale, w // scale)),
-        pixels.new_empty((n, h, w) if up else (0,), dtype=dtype),
-        pixels.new_empty((n, tiles, 2) if sums else (0,), dtype=torch.float64),
-    )
-
-
 @torch.library.register_fake("srfast::degrade")
 def _(patches: Tensor, scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
-    n, h, w, _ = patches.shape
-    return _fake(patches, n, h, w, scale, dtype, up, sums)
+    return _outputs(patches, *patches.shape[:3], scale, dtype, up, sums)
 
 
 @torch.library.register_fake("srfast::degrade_windows")
@@ -244,4 +209,4 @@ def _(
     pixels: Tensor, offsets: Tensor, row_strides: Tensor, height: int, width: int, channels: int,
     scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True,
 ) -> Any:  # fmt: skip
-    return _fake(pixels, offsets.shape[0], height, width, scale, dtype, up, sums)
+    return _outputs(pixels, offsets.shape[0], height, width, scale, dtype, up, sums)
