@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import math
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -214,17 +213,9 @@ def in_options(text: str) -> str:
 
 
 def emit(data: dict[str, Any]) -> None:
-    """Prints one JSON object on stdout."""
-    click.echo(json.dumps(_plain(data), sort_keys=True, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    """Replaces what JSON lacks: infinity and NaN become null."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """Prints one JSON object on stdout, in which infinity and NaN, which JSON lacks, are null."""
+    plain = json.loads(json.dumps(data), parse_constant=lambda _: None)
+    click.echo(json.dumps(plain, sort_keys=True, allow_nan=False))
 
 
 def answer(as_json: bool, data: dict[str, Any], *lines: object) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, cast
 
 from srfast.errors import InputError, refuse
 from srfast.runtime import plugins
@@ -186,7 +186,17 @@ def describe(model: Buildable) -> Description:
     the scale and returns a module, or a module. Raises InputError if the name is unknown, in which case the message
     proposes the nearest, or it is none of these."""
     if not isinstance(model, str):
-        return _of_object(model)
+        kind = type(model) if is_module(model) else model
+        if is_module(model):
+            from srfast.models.tiling import Descriptor
+
+            color = Descriptor.of(cast(Any, model), 2).color
+        elif callable(model):
+            color = _color(model)
+        else:
+            raise InputError(f"model: expected a name, FILE.py:NAME, a module or its class, got {model!r}")
+        name = getattr(kind, "__qualname__", type(model).__name__)
+        return Description(name, "", color, "a model of the user's", build=model)
     if (description := of_package(model)) is not None:
         return description
     if plugins.is_file(model):
@@ -203,19 +213,6 @@ def is_module(value: object) -> bool:
     """Whether a value is a torch module; torch is not imported."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(value, torch.nn.Module)
-
-
-def _of_object(model: Any) -> Description:
-    if is_module(model):
-        from srfast.models.tiling import Descriptor
-
-        color = Descriptor.of(model, 2).color
-    elif callable(model):
-        color = _color(model)
-    else:
-        raise InputError(f"model: expected a name, FILE.py:NAME, a module or its class, got {model!r}")
-    name = getattr(type(model) if is_module(model) else model, "__qualname__", type(model).__name__)
-    return Description(name, "", color, "a model of the user's", build=model)
 
 
 def _color(factory: Any) -> Literal["y", "rgb"]:

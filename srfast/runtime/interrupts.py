@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
 TYPE_CHECKING = False
@@ -115,10 +115,8 @@ def finishing(tell: Callable[[], object] = lambda: None) -> Iterator[Callable[[]
 def leave(code: int) -> None:
     """Ends the process at once, without the interpreter's clean-up, which working threads could make abort."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(Exception):  # a closed pipe
             stream.flush()
-        except Exception:  # a closed pipe
-            pass
     os._exit(code)
 
 
@@ -139,7 +137,9 @@ def _handle(number: int, frame: FrameType | None) -> None:
     elif not _installed:
         raise KeyboardInterrupt
     elif now - _first > APART:
-        _show_cursor()
+        with suppress(OSError, ValueError, AttributeError):
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h\n")  # shows the cursor, which a progress bar hides
         os._exit(CODE)
 
 
@@ -163,15 +163,6 @@ def _put_off(number: int) -> None:
     again = threading.Timer(0.05, come_again)
     again.daemon = True
     again.start()
-
-
-def _show_cursor() -> None:
-    """Shows the cursor, which a progress bar hides."""
-    try:
-        if sys.stderr.isatty():
-            os.write(2, b"\x1b[?25h\n")
-    except (OSError, ValueError, AttributeError):
-        pass
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -28,22 +28,15 @@ class Lines:
     continues."""
 
     def __init__(self, line: Callable[[], str], write: Callable[[str], None] | None = None) -> None:
-        self._line, self._write = line, write or _on_stderr
-        self._over = threading.Event()
-        threading.Thread(target=self._watch, name="srfast-progress", daemon=True).start()
+        over = threading.Event()
+        self.close = over.set
 
-    def close(self) -> None:
-        self._over.set()
+        def watch() -> None:
+            while not over.wait(EVERY):
+                with suppress(OSError):  # a closed pipe ends no work
+                    write(line()) if write else print(f"srfast: {line()}", file=sys.stderr, flush=True)
 
-    def _watch(self) -> None:
-        while not self._over.wait(EVERY):
-            with suppress(OSError):  # a closed pipe ends no work
-                self._write(self._line())
-
-
-def _on_stderr(line: str) -> None:
-    sys.stderr.write(f"srfast: {line}\n")
-    sys.stderr.flush()
+        threading.Thread(target=watch, name="srfast-progress", daemon=True).start()
 
 
 class Bar:
@@ -57,7 +50,6 @@ class Bar:
         self._text = ""
         self._began = time.monotonic()
         self._bar: Any = None
-        self._lines: Lines | None = None
         console = Console(stderr=True)
         if console.is_terminal or console.is_jupyter:
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -70,8 +62,7 @@ class Bar:
             )  # fmt: skip
             self._task = self._bar.add_task(title, total=None, text="")
             self._bar.start()
-        else:
-            self._lines = Lines(self.line)
+        self.close = self._bar.stop if self._bar else Lines(self.line).close
 
     @property
     def drawn(self) -> bool:
@@ -89,12 +80,6 @@ class Bar:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._began
-
-    def close(self) -> None:
-        if self._lines is not None:
-            self._lines.close()
-        if self._bar is not None:
-            self._bar.stop()
 
     def line(self) -> str:
         """The progress as one line of text."""
