@@ -113,7 +113,11 @@ def score_pool(study: Study, data: Data, out: Path, number: int, scale: Scale, w
             other = read_table(Path(study.join))
             join_columns(ScoreTable.read(table), other, keys_of(other)).table.write(table)
         seconds = time.perf_counter() - began
-        known = {"patches": summary.patches, "seconds": round(seconds, 3), "targets": _add_targets(study, table)}
+        known: dict[str, Any] = {
+            "patches": summary.patches,
+            "seconds": round(seconds, 3),
+            "targets": _add_targets(study, table),
+        }
         with atomic_path(table.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps({"asked": recorded, **known}), encoding="utf-8")
         return Scored(table, study.scorers[number], **known)
