@@ -15,9 +15,10 @@ from pathlib import Path
 import click
 
 from experiments.study_rows import RESULTS, STUDIES, Table, Words, markdown
+from srfast.scoring.table import ScoreTable
 from srfast.study.description import cells
 from srfast.study.file import read_study
-from srfast.study.pool import scores, scores_file, select_cell
+from srfast.study.pool import scores_file, select_cell
 
 CLEAN = "clean"
 
@@ -34,7 +35,7 @@ def defects(listed: Path) -> dict[str, str]:
 def count(pool: Path, run: Path) -> list[tuple[str, str, str, int, int]]:
     """A row for each arm and each kind of image of the pool that was scored into ``run``."""
     study = read_study(STUDIES / "dirty.toml")
-    table = scores(scores_file(run, 0, study.scales[0]))
+    table = ScoreTable.read(scores_file(run, 0, study.scales[0]))
     done = defects(pool.with_suffix(".csv"))
     whole = Counter(done[Path(image).stem] for image in table.table["image"].to_pylist())
     rows = []

@@ -17,6 +17,7 @@ from srfast.evaluation.metrics import protocol_of
 from srfast.evaluation.settings import EvaluateSettings
 from srfast.ops.device import resolve_device
 from srfast.runtime.locks import Lock, Taken, is_taken
+from srfast.scoring.table import ScoreTable
 from srfast.study import pool, results
 from srfast.study.description import DEGRADED, Cell, Study, plan_of
 from srfast.training import checkpoint
@@ -69,7 +70,7 @@ def cell_folder(folder: Path) -> Iterator[None]:
 def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> str:
     plan, settings = plan_of(study, cell), results.settings_of(study, cell, dict(test))
     began = time.perf_counter()
-    coreset = pool.select_cell(cell, pool.scores(scored.table))
+    coreset = pool.select_cell(cell, ScoreTable.read(scored.table))
     selecting = time.perf_counter() - began
     store = pool.store_of(plan, coreset, study, scored.table)
     threads = _READERS if resolve_device(study.device) == "cuda" else 1

@@ -7,12 +7,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache, wraps
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,7 +45,6 @@ from srfast.training.recipes import recipe
 from srfast.training.sources import open_store
 from srfast.training.store import PairStore, regions_of
 
-T = TypeVar("T")
 _POOL_STREAM = 7  # apart from the streams of training and selection
 
 
@@ -215,31 +214,17 @@ def store_of(plan: Plan, coreset: CoreSet, study: Study, scored: Path) -> PairSt
     """The training pairs of a cell; all cells of a process share decoded images."""
     drawn = (study.degradation, plan.seed) if study.degradation else None
     quantise = plan.recipe.quantise
-    whole, numbers = _store_of_pool(scored, plan.scale, plan.color, quantise, study.cache_mb << 20, drawn)
+    now = os.stat(scored)  # the store is kept while the file is the same
+    state = (now.st_ino, now.st_size, now.st_mtime_ns)
+    whole, numbers = _store_of_pool(scored, state, plan.scale, plan.color, quantise, study.cache_mb << 20, drawn)
     p = read_patches(coreset)
     sources = (numbers[place] for place in zip(p.image, p.factor.tolist(), strict=True))
     return whole.over(regions_of(p, sources))
 
 
-def _while_same(size: int | None) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Caches a function of a file, and of more, while the file is the same."""
-
-    def decorate(function: Callable[..., T]) -> Callable[..., T]:
-        cached = lru_cache(size)(lambda path, state, *more: function(path, *more))
-
-        @wraps(function)
-        def call(path: str | os.PathLike[str], *more: Any) -> T:
-            now = os.stat(path)
-            return cached(str(path), (now.st_ino, now.st_size, now.st_mtime_ns), *more)
-
-        return call
-
-    return decorate
-
-
-@_while_same(1)
+@lru_cache(1)
 def _store_of_pool(
-    scored: str, scale: int, color: str, quantise: bool, cache_bytes: int, drawn: tuple[str, int] | None
+    scored: Path, state: object, scale: int, color: str, quantise: bool, cache_bytes: int, drawn: tuple[str, int] | None
 ) -> tuple[PairStore, dict[tuple[str, float], int]]:
     """A store over the whole pool, and the index of each image in it, at each of its sizes."""
     p = read_patches(scored)
@@ -256,14 +241,7 @@ def _store_of_pool(
     return store, numbers
 
 
-@_while_same(2)
-def loss_quantiles(path: str) -> list[float]:
+def loss_quantiles(path: Path) -> list[float]:
     """The hundredths of the losses of a score table."""
-    quantiles = np.quantile(scores(path).column("loss"), np.linspace(0, 1, 101))
+    quantiles = np.quantile(ScoreTable.read(path).column("loss"), np.linspace(0, 1, 101))
     return [float(f"{q:.6g}") for q in quantiles]
-
-
-@_while_same(2)
-def scores(path: str) -> ScoreTable:
-    """A score table, read once per process while the file is the same."""
-    return ScoreTable.read(path)

@@ -229,14 +229,12 @@ def _scorers(some: Sequence[Group], dataset: str) -> Table:
 
 def strata_psnr(results: Results, dataset: str) -> dict[str, dict[str, float]]:
     """PSNR of each cell on each stratum of a test set, by the mean squared error over all its tiles."""
-    sums: dict[tuple[str, str], list[float]] = {}
-    for row in results.strata.filter(pc.field("dataset") == dataset).to_pylist():
-        total = sums.setdefault((row["cell"], row["stratum"]), [0.0, 0.0])
-        total[0] += row["mse"] * row["pixels"]
-        total[1] += row["pixels"]
+    rows = results.strata.filter(pc.field("dataset") == dataset)
+    rows = rows.append_column("error", pc.multiply(rows["mse"], pc.cast(rows["pixels"], "float64")))
     by_cell: dict[str, dict[str, float]] = {}
-    for (cell, stratum), (error, pixels) in sums.items():
-        by_cell.setdefault(cell, {})[stratum] = 10 * math.log10(255**2 / max(error / pixels, 1e-12))
+    for of in rows.group_by(["cell", "stratum"]).aggregate([("error", "sum"), ("pixels", "sum")]).to_pylist():
+        psnr = 10 * math.log10(255**2 / max(of["error_sum"] / of["pixels_sum"], 1e-12))
+        by_cell.setdefault(of["cell"], {})[of["stratum"]] = psnr
     return by_cell
 
 
@@ -324,20 +322,17 @@ class Table:
     def csv(self) -> str:
         """The table as CSV, with means and bounds in columns of their own."""
         wide = [any(isinstance(row[c], Value) for row in self.rows) for c in range(len(self.header))]
+
+        def cells(entry: TableEntry, is_wide: bool) -> list[str]:
+            if not isinstance(entry, Value):
+                return ["" if entry is None else str(entry), *([""] * (2 * is_wide))]
+            i = entry.interval
+            return ["" if math.isnan(v) else f"{v:.{entry.digits + 2}f}" for v in (i.mean, i.low, i.high)]
+
+        head = [[h, f"{h} low", f"{h} high"] if w else [h] for h, w in zip(self.header, wide, strict=True)]
+        lines = [head, *([cells(*entry) for entry in zip(row, wide, strict=True)] for row in self.rows)]
         out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(
-            [n for h, w in zip(self.header, wide, strict=True) for n in ([h, f"{h} low", f"{h} high"] if w else [h])]
-        )
-        for row in self.rows:
-            cells: list[str] = []
-            for entry, is_wide in zip(row, wide, strict=True):
-                if isinstance(entry, Value):
-                    i = entry.interval
-                    cells += ["" if math.isnan(v) else f"{v:.{entry.digits + 2}f}" for v in (i.mean, i.low, i.high)]
-                else:
-                    cells += ["" if entry is None else str(entry), *([""] * (2 * is_wide))]
-            writer.writerow(cells)
+        csv.writer(out, lineterminator="\n").writerows([c for some in line for c in some] for line in lines)
         return out.getvalue()
 
     def latex(self) -> str:
