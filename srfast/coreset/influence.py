@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from srfast.scoring.network import Network, Scorer, load_network
 from srfast.scoring.pipeline import score
 from srfast.scoring.scored import ScoredImages
 from srfast.scoring.table import ScoreTable, check_new, one_table
-from srfast.settings import whole
+from srfast.settings import number, whole
 
 COLUMN = "influence"
 PROBES = 4096
@@ -101,10 +101,9 @@ def influence(
         raise InputError(
             "scores: expected LR images made by srfast, got a table of given LR images, which the target does not have"
         )
-    probes = PROBES if probes is None else probes
-    whole(10, 8000).check("probes", probes)
-    if damping is not None and not (isinstance(damping, (int, float)) and 0 < damping < math.inf):
-        raise InputError(f"damping: expected a number above 0, got {damping!r}")
+    probes = whole(10, 8000).check("probes", PROBES if probes is None else probes)
+    if damping is not None:
+        number("a number above 0", lambda value: 0 < value < math.inf).check("damping", damping)
     network = load_network(scorer, table.meta["scale"])
     weights = network.weights
     if network.kind != "srcnn" or weights is None:
@@ -148,38 +147,35 @@ def _gradient(paths: list[Path], weights: Mapping[str, Tensor], meta: Mapping[st
 
     Dense mode: of every pixel of the images. Patch mode: of the patches on the table's grid, each degraded by itself.
     """
-    free = {k: w.clone().requires_grad_() for k, w in weights.items()}
-    reach, pixels = context(weights), 0
-    scale, patch = meta["scale"], meta["patch"]
-
-    def add(up: Tensor, y: Tensor, inner: slice) -> None:
-        nonlocal pixels
+    free, pixels = {k: w.clone().requires_grad_() for k, w in weights.items()}, 0
+    for up, y, inner in (piece for path in paths for piece in _pieces(path, context(weights), meta)):
         error = squared_error(up, y, free)[:, inner]
         error.sum().backward()
         pixels += error.numel()
-
-    for path in paths:
-        y = plane_of(read_rgb(path))
-        height, width = (s - s % scale for s in y.shape)
-        y = y[:height, :width]
-        if meta["mode"] == "dense" and height and width:
-            up = enlarged(y[None], scale)
-            lines = max(1, _PIECE // width)
-            for top in range(0, height, lines):
-                first, last = max(0, top - reach), min(height, top + lines + reach)
-                inner = slice(top - first, min(height, top + lines) - first)
-                add(up[:, first:last], y[None, first:last].float(), inner)
-        elif meta["mode"] == "patch":
-            grid = Grid.over(height, width, scale, patch, meta["stride"])
-            patches = [y[b : b + patch, a : a + patch] for b in grid.ys for a in grid.xs]
-            several = max(1, _PIECE // patch**2)
-            for i in range(0, len(patches), several):
-                piece = torch.stack(patches[i : i + several])
-                add(enlarged(piece, scale), piece.float(), slice(None))
     if not pixels:
-        raise InputError(f"target: expected images of at least {patch} pixels a side, got only smaller ones")
+        raise InputError(f"target: expected images of at least {meta['patch']} pixels a side, got only smaller ones")
     total = flattened({k: w.grad if w.grad is not None else torch.zeros_like(w) for k, w in free.items()})
     return total / pixels, pixels
+
+
+def _pieces(path: Path, reach: int, meta: Mapping[str, Any]) -> Iterator[tuple[Tensor, Tensor, slice]]:
+    """Up-sampled Y of an image, its Y, and the lines that count, the others being the network's context."""
+    y, scale, patch = plane_of(read_rgb(path)), meta["scale"], meta["patch"]
+    height, width = (s - s % scale for s in y.shape)
+    y = y[:height, :width]
+    if meta["mode"] == "patch":
+        grid = Grid.over(height, width, scale, patch, meta["stride"])
+        patches = [y[b : b + patch, a : a + patch] for b in grid.ys for a in grid.xs]
+        several = max(1, _PIECE // patch**2)
+        for i in range(0, len(patches), several):
+            piece = torch.stack(patches[i : i + several])
+            yield enlarged(piece, scale), piece.float(), slice(None)
+    elif height and width:
+        up, lines = enlarged(y[None], scale), max(1, _PIECE // width)
+        for top in range(0, height, lines):
+            first, last = max(0, top - reach), min(height, top + lines + reach)
+            inner = slice(top - first, min(height, top + lines) - first)
+            yield up[:, first:last], y[None, first:last].float(), inner
 
 
 def _step(up: Tensor, y: Tensor, weights: Mapping[str, Tensor], along: Mapping[str, Tensor]) -> float:

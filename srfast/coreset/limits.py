@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -67,7 +66,7 @@ def first_holding(values: np.ndarray, goal: Fraction) -> int:
     return high
 
 
-def counted(settings: Selection, n: int, left: int, dropped: int) -> int:
+def counted(settings: Selection, n: int, left: int) -> int:
     """The number of patches to keep of ``n``, if ``left`` remain to choose from."""
     cuts = _cuts(settings)
     if not left:
@@ -116,10 +115,8 @@ def short_of(
     size only; ``held``: with ``keep_loss``, the share of the loss that they hold, if it is smaller."""
     if held is None and (settings.keep_loss is not None or kept == count):
         return None
-    limits = [
-        f"{k}={v}" for k, v in (("max_per_image", settings.max_per_image), ("nms", settings.nms)) if v is not None
-    ]
-    limits += ["sizes=best"] if apart else []
+    given = {"max_per_image": settings.max_per_image, "nms": settings.nms, "sizes": "best" if apart else None}
+    limits = [f"{name}={value}" for name, value in given.items() if value is not None]
     why = f"{' and '.join(limits)} allow{'s' if len(limits) == 1 else ''} no more"
     if held is not None:
         return (
@@ -130,8 +127,8 @@ def short_of(
 
 
 def _cuts(settings: Selection) -> str:
-    cuts: Iterable[tuple[str, Any]] = (("drop_hardest", settings.drop_hardest), ("window", settings.window))
-    return " and ".join(f"{name}={value}" for name, value in cuts if value)
+    cuts = {"drop_hardest": settings.drop_hardest, "window": settings.window}
+    return " and ".join(f"{name}={value}" for name, value in cuts.items() if value)
 
 
 _STRETCH = 1 << 20
@@ -200,12 +197,6 @@ class Limits:
             return rows[np.argsort(place, kind="stable")]
         n = np.bincount(self._image[size], minlength=int(self._image.max()) + 1)
         return rows[np.argsort((place + 0.5) / n[self._image[rows]], kind="stable")]
-
-
-def with_floor(ordered: np.ndarray, easiest: np.ndarray, floor: int, limits: Limits) -> np.ndarray:
-    """The rows in the order of keeping, with the ``floor`` ``easiest`` ones that the limits allow in front."""
-    first = limits.allowed(easiest)[:floor]
-    return np.concatenate([first, ordered[~np.isin(ordered, first)]])
 
 
 def separate(
@@ -283,9 +274,7 @@ def one_size(table: Rows, rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]
     # Sizes of an image follow each other, the largest first.
     good = np.flatnonzero(~soft | last)
     chosen = good[np.r_[True, of[good][1:] != of[good][:-1]]]
-    keep = np.zeros(len(pairs), bool)
-    keep[chosen] = True
-    return rows[keep[member]], {"images": len(chosen), "larger": int((~first[chosen]).sum())}
+    return rows[np.isin(member, chosen)], {"images": len(chosen), "larger": int((~first[chosen]).sum())}
 
 
 def soft_groups(table: Rows, rows: np.ndarray, member: np.ndarray) -> np.ndarray | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -168,23 +167,11 @@ def read_patches(
 
 
 def place(table: pa.Table, images: ScoredImages) -> Patches:
-    """``read_patches`` of the result of ``read_rows``. Raises InputError if ``read_patches`` would, or two of the
-    images are one file."""
-    _check_apart(images.root, table["image"].unique().to_pylist())
+    """``read_patches`` of the result of ``read_rows``."""
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
     loss = table["loss"].to_numpy() if "loss" in table.column_names else None
     factor = factors(table, images.meta, "coreset")
     return Patches(images, table["image"].to_pylist(), x, y, size, factor, dict(images.meta), loss)
-
-
-def _check_apart(root: Path, images: list[str]) -> None:
-    """Refuses A.png and a.png if the images were copied to a file system that takes one for the other."""
-    seen: dict[str, str] = {}
-    for image in images:
-        other = seen.setdefault(image.casefold(), image)
-        with suppress(OSError):
-            if other != image and os.path.samefile(root / other, root / image):
-                raise InputError(f"{root}: {other} and {image} are one file there", hint="rename one of the two")
 
 
 def read_pair(

@@ -20,7 +20,6 @@ from srfast.coreset.limits import (
     goal_of,
     one_size,
     short_of,
-    with_floor,
 )
 from srfast.coreset.methods.base import Pool, check_finite, find, targeted
 from srfast.coreset.rejects import about_rejected, rejected
@@ -179,7 +178,7 @@ def choose(table: Rows, settings: SelectArguments) -> tuple[np.ndarray, dict[str
             ranked = descending(pool(rows, n).of(how.key(table)), settings.order)
             inside[ranked[:low]] = inside[ranked[high:]] = False
             candidates = rows[inside]
-    count = counted(settings, n, len(candidates), dropped)
+    count = counted(settings, n, len(candidates))
     of_eligible = pool(eligible, 0).of(loss)
     total, goal = exact_sum(of_eligible), None
     if settings.keep_loss is not None:
@@ -194,7 +193,8 @@ def choose(table: Rows, settings: SelectArguments) -> tuple[np.ndarray, dict[str
     del order
     floor = share(settings.flat_floor, count)
     if floor:
-        ordered = with_floor(ordered, candidates[descending(loss[candidates], "asc")], floor, limits)
+        easiest = limits.allowed(candidates[descending(loss[candidates], "asc")])[:floor]
+        ordered = np.concatenate([easiest, ordered[~np.isin(ordered, easiest)]])
     ordered = limits.allowed(ordered)
     if settings.per_image is not None:
         ordered = np.concatenate([ordered[:floor], limits.spread(ordered[floor:], rows)])

@@ -8,6 +8,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,8 +174,7 @@ def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut
     """
     result = Cut()
     left, wholes = budget, WHOLES
-    waiting = list(dict.fromkeys(rows))
-    each = 0.0
+    waiting, each = list(rows), 0.0
     while waiting and left > 0:
         many = 16 if not each else max(1, int(left / each))
         batch, waiting = waiting[:many], waiting[many:]
@@ -189,13 +189,9 @@ def cut(scores: ReportScores, rows: Sequence[int], budget: int = PATCHES) -> Cut
                 result.sizes[name] = image.shape[1], image.shape[0]
                 result.wholes[name] = reduced(image)
                 wholes -= len(result.wholes[name])
-            at = {1.0: image}
+            at = lru_cache(lambda factor, image=image: shrunk(image, factor))
             for row in wanted:
-                factor = float(scores.factor[row])
-                if image is not None and factor not in at:
-                    at[factor] = shrunk(image, factor)
-                seen = None if image is None else at[factor]
-                pictures, remark = ({}, note) if seen is None else patch(seen, scores, row)
+                pictures, remark = ({}, note) if image is None else patch(at(float(scores.factor[row])), scores, row)
                 if remark or note:
                     result.notes[row] = remark or note
                 spent += sum(map(len, pictures.values()))

@@ -1,9 +1,7 @@
 """Images whose names differ in case alone: no output has two such names, which some file systems take for one."""
 
-import os
 import re
 import tarfile
-from pathlib import Path
 
 import lmdb
 import pyarrow.parquet as pq
@@ -11,8 +9,6 @@ import pytest
 from PIL import Image
 
 import srfast
-from srfast.coreset.dataset import CorePatches
-from srfast.errors import InputError
 from srfast.exporting.arrangement import image_names
 
 NAMES = ["A.png", "a.png", "a.PNG", "Straße/x.png", "STRASSE/x.png", "sub/Ä.png", "sub/ä.png", "sub/A_0.png",
@@ -54,23 +50,6 @@ def test_no_two_names_of_an_export(layout, coreset, tmp_path):
     assert done.patches == len(coreset)
     if layout != "list":
         assert sum(name.split(".")[-1] in ("png", "json") or "mdb/" in name for name in names) >= 2 * len(coreset)
-
-
-def test_images_that_became_one_file(coreset, tmp_path):
-    """A copy on a file system that takes A.png for a.png, which a link stands for."""
-    for name in NAMES:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes((Path(coreset.meta["root"]) / name).read_bytes())
-    assert len(CorePatches(coreset, root=tmp_path)) == len(coreset)
-    (tmp_path / "a.png").unlink()
-    os.link(tmp_path / "A.png", tmp_path / "a.png")
-    for use in (
-        lambda: CorePatches(coreset, root=tmp_path),
-        lambda: srfast.export(coreset, tmp_path / "out", root=tmp_path),
-    ):
-        with pytest.raises(InputError, match=r"(A\.png and a\.png|a\.png and A\.png) are one file there"):
-            use()
-    assert not (tmp_path / "out").exists()
 
 
 def test_names_are_plain_and_unique():
