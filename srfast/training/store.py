@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import count
+from itertools import count, repeat
+from typing import Any
 
 import numpy as np
 import torch
-from cachetools import LRUCache
+from cachetools import LRUCache, cached
 from torch import Tensor
 
 from srfast.coreset.pairs import Pairs, Patches, Source, cut, read_pair, turned_crop
@@ -87,9 +88,10 @@ class PairStore:
         for r in self.regions:
             x0, y0, x1, y1 = self._boxes.get(r.source, (r.x, r.y, r.x, r.y))
             self._boxes[r.source] = min(x0, r.x), min(y0, r.y), max(x1, r.x + r.width), max(y1, r.y + r.height)
-        self._kept: LRUCache[tuple[int, int], tuple[np.ndarray, np.ndarray]] = LRUCache(cache_bytes, _bytes)
-        self._last: tuple[tuple[int, int], tuple[np.ndarray, np.ndarray]] | None = None
-        self._lock = threading.Lock()
+        # An image larger than the cache is kept alone.
+        size = max([cache_bytes, *map(self.image_bytes, self._boxes)])
+        self._kept: LRUCache[Any, tuple[np.ndarray, np.ndarray]] = LRUCache(size, lambda p: p[0].nbytes + p[1].nbytes)
+        self._planes = cached(self._kept, lock=threading.Lock())(self._read)
 
     @property
     def channels(self) -> int:
@@ -127,7 +129,7 @@ class PairStore:
             self._packed = self._table.pack(None, False, threads)
         if self._packed is None:
             with ThreadPoolExecutor(max(1, threads)) as pool:
-                list(pool.map(self._planes, self._boxes))
+                list(pool.map(self._planes, self._boxes, repeat(0)))
 
     def over(self, regions: Sequence[Region]) -> PairStore:
         """A store over other regions inside those of this one; both share decoded images."""
@@ -145,32 +147,17 @@ class PairStore:
         x0, y0, _, _ = self._boxes[r.source]
         return turned_crop(*self._planes(r.source, draw), self.scale, r.x + x - x0, r.y + y - y0, size, k)
 
-    def _planes(self, source: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        key = source, draw
-        with self._lock:
-            if key in self._kept:
-                return self._kept[key]
-            if self._last is not None and self._last[0] == key:  # an image larger than the cache
-                return self._last[1]
+    def _read(self, source: int, draw: int) -> tuple[np.ndarray, np.ndarray]:
+        """The planes of the part of an image that its regions cover."""
         lr, hr = read_pair(self.sources[source], self.scale, color=self.color, quantise=self.quantise, draw=draw)
         x0, y0, x1, y1 = self._boxes[source]
         corners = np.array([x0, x1 - 1]), np.array([y0, y1 - 1])
         check_inside(self.sources[source].path, *corners, 1, hr.shape[2], hr.shape[1])
         # Copies: a view would keep the whole image alive.
-        pair = (
+        return (
             np.ascontiguousarray(cut(lr, x0, y0, x1 - x0, y1 - y0, self.scale)),
             np.ascontiguousarray(cut(hr, x0, y0, x1 - x0, y1 - y0)),
         )
-        with self._lock:
-            self._last = (key, pair)
-            self._kept.pop((source, draw - 2), None)  # a batch may lie in two passes, but not in three
-            if _bytes(pair) <= self.cache_bytes:
-                self._kept[key] = pair
-        return pair
-
-
-def _bytes(pair: tuple[np.ndarray, np.ndarray]) -> int:
-    return pair[0].nbytes + pair[1].nbytes
 
 
 class Batches:
