@@ -144,22 +144,20 @@ def extras() -> dict[str, dict[str, str | None]]:
 
 def conflicts() -> list[str]:
     """The installed packages that conflict with each other."""
-    if not (_version("onnxruntime") and _version("onnxruntime-gpu")):
-        return []
-    return [
+    chance = (
         "onnxruntime and onnxruntime-gpu are both installed and write the same files, so which one runs is chance: "
         "pip uninstall both, then install one (extra onnx or onnx-gpu)"
-    ]
+    )
+    return [chance] if _version("onnxruntime") and _version("onnxruntime-gpu") else []
 
 
 def slow(triton: str | None) -> list[str]:
     """Installed packages that are known to be slow, and what to do; counted by ``bench/tune.py`` for sm_90."""
-    if triton is None or not triton.startswith("3.6."):
-        return []
-    return [
+    counted = (
         f"triton {triton} compiles the network's first kernel to 6,336 instructions, where 3.9 makes 1,408; a newer "
         "torch brings a newer Triton"
-    ]
+    )
+    return [counted] if (triton or "").startswith("3.6.") else []
 
 
 def _native_findings() -> dict[str, Any]:

@@ -19,11 +19,6 @@ def _moved(weight: Tensor, shift: int) -> Tensor:
     return F.pad(weight, (more + shift, more - shift, more + shift, more - shift))
 
 
-def _idn(state: State) -> Options:
-    features, narrow = (state[f"{n}.weight"].shape[0] for n in ("conv1", "conv3_1"))
-    return {"features": features, "kept": features - narrow, "blocks": count(state, r"down(\d+)\.weight")}
-
-
 def _fsrcnn_moved(own: State, _: State, scale: int) -> State:
     """Moves a kernel from the authors' centre, the first HR pixel of an LR pixel's block, to ours, and repeats
     slopes."""
@@ -41,11 +36,10 @@ def _transposed(own: State) -> State:
 
 
 def _fsrcnn(first: str, shrink: str, mapping: str) -> Callable[[State], Options]:
-    def options(state: State) -> Options:
-        layers = [v for k, v in state.items() if re.fullmatch(mapping, k) and v.ndim == 4 and v.shape[-1] == 3]
-        return {"features": state[first].shape[0], "shrunk": state[shrink].shape[0], "mappings": len(layers)}
+    def mappings(state: State) -> int:
+        return sum(v.ndim == 4 and v.shape[-1] == 3 for k, v in state.items() if re.fullmatch(mapping, k))
 
-    return options
+    return sizes(features=first, shrunk=shrink, mappings=mappings)
 
 
 def _fsrcnn_expanded(own: State, theirs: State, scale: int) -> State:
@@ -149,7 +143,10 @@ Y_LAYOUTS: tuple[Layout, ...] = (
             },
             **{f"down{b + 1}": f"blocks.{b}.compress.0" for b in range(20)},
         },
-        _idn,
+        sizes(
+            features="conv1.weight", kept=lambda state: len(state["conv1.weight"]) - len(state["conv3_1.weight"]),
+            blocks=r"down(\d+)\.weight",
+        ),
         # From the authors' centre, the last HR pixel of an LR pixel's block, to ours, its middle.
         convert=lambda own, _, scale: {
             **own, "deconv.weight": _moved(own["deconv.weight"], scale - 1 - (scale - 1) // 2)
@@ -166,12 +163,8 @@ _MEAN_SHIFT = (r"(sub|add)_mean\.(weight|bias)",)
 
 
 def _edsr(first: str, block: str) -> Callable[[State], Options]:
-    def options(state: State) -> Options:
-        features = state[first].shape[0]
-        # The weights do not say the residual scaling: 0.1 for the wide network, none for the baseline.
-        return {"features": features, "blocks": count(state, block), "weight": 0.1 if features > 64 else 1.0}
-
-    return options
+    # The weights do not say the residual scaling: 0.1 for the wide network, none for the baseline.
+    return sizes(features=first, blocks=block, weight=lambda state: 0.1 if len(state[first]) > 64 else 1.0)
 
 
 def _basicsr_last(own: State, _: State, __: int) -> State:

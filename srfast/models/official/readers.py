@@ -234,14 +234,14 @@ def count(state: State, pattern: str) -> int:
 
 def sizes(**known: Any) -> Callable[[State], Options]:
     """Function from the tensors to the sizes of the network: each is the number of outputs of the tensor of a name, the
-    ratio of those of two, the ``count`` of a pattern, which has a group, or a constant."""
+    ratio of those of two, the ``count`` of a pattern, which has a group, what a function returns, or a constant."""
 
     def size(state: State, of: Any) -> Any:
         if isinstance(of, tuple):
             return size(state, of[0]) // size(state, of[1])
-        if not isinstance(of, str):
-            return of
-        return count(state, of) if "(" in of else state[of].shape[0]
+        if isinstance(of, str):
+            return count(state, of) if "(" in of else state[of].shape[0]
+        return of(state) if callable(of) else of
 
     return lambda state: {name: size(state, of) for name, of in known.items()}
 
