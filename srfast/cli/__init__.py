@@ -67,7 +67,7 @@ _TOGETHER = {
     "degradation": ("degrade", "degradation"),
     "export": ("manifest", "rebuild"),
     "prune": ("score", "select"),
-    "report": ("audit", "view"),
+    "report": ("audit", "view", "stats"),
     "tools": ("onnx", "demo", "completion"),
     "train": ("compare",),
 }

@@ -245,12 +245,11 @@ def _of_dataset(entries: dict[str, Entry], dataset: str | None) -> dict[str, Ent
             entry.sets = {image: str(only) for _, image in entry.values}
     if dataset is None:
         return entries
-    sets = {image: name for entry in entries.values() for image, name in entry.sets.items()}
-    if dataset not in sets.values():
-        names = f"one of {', '.join(sorted(set(sets.values())))}" if sets else "evaluations that name their test sets"
-        raise InputError(f"dataset: expected {names}, got {repr(dataset) if sets else 'none'}")
+    if dataset not in named:
+        names = f"one of {', '.join(sorted(named))}" if named else "evaluations that name their test sets"
+        raise InputError(f"dataset: expected {names}, got {repr(dataset) if named else 'none'}")
     for entry in entries.values():
-        entry.values = {(s, i): v for (s, i), v in entry.values.items() if sets.get(i) == dataset}
+        entry.values = {(s, i): v for (s, i), v in entry.values.items() if entry.sets.get(i) == dataset}
         if not entry.values:
             raise InputError(f"dataset: expected images of {dataset} in {entry.source}, got none")
     return entries
