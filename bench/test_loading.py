@@ -37,10 +37,10 @@ def basicsr(folder: Path, backend: str) -> Any:
     return module.PairedImageDataset({**how, **roots, "io_backend": io})
 
 
-def endless(dataset: Any, workers: int) -> Iterator[Any]:
-    loader = DataLoader(dataset, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
-    while True:
-        yield from loader
+def endless(dataset: Any, batch: int, workers: int) -> Iterator[Any]:
+    """Shuffled batches of one epoch after another."""
+    how: dict[str, Any] = {"num_workers": workers, "persistent_workers": workers > 0, "drop_last": True}
+    return itertools.chain.from_iterable(itertools.repeat(DataLoader(dataset, batch, shuffle=True, **how)))
 
 
 def hardest(pool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> srfast.CoreSet:
@@ -71,7 +71,7 @@ def test_loading(
 
     pairs = srfast.CorePatches(coreset, 2, crop=CROP, flip=True, transform=scaled).prepare(False)
     theirs = {"lmdb": basicsr(tmp_path / "lmdb", "lmdb"), "png": basicsr(tmp_path / "folder", "disk")}
-    streams = {name: endless(dataset, workers) for name, dataset in {"ours": pairs, **theirs}.items()}
+    streams = {name: endless(dataset, BATCH, workers) for name, dataset in {"ours": pairs, **theirs}.items()}
 
     def taken(name: str) -> Callable[[], None]:
         def run() -> None:
@@ -119,16 +119,12 @@ def test_data_wait(benchmark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     net = srfast.models.create("fsrcnn", 2)
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     weights = torch.from_numpy(WEIGHTS).view(1, 3, 1, 1) / 255
-    loader = DataLoader(pairs, 8, shuffle=True, num_workers=workers, persistent_workers=workers > 0, drop_last=True)
     clock = time.perf_counter if workers else time.process_time
     waited = trained = 0.0
-    batches = iter(loader)
+    batches = endless(pairs, 8, workers)
     for step in range(220):
         begin = clock()
-        batch = next(batches, None)
-        if batch is None:  # an epoch ends
-            batches = iter(loader)
-            batch = next(batches)
+        batch = next(batches)
         got = clock()
         lr, hr = ((x.float() * weights).sum(1, keepdim=True) + 16 / 255 for x in batch)
         loss = (net(lr) - hr).square().mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 import srfast
+from bench.test_loading import endless
 from srfast import models
 from srfast.data.images import find_images, read_rgb
 from srfast.models import layers
@@ -132,15 +133,7 @@ def test_training(beside: Any, benchmark: Any, pairs: Path, tmp_path: Path, name
 
     model = models.create(name, 2)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    loader = DataLoader(
-        Files(pairs, 32, 2), batch_size=8, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=True
-    )
-
-    def endless() -> Iterator[tuple[Tensor, Tensor]]:
-        while True:
-            yield from loader
-
-    batches = endless()
+    batches = endless(Files(pairs, 32, 2), 8, workers)
 
     def plain() -> None:
         for lr, hr in itertools.islice(batches, STEPS):
