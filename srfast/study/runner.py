@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 import time
@@ -150,6 +151,7 @@ def _outcomes(tasks: Sequence[tuple[Any, ...]], jobs: int) -> Iterator[CellOutco
         import joblib
         from joblib.externals.loky import get_reusable_executor
         from joblib.externals.loky.process_executor import TerminatedWorkerError
+    _check_semaphores()
     with scratch_folder(None, "study") as place, finishing((stop := place / "stop").touch) as stopping:
         calls = (joblib.delayed(_of_parent)(os.getpid(), str(stop), *task) for task in tasks if not stopping())
         with joblib.parallel_config("loky", inner_max_num_threads=1), kept_from_children():
@@ -188,3 +190,14 @@ def _ends_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _check_semaphores() -> None:
+    """Refuses machines without semaphores, where joblib would silently take threads and cells would share torch's
+    settings."""
+    try:
+        multiprocessing.get_context("spawn").Semaphore()
+    except OSError as error:
+        raise RunError(
+            f"jobs: several processes need semaphores ({error.strerror}: /dev/shm)", hint="`jobs` 1 needs none"
+        ) from None

@@ -113,6 +113,17 @@ def test_a_cell_that_another_process_runs_is_left_to_it(write_study, tmp_path):
     assert ends == ["done", "done", "done", "elsewhere"]
 
 
+def test_no_room_for_semaphores(write_study, tmp_path, monkeypatch):
+    """A full /dev/shm: joblib would take threads, and fail with an assertion of its own."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("multiprocessing.synchronize.Semaphore.__init__", full)
+    with pytest.raises(RunError, match=r"jobs: several processes need semaphores \(No space left on device: /dev/shm"):
+        run_study(write_study(updates=2), tmp_path / "out", jobs=2)
+
+
 def test_a_failed_cell_does_not_stop_the_others(write_study, tmp_path, monkeypatch):
     train = cell_module.train
 
