@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 import srfast
+from srfast.errors import InputError
 from srfast.models.registry import WEIGHTS, describe
 
 # A shell's background and nohup have these ignored, and what a test starts would inherit that and not end by them.
@@ -271,6 +272,18 @@ def interrupted() -> Callable[..., None]:
             run(*args, progress=progress, **options)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., None]:
+    """refused(words, call, *args, **options): the call raises an InputError of one line with this pattern."""
+
+    def check(words: str, call: Callable[..., Any], /, *args: Any, **options: Any) -> None:
+        with pytest.raises(InputError, match=words) as caught:
+            call(*args, **options)
+        assert "\n" not in str(caught.value)
+
+    return check
 
 
 @pytest.fixture

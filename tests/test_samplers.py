@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from srfast.errors import InputError
 from srfast.samplers import RS2, InfoBatch
 
 
@@ -188,6 +187,5 @@ def test_infobatch_losses_cross_processes(tmp_path):
         (lambda: RS2(10, 0.5).load_state_dict(RS2(10, 0.5, seed=3).state_dict()), "seed"),
     ],
 )  # fmt: skip
-def test_what_is_refused(make, words):
-    with pytest.raises(InputError, match=f"^{words}: "):
-        make()
+def test_what_is_refused(make, words, refused):
+    refused(f"^{words}: ", make)

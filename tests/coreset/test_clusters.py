@@ -9,7 +9,6 @@ from PIL import Image
 from srfast.coreset import features
 from srfast.coreset.methods import textures
 from srfast.coreset.selection import select
-from srfast.errors import InputError
 from srfast.ops.blockiness import summed_area
 from srfast.scoring.table import ScoreTable
 
@@ -132,12 +131,10 @@ def test_hdc_of_more_than_half_is_sobel(textured):
         assert select(table, keep=keep, method="hdc").table.equals(select(table, keep=keep, method="sobel").table)
 
 
-def test_images_that_moved_or_changed(textured, tmp_path):
+def test_images_that_moved_or_changed(textured, tmp_path, refused):
     table, _ = textured
     away = ScoreTable(table.table, {**table.meta, "root": "/nowhere"})
-    with pytest.raises(InputError, match=r"^root: expected the folder the images lie in, got '/nowhere'"):
-        select(away, method="diverse")
+    refused(r"^root: expected the folder the images lie in, got '/nowhere'", select, away, method="diverse")
     assert select(away, method="diverse", root=tmp_path).table.equals(select(table, method="diverse").table)
     Image.new("L", (100, 100)).save(tmp_path / "bild ä.png")
-    with pytest.raises(InputError, match="has changed since it was scored"):
-        select(table, method="hdc")
+    refused("has changed since it was scored", select, table, method="hdc")

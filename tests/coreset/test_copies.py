@@ -7,7 +7,6 @@ from PIL import Image, ImageEnhance, ImageOps
 from srfast.coreset.copies import find_copies
 from srfast.data.encoding import encoding_of, jpeg_quality
 from srfast.data.images import find_images
-from srfast.errors import InputError
 
 COPIES = {
     "the same": lambda image: image,
@@ -67,7 +66,7 @@ def test_the_best_is_kept(tmp_path, photographs):
         (tmp_path / best).unlink()
 
 
-def test_leaks_and_unreadable_files(folder, photographs):
+def test_leaks_and_unreadable_files(folder, photographs, refused):
     tests = folder.parent / "tests"
     tests.mkdir()
     ImageOps.mirror(Image.fromarray(photographs["chelsea"])).save(tests / "cat.jpg")
@@ -76,8 +75,7 @@ def test_leaks_and_unreadable_files(folder, photographs):
     (folder / "chelsea.png").write_bytes(b"no image")
     assert find_copies(files, [tests]) == ({}, {})
     (tests / "cat.jpg").unlink()
-    with pytest.raises(InputError, match="no image files found"):
-        find_copies(files, [tests])
+    refused("no image files found", find_copies, files, [tests])
 
 
 @pytest.mark.parametrize("quality", [1, 10, 35, 50, 75, 90, 95, 99, 100])

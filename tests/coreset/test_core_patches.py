@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, DistributedSampler, default_collate
 import srfast
 from srfast.coreset.dataset import CorePatches
 from srfast.data import packed
-from srfast.errors import InputError
 from srfast.samplers import ByImage
 
 
@@ -72,15 +71,14 @@ def test_a_store_is_found_again_and_not_that_of_others(coreset, cache, monkeypat
         assert pixels(CorePatches(coreset, scale).prepare(False)) == pixels(CorePatches(coreset, scale, cache=False))
 
 
-def test_changed_images_are_refused_with_a_store_too(coreset):
+def test_changed_images_are_refused_with_a_store_too(coreset, refused):
     CorePatches(coreset, 2).prepare(False)
     image = Path(coreset.meta["root"]) / coreset["image"][0]
     now = image.stat()
     content = image.read_bytes()
     image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     os.utime(image, ns=(now.st_atime_ns, now.st_mtime_ns))
-    with pytest.raises(InputError, match="has changed since it was scored"):
-        CorePatches(coreset, 2).prepare(False)
+    refused("has changed since it was scored", CorePatches(coreset, 2).prepare, False)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -154,7 +152,7 @@ def test_a_batch_is_its_items(coreset, monkeypatch, sent):
     assert {hr.shape[1] for _, hr in mixed.__getitems__([0, -1])} == {48, 96}  # items of several sizes
 
 
-def test_a_run_goes_on_in_the_middle_of_an_epoch(coreset):
+def test_a_run_goes_on_in_the_middle_of_an_epoch(coreset, refused):
     def draws(dataset, explicit, first=0):
         for step in range(first, 3 * len(dataset)):
             if explicit and step % len(dataset) == 0:
@@ -171,8 +169,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(coreset):
         resumed = CorePatches(coreset, 2, crop=24, flip=True)
         resumed.load_state_dict(state)
         assert begun + list(draws(resumed, explicit, at)) == whole
-    with pytest.raises(InputError, match=r"seed: the state was saved with 0, got 1"):
-        CorePatches(coreset, 2, crop=24, seed=1).load_state_dict(state)
+    refused(r"seed: the state was saved with 0, got 1", CorePatches(coreset, 2, crop=24, seed=1).load_state_dict, state)
 
 
 def test_samplers_and_transform(coreset, monkeypatch):
@@ -197,17 +194,15 @@ def test_samplers_and_transform(coreset, monkeypatch):
     assert batch["gt"].shape == (8, 3, 48, 48)
 
 
-def test_without_room_pairs_are_read_from_the_images(coreset, tmp_path, caplog, monkeypatch):
+def test_without_room_pairs_are_read_from_the_images(coreset, tmp_path, caplog, monkeypatch, refused):
     monkeypatch.setenv("SRFAST_CACHE_GB", "0.00001")
     dataset = CorePatches(coreset, 2)
     assert pixels(dataset.__getitems__([0, 1])) == pixels(CorePatches(coreset, 2, cache=False).__getitems__([0, 1]))
     assert "above the limit" in caplog.text
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(InputError, match="cache: expected a folder"):
-        CorePatches(coreset, 2, cache=tmp_path / "file").prepare(False)
+    refused("cache: expected a folder", CorePatches(coreset, 2, cache=tmp_path / "file").prepare, False)
     monkeypatch.setenv("SRFAST_CACHE_GB", "much")
-    with pytest.raises(InputError, match="SRFAST_CACHE_GB: expected a number"):
-        CorePatches(coreset, 2).prepare(False)
+    refused("SRFAST_CACHE_GB: expected a number", CorePatches(coreset, 2).prepare, False)
 
 
 def test_the_cache_folder_stays_below_its_limit(coreset, cache):
@@ -235,9 +230,8 @@ def test_the_cache_folder_stays_below_its_limit(coreset, cache):
         ({"seed": -1}, "seed: expected at least 0"),
     ],
 )
-def test_wrong_arguments(coreset, options, message):
-    with pytest.raises(InputError, match=message):
-        CorePatches(coreset, 2, **options)
+def test_wrong_arguments(coreset, options, message, refused):
+    refused(message, CorePatches, coreset, 2, **options)
 
 
 def test_a_pickle_holds_no_pixels(coreset):

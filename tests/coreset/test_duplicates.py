@@ -182,18 +182,13 @@ def test_likeness_against_plain_loops():
     assert (small == 7).all()
 
 
-def test_what_is_refused(dataset, tmp_path):
+def test_what_is_refused(dataset, tmp_path, refused):
     _, table = dataset
-    with pytest.raises(InputError, match="alike: expected"):
-        find_duplicates(table, alike=1.5)
-    with pytest.raises(InputError, match="no such file or folder"):
-        find_duplicates(table, [tmp_path / "nothing"])
-    with pytest.raises(InputError, match="column 'duplicate' exists already"):
-        find_duplicates(find_duplicates(table).table)
+    refused("alike: expected", find_duplicates, table, alike=1.5)
+    refused("no such file or folder", find_duplicates, table, [tmp_path / "nothing"])
+    refused("column 'duplicate' exists already", find_duplicates, find_duplicates(table).table)
     with pytest.raises(InputError, match="expected a score table, got a core-set; take the table it was selected from"):
         find_duplicates(select(table, keep=0.5))
-    with pytest.raises(InputError, match="empty table"):
-        find_duplicates(ScoreTable(table.table.slice(0, 0), table.meta))
+    refused("empty table", find_duplicates, ScoreTable(table.table.slice(0, 0), table.meta))
     (tmp_path / "t.png").write_text("no image")
-    with pytest.raises(InputError, match=r"t\.png"):
-        find_duplicates(table, [tmp_path])
+    refused(r"t\.png", find_duplicates, table, [tmp_path])

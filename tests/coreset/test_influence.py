@@ -96,7 +96,7 @@ def test_column_is_the_derivative_along_the_direction(images, scored, monkeypatc
     assert (seen["gradient"] - exact).norm() < 3e-4 * exact.norm()
 
 
-def test_a_patch_of_the_target_itself_helps_most(images, tmp_path):
+def test_a_patch_of_the_target_itself_helps_most(images, tmp_path, refused):
     """The target is one of the pool's images: v . g_i is then positive in the mean."""
     table = srfast.score(images[0], patch=40, stride=20, mode="dense")
     scored = srfast.influence(table, images[0] / "b" / "c.png", probes=60, damping=0.1)
@@ -111,8 +111,7 @@ def test_a_patch_of_the_target_itself_helps_most(images, tmp_path):
     np.testing.assert_array_equal(again.column("influence"), scored.column("influence"))
     kept = srfast.select(ScoreTable.read(tmp_path / "with.parquet"), keep=0.25, method="influence")
     assert kept.column("influence").min() >= np.quantile(scored.column("influence"), 0.7)
-    with pytest.raises(InputError, match="'influence' exists already"):
-        srfast.influence(scored, images[1])
+    refused("'influence' exists already", srfast.influence, scored, images[1])
 
 
 @pytest.mark.parametrize("mode", ["dense", "patch"])
@@ -159,11 +158,10 @@ def test_refusals(images, scored, change, message):
     assert message in str(caught.value)
 
 
-def test_target_smaller_than_a_patch(tmp_path, images):
+def test_target_smaller_than_a_patch(tmp_path, images, refused):
     Image.fromarray(picture(0)[:20, :20]).save(tmp_path / "small.png")
     table = srfast.score(images[0], patch=40, mode="patch")
-    with pytest.raises(InputError, match="target: expected images of at least 40 pixels a side"):
-        srfast.influence(table, tmp_path)
+    refused("target: expected images of at least 40 pixels a side", srfast.influence, table, tmp_path)
     with pytest.raises(InputError, match="target: expected images of at least 40 pixels a side"):
         similarity(table, np.arange(3), [tmp_path], None, np.random.default_rng(0))
 

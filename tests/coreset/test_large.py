@@ -8,7 +8,6 @@ import pytest
 import srfast
 from srfast.coreset.selection import CoreSet, select, write_selection
 from srfast.coreset.settings import SelectArguments
-from srfast.errors import InputError
 from srfast.report.server import View
 from srfast.runtime import progress
 from srfast.scoring import stored
@@ -175,12 +174,11 @@ def test_shards_come_in_the_order_of_one_run(tmp_path, arguments):
     ],
     ids=str,
 )
-def test_refusals(tmp_path, settings):
+def test_refusals(tmp_path, settings, refused):
     holes = random_table(3, range(2), holes=lambda n: pa.array([None, *range(n - 1)]))
     holes.write(tmp_path / "scores.parquet")
     for scores in (tmp_path / "scores.parquet", holes):
-        with pytest.raises(InputError, match="column" if "method" in settings else next(iter(settings))):
-            srfast.select(scores, **settings)
+        refused("column" if "method" in settings else next(iter(settings)), srfast.select, scores, **settings)
 
 
 def test_parts_follow_each_other(tmp_path):
@@ -191,37 +189,29 @@ def test_parts_follow_each_other(tmp_path):
     assert srfast.select(tmp_path, keep=0.3).table.equals(srfast.select(whole, keep=0.3).table)
 
 
-def test_refuses_what_memory_refuses(one, tmp_path):
-    with pytest.raises(InputError, match="engine: "):
-        srfast.select(one, engine="spark")
+def test_refuses_what_memory_refuses(one, tmp_path, refused):
+    refused("engine: ", srfast.select, one, engine="spark")
     table = ScoreTable.read(one)
     twice = tmp_path / "twice.parquet"
     table.write(twice)
-    with pytest.raises(InputError, match="occurs in more than one table"):
-        srfast.select([one, twice])
+    refused("occurs in more than one table", srfast.select, [one, twice])
     ScoreTable(table.table, {**table.meta, "scale": 3}).write(twice)
-    with pytest.raises(InputError, match="scale differs"):
-        srfast.select([one, twice])
+    refused("scale differs", srfast.select, [one, twice])
     odd = table.table.set_column(5, "bicubic", pa.array([np.nan] * len(table), pa.float32()))
     pq.write_table(odd.replace_schema_metadata(pq.read_schema(one).metadata), twice)
-    with pytest.raises(InputError, match="'bicubic': expected finite values"):
-        srfast.select(twice)
+    refused("'bicubic': expected finite values", srfast.select, twice)
     coreset = tmp_path / "coreset.parquet"
     srfast.select(one).write(coreset)
-    with pytest.raises(InputError, match="expected a score table, got a core-set"):
-        srfast.select(coreset)
-    with pytest.raises(InputError, match="without part-"):
-        srfast.select(tmp_path)
+    refused("expected a score table, got a core-set", srfast.select, coreset)
+    refused("without part-", srfast.select, tmp_path)
 
 
-def test_a_row_group_of_more_rows_than_memory(one, tmp_path, monkeypatch):
+def test_a_row_group_of_more_rows_than_memory(one, tmp_path, monkeypatch, refused):
     monkeypatch.setattr("srfast.data.parquet._memory", lambda: 100_000)
-    with pytest.raises(InputError, match=r"refused, its 6,330 rows would take 0 MiB"):
-        srfast.select(one)
+    refused(r"refused, its 6,330 rows would take 0 MiB", srfast.select, one)
     pq.write_table(pq.read_table(one), tmp_path / "groups.parquet", row_group_size=1000)
     assert len(srfast.select(tmp_path / "groups.parquet")) == 3165
-    with pytest.raises(InputError, match=r"refused, its 6,330 rows"):
-        ScoreTable.read(tmp_path / "groups.parquet")
+    refused(r"refused, its 6,330 rows", ScoreTable.read, tmp_path / "groups.parquet")
 
 
 def test_how_far_it_is(one, tmp_path, monkeypatch, capfd):

@@ -40,12 +40,11 @@ def test_window_by_another_column_and_a_draw_inside_it(make_table):
     assert set(rows(drawn)) <= inside
 
 
-def test_window_and_dropping_the_hardest(make_table):
+def test_window_and_dropping_the_hardest(make_table, refused):
     table = make_table(LOSSES)
     got = select(table, window=(0.0, 0.5), drop_hardest=0.2)
     assert rows(got) == hardest_first(list(range(157)))[share(0.2) : share(0.5)]
-    with pytest.raises(InputError, match=r"^window: nothing is left"):
-        select(table, window=(0.0, 0.1), drop_hardest=0.2)
+    refused(r"^window: nothing is left", select, table, window=(0.0, 0.1), drop_hardest=0.2)
 
 
 @pytest.mark.parametrize(
@@ -180,10 +179,9 @@ def test_a_line_says_which_size(sized, lines, gone, tmp_path):
         ("a.png,0,0,96,noise,half", "and shrink as a number, got '0,0,96,half'"),
     ],
 )
-def test_lines_that_are_refused(sized, line, message, tmp_path):
+def test_lines_that_are_refused(sized, line, message, tmp_path, refused):
     (tmp_path / "r.csv").write_text(f"image,x,y,size,reason,shrink\n{line}\n")
-    with pytest.raises(InputError, match=message):
-        select(sized, reject=tmp_path / "r.csv")
+    refused(message, select, sized, reject=tmp_path / "r.csv")
 
 
 @pytest.mark.parametrize(

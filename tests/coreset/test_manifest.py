@@ -164,11 +164,10 @@ def test_an_interrupted_run_goes_on(coreset, tmp_path, monkeypatch, interrupted)
     ]  # fmt: skip
 
 
-def test_changed_images_and_taken_outputs_are_refused(coreset, tmp_path):
+def test_changed_images_and_taken_outputs_are_refused(coreset, tmp_path, refused):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="mine: exists; choose another output"):
-        srfast.manifest(coreset, tmp_path / "mine")
+    refused("mine: exists; choose another output", srfast.manifest, coreset, tmp_path / "mine")
     path = Path(coreset.meta["root"]) / coreset["image"][0]
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -236,12 +235,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-def test_a_manifest_of_a_stranger_is_judged_before_it_is_used(what, published, photo_folder, tmp_path):
+def test_a_manifest_of_a_stranger_is_judged_before_it_is_used(what, published, photo_folder, tmp_path, refused):
     change, words = HOSTILE[what]
     change(published)
-    with pytest.raises(InputError, match=words) as caught:
-        srfast.rebuild(published, photo_folder, output=tmp_path / "r.parquet")
-    assert "\n" not in str(caught.value)
+    refused(words, srfast.rebuild, published, photo_folder, output=tmp_path / "r.parquet")
     assert not (tmp_path / "r.parquet").exists()
 
 
@@ -260,15 +257,15 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("about", STRANGE, ids=str)
-def test_settings_of_wrong_types_are_refused_though_the_root_hash_is_theirs(about, published, photo_folder, tmp_path):
+def test_settings_of_wrong_types_are_refused_though_the_root_hash_is_theirs(
+    about, published, photo_folder, tmp_path, refused
+):
     known = read_manifest(published)
     rows = ManifestRows({**known.about, **about}, known.sources, known.patches)
     document = json.loads((published / "manifest.json").read_text())
     document["srfast"] |= {"about": rows.about, "root_sha256": rows.root}
     (published / "manifest.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match="expected") as error:
-        srfast.rebuild(published, photo_folder, output=tmp_path / "r.parquet")
-    assert "\n" not in str(error.value)
+    refused("expected", srfast.rebuild, published, photo_folder, output=tmp_path / "r.parquet")
 
 
 def test_a_hundred_thousand_patches_take_under_ten_megabytes(tmp_path):

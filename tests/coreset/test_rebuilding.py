@@ -13,7 +13,6 @@ import srfast
 from srfast.coreset import source_search
 from srfast.coreset.rebuilding import ImagesMismatch
 from srfast.data.images import read_rgb
-from srfast.errors import InputError
 
 SHARED = Path(__file__).resolve().parents[3]
 MANIFESTS = Path(__file__).resolve().parents[2] / "studies" / "manifests"
@@ -222,8 +221,6 @@ def test_the_committed_manifests_are_rebuilt(name, folder, tmp_path):
     assert made.patches == len(made.coreset) > 0
 
 
-def test_images_that_are_not_there(published, tmp_path):
-    with pytest.raises(InputError, match="nowhere: no such file or folder"):
-        srfast.rebuild(published, tmp_path / "nowhere", verify=True)
-    with pytest.raises(InputError, match="output: expected a core-set to write, or `verify`, and not both"):
-        srfast.rebuild(published, tmp_path)
+def test_images_that_are_not_there(published, tmp_path, refused):
+    refused("nowhere: no such file or folder", srfast.rebuild, published, tmp_path / "nowhere", verify=True)
+    refused("output: expected a core-set to write, or `verify`, and not both", srfast.rebuild, published, tmp_path)

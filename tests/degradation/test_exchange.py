@@ -5,7 +5,6 @@ import pytest
 from srfast.degradation.exchange import read_trainer
 from srfast.degradation.exchange_out import trainer_text
 from srfast.degradation.plan import Degradation
-from srfast.errors import InputError
 
 KINDS = "['iso', 'aniso', 'generalized_iso', 'generalized_aniso', 'plateau_iso', 'plateau_aniso']"
 WEIGHTS = "[0.45, 0.25, 0.12, 0.03, 0.12, 0.03]"
@@ -146,11 +145,10 @@ def test_bad_files_get_one_line(text, message, tmp_path, run):
     assert not (tmp_path / "out.toml").exists()
 
 
-def test_the_commands_write_and_list(tmp_path, run):
+def test_the_commands_write_and_list(tmp_path, run, refused):
     a, b = tmp_path / "a.yml", tmp_path / "a.toml"
     assert run("degradation", "export", "realesrgan", "--to", "basicsr", "-o", a)[0] == 0
     code, out, _ = run("degradation", "import", a, "-o", b)
     assert (code, "queue_size" in out) == (0, True)
     assert Degradation.read(b).digest == Degradation.read("realesrgan").digest
-    with pytest.raises(InputError, match="without resize_prob"):
-        read_trainer(b)
+    refused("without resize_prob", read_trainer, b)

@@ -6,7 +6,6 @@ from PIL import Image
 
 import srfast
 from srfast.degradation.plan import Degradation
-from srfast.errors import InputError
 from srfast.workflows.fitting import fit_degradation, measures
 
 skimage = pytest.importorskip("skimage")
@@ -103,7 +102,7 @@ def test_one_small_image_without_noise(folders, tmp_path, mode, size):
     assert 'source = "lr, 1 image"' in (tmp_path / "fit.toml").read_text()
 
 
-def test_wrong_input_is_refused(folders, tmp_path, run):
+def test_wrong_input_is_refused(folders, tmp_path, run, refused):
     hr, lr = folders
     Image.new("RGB", (20, 20)).save(tmp_path / "small.png")
     Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / "flat.png")
@@ -113,8 +112,7 @@ def test_wrong_input_is_refused(folders, tmp_path, run):
         (tmp_path / "small.png", [lr], r"small.png: expected at least 64 x 64 pixels, got 20 x 20"),
         (hr, [tmp_path / "flat.png"], "like: expected LR images that show something"),
     ):
-        with pytest.raises(InputError, match=message):
-            fit_degradation(images, tmp_path / "x.toml", **({"like": like} if like else {}))
+        refused(message, fit_degradation, images, tmp_path / "x.toml", **{"like": like} if like else {})
     (tmp_path / "mine.toml").write_text("mine = 1")
     for argv in ([hr, "--like", lr, "-o", tmp_path / "mine.toml"], [hr, "-o", tmp_path / "x.toml"]):
         code, _, error = run("degradation", "fit", *argv)

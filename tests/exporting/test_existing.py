@@ -175,7 +175,7 @@ def test_the_command_says_what_was_compared_and_linked(to, coreset, tmp_path, sr
     assert linked in done.stdout
 
 
-def test_what_is_missing_is_named(sub_images, coreset, tmp_path):
+def test_what_is_missing_is_named(sub_images, coreset, tmp_path, refused):
     hr, lr = sub_images
     database, out = tmp_path / "HR_sub.lmdb", tmp_path / "out"
     (hr / "new.png").write_bytes((hr / NAMES[0]).read_bytes())
@@ -189,8 +189,7 @@ def test_what_is_missing_is_named(sub_images, coreset, tmp_path):
         (coreset, "folder", {"existing": hr}, "expected images that are one patch each"),
         (table_of(hr, NAMES), "hf", {"existing": hr}, "existing: needs `to` to be one of folder, basicsr, lmdb, list"),
     ):
-        with pytest.raises(InputError, match=message):
-            srfast.export(table, out, to=to, lr=False, **options)
+        refused(message, srfast.export, table, out, to=to, lr=False, **options)
         assert not out.exists()
     for side in ({"existing": hr}, {"existing_lr": lr}):
         with pytest.raises(InputError, match=r"existing_lr: (expected the place of the LR patches|needs `existing`)"):

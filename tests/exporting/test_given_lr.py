@@ -55,7 +55,7 @@ def test_the_lr_that_was_scored_is_exported(to, pairs, tmp_path, pairs_of):
         assert all(str(n) in name for n in (x, y))
 
 
-def test_lr_images_that_have_moved_are_named(pairs, tmp_path, pairs_of):
+def test_lr_images_that_have_moved_are_named(pairs, tmp_path, pairs_of, refused):
     coreset, expected = pairs
     moved = tmp_path / "elsewhere"
     shutil.copytree(tmp_path / "LR", moved, copy_function=shutil.copyfile)  # other times of change, as after a copy
@@ -65,8 +65,7 @@ def test_lr_images_that_have_moved_are_named(pairs, tmp_path, pairs_of):
         ({"lr_root": "nowhere"}, r"lr_root: expected a folder of LR images, got 'nowhere'"),
         ({"lr": False, "lr_root": moved}, "lr_root: needs `lr` yes"),
     ):
-        with pytest.raises(InputError, match=message):
-            srfast.export(coreset, tmp_path / "out", to="folder", **how)
+        refused(message, srfast.export, coreset, tmp_path / "out", to="folder", **how)
     done = srfast.export(coreset, tmp_path / "out", to="folder", lr_root=moved, check=True)
     assert done.compared == len(expected)
     core = srfast.CorePatches(coreset, SCALE, lr_images=moved, lr_template="{}_lq")
@@ -76,15 +75,14 @@ def test_lr_images_that_have_moved_are_named(pairs, tmp_path, pairs_of):
     assert srfast.export(coreset, tmp_path / "alone", to="folder", lr=False, check=True).compared == len(expected)
     image = next(moved.rglob("*.png"))
     image.write_bytes(image.read_bytes() + b"0")
-    with pytest.raises(InputError, match="has changed since it was scored"):
-        srfast.export(coreset, tmp_path / "again", to="folder", lr_root=moved)
+    refused("has changed since it was scored", srfast.export, coreset, tmp_path / "again", to="folder", lr_root=moved)
     made = srfast.select(srfast.score(tmp_path / "HR", scale=SCALE, patch=SIZE, scorer="bicubic"))
     with pytest.raises(InputError, match="lr_root: expected scores of given LR images"):
         srfast.export(made, tmp_path / "again", to="folder", lr_root=moved)
 
 
 @pytest.mark.parametrize("change", ["folder", "template", "file"])
-def test_other_lr_images_are_not_taken_for_those_of_the_export(change, pairs, tmp_path):
+def test_other_lr_images_are_not_taken_for_those_of_the_export(change, pairs, tmp_path, refused):
     lr = tmp_path / "LR"
 
     def chosen(lr, template="{}_lq"):
@@ -104,8 +102,7 @@ def test_other_lr_images_are_not_taken_for_those_of_the_export(change, pairs, tm
         file = lr / "a_lq.png"
         Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
         now, name = chosen(lr), "images"
-    with pytest.raises(InputError, match=f"{name}: .*out was begun with"):
-        srfast.export(now, tmp_path / "out", to="hf", resume=True)
+    refused(f"{name}: .*out was begun with", srfast.export, now, tmp_path / "out", to="hf", resume=True)
     # Without LR images it is another export.
     srfast.export(now, tmp_path / "alone", to="hf", lr=False)
     assert srfast.export(now, tmp_path / "alone", to="hf", lr=False, resume=True, check=True).compared

@@ -58,9 +58,8 @@ def test_what_an_export_did_not_write_stays_in_its_parts(where, resume, coreset,
     assert ".srfast-rows" not in os.listdir(out)
 
 
-def test_an_export_with_the_name_of_parts_is_not_taken_for_them(coreset, tmp_path):
-    with pytest.raises(InputError, match=r"pairs\.parts: "):
-        srfast.export(coreset, tmp_path / "pairs.parts", to="list", scale=2)
+def test_an_export_with_the_name_of_parts_is_not_taken_for_them(coreset, tmp_path, refused):
+    refused(r"pairs\.parts: ", srfast.export, coreset, tmp_path / "pairs.parts", to="list", scale=2)
     assert not os.listdir(tmp_path)
 
 

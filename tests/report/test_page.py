@@ -243,7 +243,7 @@ def test_large_tables_are_sampled(synthetic, tmp_path):
     assert set(np.bincount(mapped)[np.unique(mapped)]) == {400}
 
 
-def test_command(painted, report, tmp_path, run):
+def test_command(painted, report, tmp_path, run, refused):
     painted.write(tmp_path / "scores.parquet")
     select(painted, keep=0.5, drop_hardest=0.05).write(tmp_path / "coreset.parquet")
     arguments = [str(tmp_path / "scores.parquet"), "--coreset", str(tmp_path / "coreset.parquet")]
@@ -254,8 +254,7 @@ def test_command(painted, report, tmp_path, run):
     write_report(painted, select(painted, keep=0.5, drop_hardest=0.05), report)
     assert report.read_bytes() == before
     scores = (tmp_path / "scores.parquet").read_bytes()
-    with pytest.raises(InputError, match=r"scores\.parquet: "):
-        write_report(painted, None, tmp_path / "scores.parquet")
+    refused(r"scores\.parquet: ", write_report, painted, None, tmp_path / "scores.parquet")
     assert (tmp_path / "scores.parquet").read_bytes() == scores
 
 
@@ -278,7 +277,7 @@ def test_what_only_one_selection_keeps(painted, visit, tmp_path, run):
     assert f"{len(a & b) / len(a | b):.3f}" in page.locator(".facts").inner_text()
 
 
-def test_two_scorers_and_strangers(painted):
+def test_two_scorers_and_strangers(painted, refused):
     other = painted.table.set_column(4, painted.table.schema.field("loss"), painted.table["sobel"])
     scored = ScoreTable(other, {**painted.meta, "scorer": {"name": "other", "sha256": "0"}})
     content = comparison(painted, scored, ["a", "b"])
@@ -289,11 +288,10 @@ def test_two_scorers_and_strangers(painted):
         (ScoreTable(painted.table.slice(0, 50), painted.meta), "expected the 100 patches of a, got other patches"),
         (ScoreTable(painted.table, {**painted.meta, "scale": 3}), "scale differs"),
     ):
-        with pytest.raises(InputError, match=message):
-            comparison(painted, wrong, ["a", "b"])
+        refused(message, comparison, painted, wrong, ["a", "b"])
 
 
-def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(make_table, tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(make_table, tmp_path, monkeypatch, refused):
     from srfast.cli.report import _two_of_one
     from srfast.data import parquet
 
@@ -307,5 +305,4 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_another_kind(make_table, tm
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(parquet.pq, "ParquetFile", fails)
-    with pytest.raises(InputError, match=r"a\.parquet: not a readable parquet file"):
-        _two_of_one(paths)
+    refused(r"a\.parquet: not a readable parquet file", _two_of_one, paths)

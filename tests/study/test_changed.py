@@ -42,20 +42,18 @@ def run(study, out, **options):
         ('"photos/sub"}', '"photos/sub", more = "photos"}', "test.more: .* was run with None, got '4 images"),
     ],
 )
-def test_what_is_added_or_left_out_is_another_setting(write_study, tmp_path, old, new, message):
+def test_what_is_added_or_left_out_is_another_setting(write_study, tmp_path, old, new, message, refused):
     how, out = {"updates": 4, "arms": ARM, "scorers": '["srcnn:1"]'}, tmp_path / "out"
     cells = run(write_study(**how), out).meta["cells"]
     study = write_study(**how)
     assert run(study, out).meta["cells"] == cells
     write_study((old, new), **how)
-    with pytest.raises(InputError, match=message):
-        run(study, out)
+    refused(message, run, study, out)
     other = preregistered.run(study, tmp_path / "other", known=[out]).meta["cells"]
     assert [cell["weights"] for cell in other.values()] != [None]
     assert (tmp_path / "other" / "cells" / "fsrcnn-des-k50-u4-s0" / "model.safetensors").exists()  # trained, not taken
     write_study(**how)
-    with pytest.raises(InputError, match=message.partition(":")[0]):
-        run(study, tmp_path / "other")
+    refused(message.partition(":")[0], run, study, tmp_path / "other")
 
 
 def test_the_pool_of_finished_cells_is_checked(write_study, tmp_path):
@@ -74,12 +72,11 @@ def test_claims_are_judged_by_the_first_scorer(write_study, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["scores-0.json", "cells/fsrcnn-des-k50-u4-s0/cell.json"])
-def test_damaged_files_of_a_run(write_study, tmp_path, name):
+def test_damaged_files_of_a_run(write_study, tmp_path, name, refused):
     study, out = write_study(updates=4, arms=ARM), tmp_path / "out"
     run(study, out)
     (out / name).write_text("{")
-    with pytest.raises(InputError, match=f"{name}: expected JSON as srfast wrote it, got a damaged file"):
-        run(study, out)
+    refused(f"{name}: expected JSON as srfast wrote it, got a damaged file", run, study, out)
 
 
 def test_a_run_on_a_gpu_is_read_without_one(write_study, tmp_path):
@@ -107,7 +104,7 @@ ARMS = '[[arm]]\nname = "des"\nkeep = 0.5\n'
 
 
 @pytest.mark.parametrize("how", ["another image", "another name", "another folder"])
-def test_other_test_images_of_the_same_number_are_refused(how, write_study, photo_folder, tmp_path):
+def test_other_test_images_of_the_same_number_are_refused(how, write_study, photo_folder, tmp_path, refused):
     study, out = write_study(arms=ARMS), tmp_path / "out"
     first = run_study(study, out)
     shutil.copytree(photo_folder / "sub", tmp_path / "copy")
@@ -125,8 +122,7 @@ def test_other_test_images_of_the_same_number_are_refused(how, write_study, phot
         test["photos"].mkdir()
         for name in ("astronaut.png", "chelsea.jpg"):
             (test["photos"] / name).write_bytes((photo_folder / name).read_bytes())
-    with pytest.raises(InputError, match=r"test\.photos: .* was run with '2 images, .*', got '2 images, "):
-        run_study(study, out, test=test)
+    refused(r"test\.photos: .* was run with '2 images, .*', got '2 images, ", run_study, study, out, test=test)
     assert (out / "results.parquet").read_bytes() == before
 
 

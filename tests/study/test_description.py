@@ -37,7 +37,7 @@ def test_an_arm_without_keep_keeps_all_and_the_error_has_a_whole_study(write_stu
     assert [(a.name, a.keep) for a in arms] == [("all", (1.0,)), ("half", (0.5,))]
 
 
-def test_models_of_the_users_are_those_of_a_file_beside_the_study(write_study, tmp_path):
+def test_models_of_the_users_are_those_of_a_file_beside_the_study(write_study, tmp_path, refused):
     (tmp_path / "my.py").write_text(NET)
     (tmp_path / "other.py").write_text(NET)
     path = write_study(('["fsrcnn"]', '["fsrcnn", "my.py:Net"]'))
@@ -49,8 +49,7 @@ def test_models_of_the_users_are_those_of_a_file_beside_the_study(write_study, t
         "Net-des-k100-u12-s0", "Net-des-k50-u6-s0", "Net-des-k50-u12-s0", "Net-rs2-k50-u6-s0",
     }  # fmt: skip
     path.write_text(path.read_text().replace('"fsrcnn", "my.py:Net"', '"my.py:Net", "other.py:Net"'))
-    with pytest.raises(InputError, match=r"expected models of different names.*got 'Net' twice"):
-        read_study(path)
+    refused(r"expected models of different names.*got 'Net' twice", read_study, path)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +133,8 @@ def test_a_claim_is_about_one_of_several_scales(write_study):
         ([("patch = 32", "patch = 36\nscale = [2, 3]")], {}, r"claim 1.scale: expected one of \[2, 3\], got nothing"),
     ],
 )  # fmt: skip
-def test_both_sides_of_a_claim_are_trained(edits, changes, message, write_study):
-    with pytest.raises(InputError, match=message):
-        read_study(write_study(*edits, more=CLAIM, **changes))
+def test_both_sides_of_a_claim_are_trained(edits, changes, message, write_study, refused):
+    refused(message, read_study, write_study(*edits, more=CLAIM, **changes))
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in STUDIES.glob("*.toml")))
@@ -153,22 +151,20 @@ def test_every_study_comes_with_the_package():
         assert read_study(path, images=[STUDIES]).train == (str(STUDIES),)
 
 
-def test_a_file_of_the_users_comes_first(tmp_path, monkeypatch):
+def test_a_file_of_the_users_comes_first(tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
     assert find_study("how-much.toml") == ready_made()["how-much.toml"]
     Path("how-much.toml").write_text("title = 1")
     assert find_study("how-much.toml") == Path("how-much.toml")
     for name in ("how-mach.toml", "how-much", "nowhere/how-much.toml"):
-        with pytest.raises(InputError, match=rf"study: expected .*how-much\.toml, .* got '{name}'"):
-            find_study(name)
+        refused(rf"study: expected .*how-much\.toml, .* got '{name}'", find_study, name)
 
 
-def test_a_ready_made_study_asks_for_images(tmp_path, monkeypatch):
+def test_a_ready_made_study_asks_for_images(tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"^images: how-much\.toml is a ready-made study and needs your images"):
         srfast.run_study("how-much.toml", "out")
-    with pytest.raises(InputError, match="no such file or folder"):
-        srfast.run_study("how-much.toml", "out", images=["nowhere"])
+    refused("no such file or folder", srfast.run_study, "how-much.toml", "out", images=["nowhere"])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srfast.errors import InputError
 from srfast.study import cell as cell_module
 from srfast.study.file import read_study
 from srfast.study.folder import results_of, status
@@ -166,10 +165,9 @@ def test_known_cells_of_other_settings_data_or_losses_are_run(write_study, tmp_p
     assert len(ran) == 4
 
 
-def test_known_results_that_are_none(write_study, tmp_path, monkeypatch):
+def test_known_results_that_are_none(write_study, tmp_path, monkeypatch, refused):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"results\.parquet"):
-        run_study(write_study(arms=ARM), "out", known=["photos"])
+    refused(r"results\.parquet", run_study, write_study(arms=ARM), "out", known=["photos"])
     assert not Path("out").exists()
 
 

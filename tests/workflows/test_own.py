@@ -58,9 +58,8 @@ def test_a_function_sorts(scores):
         (lambda t: ["a"] * len(t), "one per row"),
     ],
 )
-def test_what_a_function_must_give(scores, give, words):
-    with pytest.raises(InputError, match=f"^method: expected <lambda> to return .*{words}"):
-        srfast.select(scores, method=give)
+def test_what_a_function_must_give(scores, give, words, refused):
+    refused(f"^method: expected <lambda> to return .*{words}", srfast.select, scores, method=give)
 
 
 def test_a_file_on_the_command_line_and_in_a_study(scores, tmp_path, run):
@@ -133,7 +132,7 @@ class Names:
 NAMES = Format(help="a list of names", writer=Names, paths=r"names\.lst", snippets={"read.txt": "<scale>"})
 
 
-def test_entry_points(scores, monkeypatch, run):
+def test_entry_points(scores, monkeypatch, run, refused):
     monkeypatch.setitem(sys.modules, "their_package", sys.modules[__name__])
     theirs = {"methods": "brightest", "models": "Nearest", "formats": "NAMES"}
     known = {
@@ -153,8 +152,7 @@ def test_entry_points(scores, monkeypatch, run):
     assert len((out / "names.lst").read_text().splitlines()) == len(srfast.CoreSet.read(coreset))
     assert (out / "read.txt").read_text() == "2"
     assert run("export", coreset, "--to", "nams", "-o", out)[0] == 2
-    with pytest.raises(InputError, match=r"got 'brightes'; did you mean brightest\?"):
-        srfast.select(scores, method=srfast.Column("brightes"))
+    refused(r"got 'brightes'; did you mean brightest\?", srfast.select, scores, method=srfast.Column("brightes"))
 
 
 def test_entry_points_that_cannot_be_used(scores, monkeypatch):

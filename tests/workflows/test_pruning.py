@@ -50,7 +50,7 @@ def test_pools_with_nothing_to_choose(loss, said, selection):
     assert setting == (selection or {"keep": FEW / len(loss)})
 
 
-def test_every_image_counts_for_one_reason(make_table):
+def test_every_image_counts_for_one_reason(make_table, refused):
     table = make_table(list(range(12)), ["a"] * 4 + ["b"] * 4 + ["c"] * 4)
     noise, jpeg = np.zeros(12, bool), np.zeros(12, bool)
     noise[:4], jpeg[2:4], jpeg[5] = True, True, True
@@ -61,8 +61,7 @@ def test_every_image_counts_for_one_reason(make_table):
     every = statistics(table, {"noise": np.ones(12, bool), "leak": noise}, True)
     assert every.overruled == {"noise": 3}
     assert (every.out, len(every.loss)) == ({"leak": 1}, 8)
-    with pytest.raises(InputError, match=r"nothing is left of 3 \(3 of the test sets\)"):
-        statistics(table, {"leak": np.ones(12, bool)}, True)
+    refused(r"nothing is left of 3 \(3 of the test sets\)", statistics, table, {"leak": np.ones(12, bool)}, True)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +114,7 @@ def test_a_patch_is_listed_at_its_size_alone(pool, tmp_path):
     assert np.flatnonzero(marked(table, False, listed)["overlay"]).tolist() == [row]
 
 
-def test_what_is_given_overrides_its_part(pool, tmp_path):
+def test_what_is_given_overrides_its_part(pool, tmp_path, refused):
     out = tmp_path / "out"
     half = srfast.prune(pool, out, keep=0.5, **OPTIONS)
     table = ScoreTable.read(out / "scores.parquet")
@@ -127,8 +126,7 @@ def test_what_is_given_overrides_its_part(pool, tmp_path):
     assert "astronaut.png" not in set(whole.coreset["image"]), "an enlarged image at full size is left out"
     drawn = srfast.prune(pool, out, method="stratified", **OPTIONS)
     assert abs(len(drawn.coreset) - drawn.decision.ratio.figures["kept"]) <= 1
-    with pytest.raises(InputError, match="quick: ranks by bicubic error, got scorer"):
-        srfast.prune(pool, out, quick=True, **OPTIONS)
+    refused("quick: ranks by bicubic error, got scorer", srfast.prune, pool, out, quick=True, **OPTIONS)
 
 
 def test_a_person_asks_back_what_was_left_out(pool, tmp_path):

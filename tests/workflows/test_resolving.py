@@ -84,7 +84,7 @@ def test_a_training_on_a_table_in_memory_is_that_on_its_file(tables, tmp_path):
         srfast.train("fsrcnn", [tables["coreset"], "photos"], tmp_path / "c", **options)
 
 
-def test_a_module_is_trained_in_place_and_its_class_by_seed(tables, tmp_path):
+def test_a_module_is_trained_in_place_and_its_class_by_seed(tables, tmp_path, refused):
     from safetensors.torch import load_file
 
     net = Net(2)
@@ -99,8 +99,7 @@ def test_a_module_is_trained_in_place_and_its_class_by_seed(tables, tmp_path):
     with pytest.raises(InputError, match=r"model: .*run trains 'Net', a network of your own; pass it again in Python"):
         srfast.train(output=tmp_path / "run", resume=True, steps=4)
     assert srfast.train(net, tables["coreset"], tmp_path / "run", resume=True, steps=4).step == 4
-    with pytest.raises(InputError, match="those of Net, a module of the caller's"):
-        srfast.evaluate(tmp_path / "run", tmp_path)
+    refused("those of Net, a module of the caller's", srfast.evaluate, tmp_path / "run", tmp_path)
     forms = {"c": Net, "f": lambda scale: Net(scale)}
     files = [srfast.train(f, tables["coreset"], tmp_path / n, **SMALL).weights for n, f in forms.items()]
     a, b = map(load_file, files)
@@ -117,9 +116,8 @@ def test_a_module_is_trained_in_place_and_its_class_by_seed(tables, tmp_path):
         (Net(2), {"model_options": {"blocks": 3}}, "model_options: expected none for a module"),
     ],
 )
-def test_what_is_no_model_is_refused(model, options, message, tables, tmp_path):
-    with pytest.raises(InputError, match=message):
-        srfast.train(model, tables["coreset"], tmp_path / "run", **SMALL, **options)
+def test_what_is_no_model_is_refused(model, options, message, tables, tmp_path, refused):
+    refused(message, srfast.train, model, tables["coreset"], tmp_path / "run", **SMALL, **options)
 
 
 def test_a_run_scores_evaluates_and_starts_a_training(tables, photo_folder, tmp_path):
@@ -159,11 +157,10 @@ def test_a_class_and_its_file_score_and_evaluate_alike(photo_folder, tmp_path):
         srfast.compare({"a": [3], "b": {"x": 1.0}})
 
 
-def test_prune_names_what_it_does_not_know(photo_folder, tmp_path):
+def test_prune_names_what_it_does_not_know(photo_folder, tmp_path, refused):
     with pytest.raises(InputError, match=r"drop_hard: no such argument; did you mean drop_hardest\?"):
         srfast.prune(photo_folder, tmp_path / "out", drop_hard=0.1)
-    with pytest.raises(InputError, match="keep: expected a fraction"):
-        srfast.prune(photo_folder, tmp_path / "out", keep=50)
+    refused("keep: expected a fraction", srfast.prune, photo_folder, tmp_path / "out", keep=50)
     assert not (tmp_path / "out").exists()
 
 

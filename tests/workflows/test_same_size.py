@@ -130,9 +130,8 @@ def test_networks_of_the_same_size(name, sizes):
         (lambda hr, lr, out: srfast.influence(plain(hr, scale=1, lr_images=lr), hr), ".*a table of given LR images"),
     ],
 )  # fmt: skip
-def test_where_it_means_nothing(call, message, pairs, tmp_path):
-    with pytest.raises(InputError, match=f"^{message}"):
-        call(*pairs, tmp_path / "out")
+def test_where_it_means_nothing(call, message, pairs, tmp_path, refused):
+    refused(f"^{message}", call, *pairs, tmp_path / "out")
 
 
 SHORT = {"steps": 1, "scale": 1, "lr_patch": 24}
