@@ -146,14 +146,9 @@ def not_plain(condition: str, columns: Iterable[str]) -> str | None:
     if "--" in condition or "/*" in condition:
         return "has a comment"
     known = {c.lower() for c in columns}
-    at, before, tokens = 0, "", list[tuple[str, str]]()
-    while at < len(condition):
-        token = _TOKEN.match(condition, at)
-        if token is None:
-            return f"has {condition[at]!r}"
-        if token.lastgroup is not None:
-            tokens.append((token.lastgroup, token[0]))
-        at = token.end()
+    if rest := _TOKEN.sub("", condition):
+        return f"has {rest[0]!r}"
+    before, tokens = "", [(token.lastgroup, token[0]) for token in _TOKEN.finditer(condition) if token.lastgroup]
     for (kind, text), (_, after) in zip(tokens, [*tokens[1:], ("", "")], strict=True):
         word = text.lower()
         if kind == "word" and word not in _KEYWORDS and (word in _RESERVED or word not in known | FUNCTIONS):

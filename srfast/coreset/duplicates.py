@@ -287,8 +287,7 @@ def _windows(tests: list[ImageFile], size: int) -> tuple[Rows, np.ndarray]:
     columns: list[tuple[int, np.ndarray, np.ndarray]] = []
     for number, (_, (height, width)) in enumerate(ordered_map(lambda t: read_rgb(t.path).shape[:2], tests, cores())):
         ys, xs = starts(height, 1, size, step), starts(width, 1, size, step)
-        if len(ys) and len(xs):
-            columns.append((number, np.tile(xs, len(ys)), np.repeat(ys, len(xs))))
+        columns.append((number, np.tile(xs, len(ys)), np.repeat(ys, len(xs))))
     image = np.concatenate([np.empty(0, np.int64), *(np.full(len(x), n) for n, x, _ in columns)])
     x, y = (np.concatenate([np.empty(0, np.int64), *(c[i] for c in columns)]) for i in (1, 2))
     names = pa.array([str(t.path) for t in tests], pa.string())

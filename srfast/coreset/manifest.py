@@ -320,16 +320,15 @@ def document(
 
 
 def _records(name: str, file: str, columns: Mapping[str, Any], key: str) -> dict[str, Any]:
-    fields = []
-    for column, (kind, means) in columns.items():
-        record = {
+    fields = [
+        {
             "@type": "cr:Field", "@id": f"{name}/{column}", "name": column, "description": means,
             "dataType": _TYPES[kind],
             "source": {"fileObject": {"@id": file}, "extract": {"column": column}},
-        }  # fmt: skip
-        if name == "patches" and column == "source":
-            record["references"] = {"field": {"@id": "images/source"}}
-        fields.append(record)
+            **({"references": {"field": {"@id": "images/source"}}} if (name, column) == ("patches", "source") else {}),
+        }
+        for column, (kind, means) in columns.items()
+    ]  # fmt: skip
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "key": {"@id": f"{name}/{key}"}, "field": fields}
 
 

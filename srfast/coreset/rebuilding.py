@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,12 @@ class Rebuilt:
     """Number of patches whose pixels are."""
     problems: tuple[Problem, ...] = ()
 
-    def counts(self) -> dict[str, int]:
-        """The number of problems of each kind."""
-        return dict(Counter(problem.kind for problem in self.problems))
-
 
 class ImagesMismatch(InputError):
     """Raised if images are not there as a manifest has them."""
 
     def __init__(self, rebuilt: Rebuilt, sources: int, hint: str | None) -> None:
-        counted = ", ".join(f"{n:,} {_WORDS[kind]}" for kind, n in rebuilt.counts().items())
+        counted = ", ".join(f"{n:,} {_WORDS[kind]}" for kind, n in Counter(p.kind for p in rebuilt.problems).items())
         first, many = "; ".join(map(str, rebuilt.problems[:3])), len(rebuilt.problems)
         super().__init__(
             f"{many:,} of {sources:,} images are not as the manifest has them ({counted}): {first}", hint=hint
@@ -100,7 +96,8 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
     files = each_once(find_images(images))
     with shown(settings.progress, "hashing", "files") as progress:
         search = Search(rows, files, progress)
-    with _journal(settings.output) as journal, shown(settings.progress, "verifying", "patches") as progress:
+    unfinished = nullcontext() if settings.output is None else _journal(settings.output)
+    with unfinished as journal, shown(settings.progress, "verifying", "patches") as progress:
         good = search.verified(progress, journal)
     source = rows.column("source")
     kept = np.isin(source, np.array(sorted(good), np.int64))
@@ -120,15 +117,12 @@ def rebuild(manifest: str | os.PathLike[str], images: Paths, **options: Any) -> 
     }
     coreset = _coreset(rows, np.flatnonzero(kept), good, files[0].root, meta)
     coreset.write(settings.output)
-    return Rebuilt(coreset, rows.root, len(good), len(coreset), problems)
+    return replace(rebuilt, coreset=coreset)
 
 
 @contextmanager
-def _journal(output: str | os.PathLike[str] | None) -> Iterator[Path | None]:
+def _journal(output: str | os.PathLike[str]) -> Iterator[Path]:
     """The journal of a run in ``<output>.parts``, from which the same command continues after an interrupt."""
-    if output is None:
-        yield None
-        return
     final = Path(os.path.realpath(output))
     run = RunFolder.take(final.with_name(final.name + PARTS), "rebuild", final, JOURNAL.__eq__)
     try:

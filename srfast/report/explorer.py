@@ -28,7 +28,6 @@ MAPPED_BYTES = 1_200_000
 _LOOKED_AT = 20_000
 MOST = 200
 """Largest number of patches with pictures."""
-STATUS = {LEFT_OUT: "left", KEPT: "kept", DROPPED: "dropped"}
 
 
 def columns(scores: ReportScores) -> dict[str, ColumnLabel]:
@@ -160,7 +159,6 @@ def _coreset_shares(scores: ReportScores, source: Sequence[str]) -> dict[str, An
     """The shares that the core-set holds, and the arguments it was selected with."""
     if scores.status is None:
         return None
-    held = {STATUS[s]: {"patches": scores.count(s), "error": scores.share_of_error(s)} for s in STATUS}
     n = len(scores)
     edges = np.linspace(0, n, min(100, n) + 1).astype(np.int64)
     parts = np.split(scores.status[scores.order] == KEPT, edges[1:-1])
@@ -169,7 +167,7 @@ def _coreset_shares(scores: ReportScores, source: Sequence[str]) -> dict[str, An
     if scores.decision is not None and selection["reject"] == REJECTS:
         selection["reject"] = os.path.join(os.path.dirname(source[0]), REJECTS)
     known = {"asked": selection, "cut": scores.cut_by_loss, "options": _options(scores, selection)}
-    return {"held": held, "along": packed(along, "f32"), **known}
+    return {"held": scores.held(scores.status), "along": packed(along, "f32"), **known}
 
 
 def _options(scores: ReportScores, selection: dict[str, Any]) -> list[str] | None:

@@ -261,10 +261,12 @@ def reduced(image: np.ndarray, side: int = WHOLE) -> bytes:
     return buffer.getvalue()
 
 
-def uri(data: bytes) -> str:
-    """A picture, PNG, JPEG or WebP, as the source of an img element."""
+def media_type(data: bytes) -> str:
+    """That of a file of ``encoded`` or ``reduced``."""
     kinds = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
-    kind = next((k for start, k in kinds.items() if data.startswith(start)), None)
-    if kind is None:
-        raise ValueError("picture: expected a file of PNG, JPEG or WebP")
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return f"image/{next(kind for start, kind in kinds.items() if data.startswith(start))}"
+
+
+def uri(data: bytes) -> str:
+    """A picture as the source of an img element."""
+    return f"data:{media_type(data)};base64,{base64.b64encode(data).decode('ascii')}"

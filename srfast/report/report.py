@@ -14,7 +14,7 @@ from srfast.data.shrink import shrunk
 from srfast.report.content import Content, Fact, Listing, Part, Picture, Shot, Value, count, number, percent, psnr
 from srfast.report.explorer import columns, explorer, wanted
 from srfast.report.pictures import GONE, Cut, cut, encoded, patch, reduced, source
-from srfast.report.scores import DROPPED, KEPT, ReportScores
+from srfast.report.scores import KEPT, ReportScores
 from srfast.scoring.metadata import PASSED, encode_meta, missing_shards
 from srfast.scoring.metadata import reduced as lost_in_reading
 
@@ -26,6 +26,7 @@ _SAID = {
     **COUNTS,
     "short": "fewer than requested",
 }
+_TERMS = {"kept": "Kept", "dropped": "Dropped as the hardest"}
 _LOSS = (
     "A loss is the mean over the patch of (SR − HR)² on Y, the BT.601 luma (16 to 235), in units of [0, 255]². PSNR is "
     "10 log₁₀(255² / loss) of the same pixels, borders included."
@@ -105,11 +106,11 @@ def _facts(scores: ReportScores) -> list[Fact]:
         images = Fact("Images", f"{len(scores.images):,}")
         return [images, *facts, Fact("Range of the loss", spread, "easiest to hardest")]
     held = []
-    for status, term in ((KEPT, "Kept"), (DROPPED, "Dropped as the hardest")):
-        if status == KEPT or scores.count(status):
-            note = f"of all patches, {percent(scores.share_of_error(status))} of all error"
+    for word, part in scores.held(scores.status).items():
+        if word == "kept" or (word == "dropped" and part["patches"]):
+            note = f"of all patches, {percent(part['error'])} of all error"
             note += ", what is left out included" if scores.decision else ""
-            held.append(Fact(term, percent(scores.count(status), n), note))
+            held.append(Fact(_TERMS[word], percent(part["patches"], n), note))
     used = int(np.count_nonzero(scores.per_image["kept"]))
     return [*held, Fact("Images in the core-set", f"{used:,}", f"of {len(scores.images):,}"), *facts]
 
@@ -221,9 +222,7 @@ def kind(out: Mapping[str, Any], sizes: Mapping[str, Any], ratio: Mapping[str, A
 
 
 def _is_decision(decision: Any) -> bool:
-    if not isinstance(decision, Mapping):
-        return False
-    parts = [decision.get(name) for name in PARTS]
+    parts = [decision.get(name) for name in PARTS] if isinstance(decision, Mapping) else [None]
     return all(
         isinstance(p, Mapping) and isinstance(p.get("sentence"), str) and isinstance(p.get("figures"), Mapping)
         for p in parts
@@ -251,12 +250,9 @@ def _pixels(scores: ReportScores, image: int) -> np.ndarray | None:
 
 
 def _left_out(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
-    pictures = []
-    for image, reason in _examples(scores, decision, "left_out"):
-        pixels = _pixels(scores, image)
-        if pixels is not None:
-            pictures.append(Picture(reduced(pixels, 160), f"{scores.images[image]}: {reason}"))
-    return pictures
+    examples = _examples(scores, decision, "left_out")
+    shown = [(source(scores, image)[0], f"{scores.images[image]}: {reason}") for image, reason in examples]
+    return [Picture(reduced(pixels, 160), said) for pixels, said in shown if pixels is not None]
 
 
 def _sizes(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:

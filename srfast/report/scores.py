@@ -29,6 +29,7 @@ from srfast.scoring.table import SCHEMA, check_columns, checked, numeric_columns
 
 log = logging.getLogger(__name__)
 LEFT_OUT, KEPT, DROPPED = 0, 1, 2
+STATUS = {LEFT_OUT: "left", KEPT: "kept", DROPPED: "dropped"}
 _PATIENCE = 10.0
 """Seconds for a condition that the metadata of a core-set name."""
 WORDS = 1000
@@ -115,11 +116,11 @@ class ReportScores:
         assert self.status is not None
         return np.flatnonzero(self.status[self.order] == status)
 
-    def share_of_error(self, status: int) -> float:
-        """Share of the summed loss of the dataset that lies in the patches of one status."""
-        assert self.status is not None
-        total = self.loss.sum(dtype=np.float64)
-        return float(self.loss[self.status == status].sum(dtype=np.float64) / total) if total else 0.0
+    def held(self, status: np.ndarray) -> dict[str, dict[str, Any]]:
+        """By the words of ``STATUS``, the number of patches, and their share of the summed loss of the dataset."""
+        total = float(self.loss.sum(dtype=np.float64)) or 1.0
+        parts = {word: self.loss[status == s] for s, word in STATUS.items()}
+        return {w: {"patches": len(p), "error": float(p.sum(dtype=np.float64) / total)} for w, p in parts.items()}
 
     @cached_property
     def half_of_error(self) -> float:

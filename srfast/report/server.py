@@ -26,10 +26,10 @@ from srfast.coreset.settings import SelectArguments
 from srfast.data.shrink import shrunk
 from srfast.data.workers import Budget
 from srfast.errors import InputError, RunError
-from srfast.report.explorer import STATUS, columns, packed
-from srfast.report.pictures import patch, reduced, source
+from srfast.report.explorer import columns, packed
+from srfast.report.pictures import media_type, patch, reduced, source
 from srfast.report.report import report
-from srfast.report.scores import DROPPED, KEPT, ReportScores, hardest_first, ranked, read_scores, statuses
+from srfast.report.scores import DROPPED, KEPT, STATUS, ReportScores, hardest_first, ranked, read_scores, statuses
 from srfast.report.writing import assemble
 from srfast.scoring.rows import Rows, descending, summed
 from srfast.scoring.scored import ScoredImages
@@ -101,13 +101,8 @@ class View:
         return status, {"passing": about["passing"], **self._held(status)}
 
     def _held(self, status: np.ndarray) -> dict[str, Any]:
-        total = float(self.scores.loss.sum(dtype=np.float64)) or 1.0
-        parts = {word: self.scores.loss[status == s] for s, word in STATUS.items()}
-        held: dict[str, Any] = {
-            word: {"patches": len(losses), "error": float(losses.sum(dtype=np.float64) / total)}
-            for word, losses in parts.items()
-        }
-        return held | {"perImage": summed(self.scores.code[status == KEPT], len(self.scores.images)).tolist()}
+        kept = summed(self.scores.code[status == KEPT], len(self.scores.images)).tolist()
+        return {**self.scores.held(status), "perImage": kept}
 
     def rows(self, query: Mapping[str, str]) -> dict[str, Any]:
         """The number of rows that a gallery requests, and the first of them in its order."""
@@ -317,7 +312,7 @@ def application(view: View, token: str) -> Starlette:
         "/strip": lambda r: JSONResponse(view.strip(r.query_params)),
         "/textures": lambda r: JSONResponse(view.textures()),
         "/map/{image}": lambda r: JSONResponse(view.map(image(r, images, "image"), r.query_params)),
-        "/whole/{image}": lambda r: Response(view.whole(image(r, images, "image")), media_type="image/jpeg"),
+        "/whole/{image}": lambda r: _file(view.whole(image(r, images, "image"))),
         "/picture/{row}/{what}": lambda r: _file(view.picture(image(r, n, "row"), r.path_params["what"])),
     }
     return Starlette(
@@ -332,7 +327,7 @@ def _bytes(read: Read) -> int:
 
 
 def _file(data: bytes) -> Response:
-    return Response(data, media_type="image/webp" if data.startswith(b"RIFF") else "image/png")
+    return Response(data, media_type=media_type(data))
 
 
 def _number(query: Mapping[str, str], name: str, default: float) -> float:
