@@ -11,7 +11,7 @@ import csv
 import json
 import os
 import sys
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from typing import Any
 
 import click
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from srfast.data.atomic import atomic_path
 from srfast.errors import InputError
@@ -164,9 +166,13 @@ def _trained(study: Study, claim: Mapping[str, Any], every: Iterable[Cell], fini
 def _resolved(claim: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
     """A claim with what it leaves to its study, whose file may change, so that claims of the same trainings are the
     same."""
-    scales = plain.get("scales") or [plain.get("scale", 2)]  # published results of before scales could differ
-    left = {"model": plain.get("models", [""])[0], "updates": plain.get("updates", 0), "scale": scales[0]}
+    left = {"model": plain["models"][0], "updates": plain["updates"], "scale": plain.get("scales", [0])[0]}
     return {**claim, **{name: claim.get(name) or value for name, value in left.items()}}
+
+
+def _rows(table: pa.Table, cell: Cell) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.filter(pc.field("cell") == cell.name).to_pylist()
+    return rows
 
 
 class PreviousRun:
@@ -179,10 +185,8 @@ class PreviousRun:
     """
 
     def __init__(self, results: Results) -> None:
-        self._meta = results.meta
-        # Published results of before scales could differ have none.
-        self._scoring = {(s["scorer"], s.get("scale", 2)): s for s in results.meta["scoring"]}
-        self._rows, self._strata, self._log = (_by_cell(t) for t in (results.table, results.strata, results.log))
+        self._known, self._meta = results, results.meta
+        self._scoring = {(s["scorer"], s.get("scale")): s for s in results.meta["scoring"]}
 
     def in_time(self) -> list[dict[str, Any]]:
         """The pre-registered claims; of a run that took claims out, none were."""
@@ -200,7 +204,7 @@ class PreviousRun:
         images = {(name, Path(f).stem) for name, files in test.items() for f in files}
         return (
             self._meta["study"]["train"] == results.as_plain(study)["train"]
-            and {(r["dataset"], Path(r["image"]).stem) for r in self._rows[cell.name]} == images
+            and {(r["dataset"], Path(r["image"]).stem) for r in _rows(self._known.table, cell)} == images
         )
 
     def has(self, study: Study, cell: Cell, test: Mapping[str, list[str]], whole: pool.Scored) -> bool:
@@ -227,14 +231,16 @@ class PreviousRun:
             with atomic_path(folder / NAME) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, COLUMNS)
                 writer.writeheader()
-                writer.writerows({k: row[k] for k in ("step", "loss", "lr", "seconds")} for row in self._log[cell.name])
+                writer.writerows(
+                    {k: row[k] for k in ("step", "loss", "lr", "seconds")} for row in _rows(self._known.log, cell)
+                )
             known = dict(self._meta["cells"][cell.name])
             less = self._scored(study, cell)["seconds"] - seconds
             rows = [
                 {**row, "scoring_seconds": max(0.0, row["scoring_seconds"] - less) if row["scoring_seconds"] else 0.0}
-                for row in self._rows[cell.name]
+                for row in _rows(self._known.table, cell)
             ]
-            results.write_cell(folder, known.pop("settings"), known, rows, self._strata[cell.name])
+            results.write_cell(folder, known.pop("settings"), known, rows, _rows(self._known.strata, cell))
 
 
 def _take_over(
@@ -249,13 +255,6 @@ def _take_over(
                 source.write(whole.study, cell, place_of(whole.folder, cell), own.seconds)
         except Taken:
             pass  # another process runs it
-
-
-def _by_cell(table: Any) -> dict[str, list[dict[str, Any]]]:
-    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in table.to_pylist():
-        rows[row["cell"]].append(row)
-    return rows
 
 
 @click.command()
