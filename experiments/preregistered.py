@@ -229,11 +229,9 @@ class PreviousRun:
             if results.finished(folder):
                 return
             with atomic_path(folder / NAME) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, COLUMNS)
+                writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
                 writer.writeheader()
-                writer.writerows(
-                    {k: row[k] for k in ("step", "loss", "lr", "seconds")} for row in _rows(self._known.log, cell)
-                )
+                writer.writerows(_rows(self._known.log, cell))
             known = dict(self._meta["cells"][cell.name])
             less = self._scored(study, cell)["seconds"] - seconds
             rows = [
