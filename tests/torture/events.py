@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -63,6 +64,9 @@ class Room:
         self.work, self.out, self._older = self.folder / "work", self.folder / "work" / "out", self.folder / "older"
         self.output, self.known = self.out / self.case.output, {}
         shutil.rmtree(self.folder, ignore_errors=True)
+        # Runs of other workers draw the same names.
+        (self.folder / "tmp").mkdir(parents=True)
+        tempfile.tempdir = str(self.folder / "tmp")
         if self.case.older is not None:
             self._older.mkdir(parents=True)
             code, _, err = Launch([*self.case.older, f"{self._older}/{self.case.output}"]).end()

@@ -39,7 +39,6 @@ def native(rng: random.Random, folder: Path) -> None:
     from srfast.coreset.limits import separate
     from srfast.ops.blockiness import blockiness
     from srfast.ops.defects import defects, jpeg_trace
-    from srfast.ops.native import defect_features
 
     h, w, c = rng.randint(0, 70), rng.randint(0, 70), rng.choice((1, 3, 3, 2, 0))
     whole = image = np.random.default_rng(rng.randrange(99)).integers(0, 256, (h, w, c), dtype=np.uint8)
@@ -67,7 +66,6 @@ def native(rng: random.Random, folder: Path) -> None:
         defects(image, lists[0], lists[1], rng.choice((32, number(rng))), threads)
     elif kind == 5:
         jpeg_trace(image)
-        defect_features(image)
     elif kind == 6:
         planes = torch.from_numpy(whole).permute(2, 0, 1)[None, :, :: rng.choice((1, 2))]
         rng.choice((upsample, downsample))(planes.to(rng.choice((torch.float32, torch.float32, torch.uint8))), scale)

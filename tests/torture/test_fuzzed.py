@@ -12,8 +12,8 @@ from srfast.errors import InputError, RunError
 from srfast.ops.native import compiled, packed_scorer
 
 HERE = Path(__file__).parent
-NOTHING_COMES_IN = {"supported_isas", "integer_kernels"}
-"""Entries that tell about the processor."""
+NOTHING_COMES_IN = {"supported_isas", "integer_kernels", "defect_features"}
+"""Entries that tell about the processor, and that of experiments alone."""
 ON_A_GPU = {"probe_cuda", "degrade_tiles", "degrade_cuda", "mse_scratch", "per_sample_mse_cuda"}
 
 
