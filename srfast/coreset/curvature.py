@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,14 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from srfast.coreset.limits import by_value
-from srfast.data.shrink import read_shrunk, sizes_of
-from srfast.data.workers import ordered_map
+from srfast.coreset.features import of_images
+from srfast.data.grid import cropped
 from srfast.errors import RunError
 from srfast.ops.functional import imresize, upsample
 from srfast.ops.reference import luma, srcnn
-from srfast.scoring.rows import coded
-from srfast.scoring.scored import ScoredImages, check_inside
+from srfast.scoring.scored import ScoredImages
 from srfast.scoring.settings import Scale
 from srfast.scoring.table import ScoreTable
 
@@ -213,19 +210,17 @@ class Crops:
         seed: int,
         threads: int,
     ) -> None:
-        self.meta, self.reach, self.threads, self.pool = table.meta, context(weights), threads, pool
+        self.table, self.reach, self.threads, self.pool = table, context(weights), threads, pool
         draw = np.random.default_rng(seed)
-        self.names, of_image = coded(table.table.column("image"))
-        self.sizes, of_size = sizes_of(table.table, table.meta)
+        names, of_image = table.coded()
         x, y, size = (table.column(c).astype(np.int64) for c in ("x", "y", "size"))
         self.side = min(SIDE, int(size.min()))
-        rows = draw.integers(len(table), size=number)
+        self.rows = rows = draw.integers(len(table), size=number)
         shift = draw.random((2, number))
         left = x[rows] + (shift[0] * (size[rows] - self.side + 1)).astype(np.int64)
         top = y[rows] + (shift[1] * (size[rows] - self.side + 1)).astype(np.int64)
         self.at = np.stack([x[rows], y[rows], size[rows], left, top], 1)
-        images = draw.permutation(len(self.names))
-        self.code = of_image[rows].astype(np.int64) * len(self.sizes) + of_size[rows]
+        images = draw.permutation(len(names))
         self.held = np.isin(of_image[rows], images[: max(1, len(images) // HELD_OUT)])
         if self.held.all() or not self.held.any():  # few images: every so many-th of their crops
             self.held = np.arange(number) % HELD_OUT == 0
@@ -236,36 +231,30 @@ class Crops:
 
     def sample(self) -> tuple[Tensor, Tensor]:
         """A few crops, and their Y [n, side, side] in [0, 255]."""
-        wanted = np.linspace(0, len(self.code) - 1, min(_SAMPLE, len(self.code))).astype(int)
+        wanted = np.linspace(0, len(self.rows) - 1, min(_SAMPLE, len(self.rows))).astype(int)
         up, y = zip(*self._read(np.unique(wanted)), strict=True)
         return torch.cat(up), torch.cat(y)
 
-    def _read(self, rows: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
-        groups = [rows[group] for group in by_value(self.code[rows])]
-        with closing(ordered_map(self._of_image, groups, self.threads)) as crops:
-            for _, pair in crops:
-                yield pair
+    def _read(self, crops: np.ndarray) -> Iterator[tuple[Tensor, Tensor]]:
+        at = self.at[crops]
+        pairs = of_images(self.table, self.rows[crops], self.pool, lambda rgb, i: self._cut(rgb, at[i]), self.threads)
+        return (pair for _, pair in pairs)
 
-    def _of_image(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        image, size_of_image = divmod(int(self.code[rows[0]]), len(self.sizes))
-        path, scale = self.pool.check(self.names[image]), self.meta["scale"]
-        y = plane_of(read_shrunk(path, float(self.sizes[size_of_image])))
-        height, width = (s - s % scale for s in y.shape)
-        y = y[:height, :width]
-        at = self.at[rows]
-        check_inside(path, at[:, 0], at[:, 1], at[:, 2], width, height)
+    def _cut(self, rgb: np.ndarray, at: np.ndarray) -> tuple[Tensor, Tensor]:
+        meta = self.table.meta
+        y = plane_of(cropped(rgb, meta["scale"], self.pool.root))
 
         def padded(plane: Tensor) -> Tensor:
-            return F.pad(plane[None], (self.reach,) * 4, mode="replicate")[0]
+            return F.pad(enlarged(plane[None], meta["scale"]), (self.reach,) * 4, mode="replicate")[0]
 
         side, whole = self.side, self.side + 2 * self.reach
-        up, hr = torch.empty(len(rows), whole, whole), torch.empty(len(rows), side, side)
-        whole_plane = padded(enlarged(y[None], scale)[0]) if self.meta["mode"] == "dense" else None
+        up, hr = torch.empty(len(at), whole, whole), torch.empty(len(at), side, side)
+        seen = padded(y) if meta["mode"] == "dense" else None
         for i, (x0, y0, size, left, top) in enumerate(at.tolist()):
-            if whole_plane is not None:
-                up[i] = whole_plane[top : top + whole, left : left + whole]
+            if seen is not None:
+                up[i] = seen[top : top + whole, left : left + whole]
             else:
-                patch = padded(enlarged(y[None, y0 : y0 + size, x0 : x0 + size], scale)[0])
+                patch = padded(y[y0 : y0 + size, x0 : x0 + size])
                 up[i] = patch[top - y0 : top - y0 + whole, left - x0 : left - x0 + whole]
             hr[i] = y[top : top + side, left : left + side]
         return up, hr

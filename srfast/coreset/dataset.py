@@ -174,12 +174,12 @@ class CorePatches(Pairs, Dataset[Pair]):
     def __getitem__(self, index: int) -> Any:
         if self._packed is None and get_worker_info() is not None:
             self.prepare(False)
-        return self._single(self.row(index), self._draws())
+        return self._single(self.row(index), self._state.numpy())
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """The items of a batch; PyTorch's DataLoader calls it."""
         self.prepare(get_worker_info() is None)
-        p, rows, draws = self.patches, [self.row(index) for index in indices], self._draws()
+        p, rows, draws = self.patches, [self.row(index) for index in indices], self._state.numpy()
         order: Sequence[int] = range(len(rows))
         if self._packed is None:  # image by image
             order = sorted(order, key=lambda i: (p.image[rows[i]], float(p.factor[rows[i]])))
@@ -193,10 +193,6 @@ class CorePatches(Pairs, Dataset[Pair]):
             lr[i], hr[i] = self._drawn(rows[i], draws)
         batch = _Batch(torch.from_numpy(lr), torch.from_numpy(hr))
         return batch if self.transform is None else [self.transform(*pair) for pair in batch]
-
-    def _draws(self) -> np.ndarray:
-        draws: np.ndarray = self._state.numpy()
-        return draws
 
     def _single(self, row: int, draws: np.ndarray) -> Any:
         lr, hr = self._drawn(row, draws)

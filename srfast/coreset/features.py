@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from typing import TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,6 +18,7 @@ from srfast.runtime.threads import cores
 from srfast.scoring.rows import Rows
 from srfast.scoring.scored import ScoredImages, check_inside
 
+T = TypeVar("T")
 SIDE = 32
 """Side of the small copy of a patch."""
 RINGS, WEDGES = 4, 6
@@ -31,27 +33,40 @@ def describe(
     ``describe_copies`` makes features [m, d] of small copies [m, SIDE, SIDE] float32. Raises InputError if an image
     cannot be read, has changed since it was scored, or is too small for its patches.
     """
-    names, code = table.coded()
     x, y, size = (table.column(c)[rows] for c in ("x", "y", "size"))
-    sizes, at = table.sizes()
-    code = code[rows].astype(np.int64) * len(sizes) + at[rows]
 
-    def of_image(group: np.ndarray) -> np.ndarray:
-        image, size_of_image = divmod(int(code[group[0]]), len(sizes))
-        path = images.check(names[image])
-        rgb = read_shrunk(path, float(sizes[size_of_image]))
-        check_inside(path, x[group], y[group], size[group], rgb.shape[1], rgb.shape[0])
+    def look(rgb: np.ndarray, group: np.ndarray) -> np.ndarray:
         sums = summed_area(luma(rgb), 1)
         parts = [group[i : i + _BATCH] for i in range(0, len(group), _BATCH)]
         return np.concatenate([describe_copies(copies(sums, x[p], y[p], size[p])) for p in parts])
 
     features = np.empty((0, 0), np.float32)
-    with closing(ordered_map(of_image, by_value(code), cores())) as results:
-        for group, values in results:
-            if not len(features):
-                features = np.empty((len(rows), *values.shape[1:]), values.dtype)
-            features[group] = values
+    for group, values in of_images(table, rows, images, look, cores()):
+        if not len(features):
+            features = np.empty((len(rows), *values.shape[1:]), values.dtype)
+        features[group] = values
     return features
+
+
+def of_images(
+    table: Rows, rows: np.ndarray, images: ScoredImages, look: Callable[[np.ndarray, np.ndarray], T], threads: int
+) -> Iterator[tuple[np.ndarray, T]]:
+    """By image and size, the positions [m] among some rows [n] of those that lie there, and what ``look`` makes of its
+    pixels and them. Raises InputError as ``describe`` does."""
+    names, code = table.coded()
+    sizes, at = table.sizes()
+    code = code[rows].astype(np.int64) * len(sizes) + at[rows]
+    place = [table.column(c)[rows] for c in ("x", "y", "size")]
+
+    def of_image(group: np.ndarray) -> T:
+        image, size = divmod(int(code[group[0]]), len(sizes))
+        path = images.check(names[image])
+        rgb = read_shrunk(path, float(sizes[size]))
+        check_inside(path, *(c[group] for c in place), rgb.shape[1], rgb.shape[0])
+        return look(rgb, group)
+
+    with closing(ordered_map(of_image, by_value(code), threads)) as results:
+        yield from results
 
 
 def luma(rgb: np.ndarray) -> np.ndarray:

@@ -134,15 +134,15 @@ def canonical(value: Any) -> str:
 
 def _lines(table: pa.Table) -> Iterator[bytes]:
     for batch in table.to_batches(max_chunksize=1 << 14):
-        columns = []
-        for column, field in zip(batch.columns, batch.schema, strict=True):
-            if pa.types.is_float32(field.type):
-                bits = np.asarray(column.to_numpy(zero_copy_only=False), np.float32).view(np.uint32)
-                columns.append([f"{b:08x}" for b in bits.tolist()])
-            else:
-                columns.append(column.to_pylist())
-        rows = (canonical(row) for row in zip(*columns, strict=True))
+        rows = map(canonical, zip(*map(_exact, batch.columns), strict=True))
         yield "".join(f"{row}\n" for row in rows).encode()
+
+
+def _exact(column: pa.Array) -> list[Any]:
+    """The values of a column; of float32 the hexadecimal digits of their bits."""
+    if not pa.types.is_float32(column.type):
+        return list(column.to_pylist())
+    return [f"{bits:08x}" for bits in column.to_numpy(zero_copy_only=False).view(np.uint32).tolist()]
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> ManifestRows:

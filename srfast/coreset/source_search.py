@@ -79,13 +79,17 @@ class Search:
         likely = [file for file in files if file.size in sizes]
         left = [file for file in files if file.size not in sizes]
         matches: dict[str, list[ImageFile]] = {}
-        with closing(ordered_map(_hash, likely, cores())) as hashes:
-            for done, (file, digest) in enumerate(hashes, 1):
-                self.progress(done, len(likely), done)
-                pixels = pixels_of.get(digest)
-                (left if pixels is None else matches.setdefault(pixels, [])).append(file)
+        for file, digest in self._each(_hash, likely):
+            pixels = pixels_of.get(digest)
+            (left if pixels is None else matches.setdefault(pixels, [])).append(file)
         self._assign(matches)
         return left
+
+    def _each(self, look: Callable[[ImageFile], Any], files: list[ImageFile]) -> Iterator[tuple[ImageFile, Any]]:
+        with closing(ordered_map(look, files, cores())) as results:
+            for done, (file, result) in enumerate(results, 1):
+                self.progress(done, len(files), done)
+                yield file, result
 
     def _assign(self, matches: dict[str, list[ImageFile]]) -> None:
         """Gives each image, by the hash of its pixels, a file of its own, one of its name first."""
@@ -109,14 +113,12 @@ class Search:
         turned: dict[str, str] = {}
         matches: dict[str, list[ImageFile]] = {}
         looks: dict[str, list[_Look]] = {}
-        with closing(ordered_map(partial(_look, shapes, lacking), left, cores())) as seen:
-            for done, (file, look) in enumerate(seen, 1):
-                self.progress(done, len(left), done)
-                looks.setdefault(_stem(file.name), []).append(look)
-                if look.pixels in lacking and look.words:
-                    turned[look.pixels] = f"{file.name} is the image {look.words}"
-                elif look.pixels in lacking:
-                    matches.setdefault(look.pixels, []).append(file)
+        for file, look in self._each(partial(_look, shapes, lacking), left):
+            looks.setdefault(_stem(file.name), []).append(look)
+            if look.pixels in lacking and look.words:
+                turned[look.pixels] = f"{file.name} is the image {look.words}"
+            elif look.pixels in lacking:
+                matches.setdefault(look.pixels, []).append(file)
         self._assign(matches)
         for pixels in lacking:
             at = [self.at[s["source"]].name for s in self.groups[pixels] if s["source"] in self.at]

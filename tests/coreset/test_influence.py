@@ -133,12 +133,14 @@ def test_shrunk_images_are_as_images_of_that_size(images, tmp_path, mode):
     losses = influence._column(mixed, ScoredImages.of(mixed.meta), load_network("srcnn", 2), 1, None)
     np.testing.assert_allclose(losses, mixed.column("loss"), rtol=1e-6)
     crops = Crops(mixed, ScoredImages.of(mixed.meta), load_network("srcnn", 2).weights, 40, 0, 1)
-    assert {divmod(int(c), 2)[1] for c in crops.code} == {0, 1}
-    for (_, y), code in zip(crops._read(np.arange(40)), sorted(set(crops.code)), strict=True):
+    names, codes = mixed.coded()
+    codes = codes[crops.rows] * 2 + mixed.sizes()[1][crops.rows]
+    assert {divmod(int(c), 2)[1] for c in codes} == {0, 1}
+    for (_, y), code in zip(crops._read(np.arange(40)), sorted(set(codes)), strict=True):
         image, size = divmod(int(code), 2)
-        path = (tmp_path / "half" if size else images[0]) / crops.names[image]
+        path = (tmp_path / "half" if size else images[0]) / names[image]
         plane = reference.luma(torch.from_numpy(np.array(Image.open(path))))
-        for at, crop in zip(crops.at[np.flatnonzero(crops.code == code)], y, strict=True):
+        for at, crop in zip(crops.at[np.flatnonzero(codes == code)], y, strict=True):
             left, top = at[3:]
             assert torch.equal(crop, plane[top : top + crops.side, left : left + crops.side].float())
 
