@@ -1,12 +1,13 @@
-"""What each selection keeps: ``python -m experiments.selection [IMAGES] [--speed] [--sheet FILE.png]``.
+"""The tables of docs/results/selections-compared.md: ``python -m experiments.selection COMMAND IMAGES``.
 
-Prints Markdown: for each method, how its order and its core-set agree with those of the loss, and what it keeps;
-`--speed`: the time on a million rows, and of the methods that read the images on at least 100,000 patches of IMAGES,
-in place of the rest. ``--sheet`` draws patches that each method keeps of scikit-image's photographs.
+They are printed as Markdown. ``contents``: what each selection keeps. ``speed``: its time. ``sheet FILE.png``: patches
+that each method keeps of scikit-image's photographs. ``blockiness``: the column of that name. ``duplicates``: what
+dedup finds.
 """
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,16 +19,21 @@ import click
 import numpy as np
 import pyarrow as pa
 from PIL import Image, ImageDraw
+from scipy.stats import spearmanr
 
 import srfast
 from srfast import CoreSet, ScoreTable
+from srfast.coreset.duplicates import find_duplicates
 from srfast.coreset.features import describe, spectrum
 from srfast.coreset.methods.base import find
 from srfast.coreset.settings import METHODS, TARGETED
 from srfast.data.grid import Grid
 from srfast.data.images import find_images, read_rgb
+from srfast.ops.blockiness import blockiness
+from srfast.scoring.backends.choice import make_engine
+from srfast.scoring.network import load_network
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.settings import COMPARED
+from srfast.scoring.settings import COMPARED, PRECISIONS, ScoreSettings
 from srfast.scoring.statistics import agreement
 from srfast.scoring.table import SCHEMA
 
@@ -43,13 +49,25 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "loss, --flat-floor 0.05": {"flat_floor": 0.05},
     "loss, --order asc": {"order": "asc"},
 }
+QUALITIES = (95, 75, 50, 30, 10)
+PATCH = 96
+ROUNDS = 5
+
+
+@click.group()
+def main() -> None:
+    """Compare selections."""
 
 
 def ids(table: ScoreTable | CoreSet) -> set[tuple[str, int, int]]:
     return set(zip(table["image"].tolist(), table["x"].tolist(), table["y"].tolist(), strict=True))
 
 
+@main.command()
+@click.argument("images")
+@click.option("--keep", type=float, default=0.5)
 def contents(images: str, keep: float) -> None:
+    """For each method, how its order and its core-set agree with those of the loss, and what it keeps."""
     table = srfast.score(images, mode="dense", blockiness=True)
     loss = table["loss"].astype(np.float64)
     easy = np.quantile(loss, 0.25)
@@ -85,7 +103,10 @@ def a_million() -> ScoreTable:
     return ScoreTable(pa.table(columns, schema=SCHEMA), meta)
 
 
-def speed() -> None:
+@main.command()
+@click.argument("images", required=False)
+def speed(images: str | None) -> None:
+    """The time on a million rows, and of the methods that read IMAGES on at least 100,000 patches of them."""
     table = a_million()
     sets: list[dict[str, Any]] = [{"method": m} for m in METHODS if m not in ("hdc", "diverse", *TARGETED)]
     sets += [{"where": "loss > 10 and bicubic > 5"}, {"window": (0.05, 0.55)}, {"max_per_image": 1500}]
@@ -95,6 +116,8 @@ def speed() -> None:
         wall, cpu = map(min, zip(*(timed(partial(srfast.select, table, **options))[:2] for _ in range(3)), strict=True))
         title = ", ".join(f"{k} {v}" for k, v in options.items())
         print(f"| {title} | {wall:.2f} | {cpu:.2f} |", flush=True)
+    if images:
+        clusters_speed(images)
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, float, Any]:
@@ -133,8 +156,10 @@ def clusters_speed(images: str, patches: int = 100_000) -> None:
         print("| {} | {:.1f} | {:.1f} |".format(title, *timed(step)), flush=True)
 
 
+@main.command()
+@click.argument("path", metavar="FILE.png", type=Path)
 def sheet(path: Path, keep: float = 0.1, columns: int = 20, side: int = 40) -> None:
-    """A row of kept patches for each method, drawn evenly from its core-set."""
+    """Draw a row of kept patches of scikit-image's photographs for each method, evenly from its core-set."""
     from srfast.cli.tools import write_photographs
 
     with tempfile.TemporaryDirectory() as folder:
@@ -154,21 +179,120 @@ def sheet(path: Path, keep: float = 0.1, columns: int = 20, side: int = 40) -> N
         page.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-@click.command()
-@click.argument("images", required=False)
-@click.option("--keep", type=float, default=0.5)
-@click.option("--sheet", "page", type=Path)
-@click.option("--speed", "as_speed", is_flag=True)
-def main(images: str | None, keep: float, page: Path | None, as_speed: bool) -> None:
-    """What each selection keeps of the patches of IMAGES."""
-    if images and not as_speed:
-        contents(images, keep)
-    if as_speed:
-        speed()
-        if images:
-            clusters_speed(images)
-    if page:
-        sheet(page)
+def cost(images: list[np.ndarray], precision: str, scorer: str = "srcnn") -> float:
+    """Processor time of ``blockiness`` by that of dense scores on one thread: the median of the rounds."""
+    settings = ScoreSettings(patch=PATCH, mode="dense", precision=precision, scorer=scorer)  # type: ignore[arg-type]
+    engine = make_engine(load_network(settings.scorer, settings.scale), settings, threads=1)
+    ratios = []
+    for _ in range(ROUNDS):
+        spent = [0.0, 0.0]
+        for image in images:
+            grid = settings.grid(*image.shape[:2])
+            start = time.process_time()
+            engine.dense(image, grid, 1)
+            between = time.process_time()
+            blockiness(image, grid.xs, grid.ys, PATCH)
+            spent[0] += between - start
+            spent[1] += time.process_time() - between
+        ratios.append(spent[1] / spent[0])
+    return float(np.median(ratios))
+
+
+def compressed(image: np.ndarray, quality: int | None) -> np.ndarray:
+    """The image after a JPEG file of this quality; None leaves it as it is."""
+    if quality is None:
+        return image
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.array(Image.open(file))
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    """Half the size, so that no trace of an earlier compression stands on the grid."""
+    photo = Image.fromarray(image)
+    return np.array(photo.resize((photo.width // 2, photo.height // 2), Image.Resampling.BICUBIC))
+
+
+@main.command("blockiness")
+@click.argument("images")
+def blocks(images: str) -> None:
+    """What the column blockiness costs beside the scores, and how it follows the quality of JPEG files."""
+    photos = [read_rgb(file.path) for file in find_images(images)]
+    few = photos[:20]
+    print(f"{len(few)} images of {few[0].shape[1]} x {few[0].shape[0]}, dense, one thread, x2, patch {PATCH}")
+    for precision in PRECISIONS:
+        print(f"  of the time of srcnn, {precision}: {cost(few, precision):.2%}")
+    print(f"  of the time of bicubic: {cost(few, 'fp32', 'bicubic'):.2%}")
+    by_quality: dict[int | None, np.ndarray] = {}
+    small = [halved(photo) for photo in photos]
+    for quality in (None, *QUALITIES):
+        scores = []
+        for photo in small:
+            grid = Grid.over(photo.shape[0], photo.shape[1], 2, 48, 48)
+            scores.append(blockiness(compressed(photo, quality), grid.xs, grid.ys, 48))
+        by_quality[quality] = np.concatenate(scores)
+    print(f"{len(small)} images halved, {len(by_quality[None])} patches of 48:")
+    print("| quality | mean | 5 % | median | 95 % |\n|---|---|---|---|---|")
+    for quality, values in by_quality.items():
+        low, middle, high = np.quantile(values, (0.05, 0.5, 0.95))
+        print(f"| {quality or 'not compressed'} | {values.mean():.1f} | {low:.1f} | {middle:.1f} | {high:.1f} |")
+    repeated = np.concatenate([np.full(len(by_quality[q]), q) for q in QUALITIES])
+    print(f"Spearman with quality: {spearmanr(repeated, np.concatenate([by_quality[q] for q in QUALITIES]))[0]:.4f}")
+    steps = np.diff([by_quality[q] for q in QUALITIES], axis=0)
+    print(f"patches that no step down in quality lowers: {(steps >= 0).all(0).mean():.1%}")
+
+
+def copied(image: Image.Image, draw: np.random.Generator, path: Path) -> tuple[int, int, int, int]:
+    """Writes a copy; returns the box of the original that it holds."""
+    left, top = (int(v) for v in draw.integers(0, 91, 2))
+    box = (left, top, image.width - int(draw.integers(0, 91)), image.height - int(draw.integers(0, 91)))
+    copy = image.crop(box)
+    turn = draw.integers(0, 8)
+    if turn:
+        copy = copy.transpose(list(Image.Transpose)[turn - 1])
+    copy.save(path, quality=int(draw.integers(30, 91)))
+    return box
+
+
+@main.command("duplicates")
+@click.argument("folder", metavar="IMAGES")
+@click.argument("patches", default=0)
+def copies(folder: str, patches: int) -> None:
+    """What dedup finds of made copies, and what it finds that is none.
+
+    Every eighth image is copied: cropped by up to 90 pixels, flipped or turned, compressed as JPEG of quality 30 to 90.
+    The copies are the test images of find_duplicates: a patch that lies inside a copy and is called a leak of it is
+    found; one of an image that was not copied is a false alarm. Then the time, at PATCHES patches or a few more.
+    """
+    draw = np.random.default_rng(0)
+    table = srfast.score(folder, mode="dense", scorer="bicubic")
+    image, x, y = (table[c] for c in ("image", "x", "y"))
+    names = sorted(set(image))[::8]
+    inside = np.zeros(len(table), bool)
+    with tempfile.TemporaryDirectory() as made:
+        for i, name in enumerate(names):
+            path = Path(made, f"{i}.jpg")
+            left, top, end, bottom = copied(Image.open(Path(folder, name)).convert("RGB"), draw, path)
+            size = table["size"]
+            inside |= (image == name) & (x >= left) & (y >= top) & (x + size <= end) & (y + size <= bottom)
+        marked = find_duplicates(table, [made])
+    leak = marked.table.table.column("leak").to_pylist()
+    own = {name: f"{i}.jpg" for i, name in enumerate(names)}
+    right = np.array(
+        [one is not None and one.endswith(f"/{own.get(name)}") for one, name in zip(leak, image, strict=True)]
+    )
+    called = np.array([one is not None for one in leak])
+    other = ~np.isin(image, names)
+    print(
+        f"{len(table):,} patches, {inside.sum():,} of them inside {len(names)} copies; {marked.flat:,} too flat to tell"
+    )
+    print(f"found {(inside & right).sum():,}: recall {(inside & right).sum() / inside.sum():.4f}")
+    print(f"called {called.sum():,}, of the right image {right.sum():,}: precision {right.sum() / called.sum():.4f}")
+    print(f"false alarms {(called & other).sum():,} of {other.sum():,} patches of images that were not copied")
+    if patches:
+        many = many_patches(folder, patches)
+        wall, cpu, _ = timed(lambda: find_duplicates(many))
+        print(f"{len(many):,} patches: {wall:.1f} s, {cpu:.1f} of processor time")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ DETAIL = 0.8
 _ROUGH = 0.1
 """Amount by which the likeness at half the size may be below ``alike``."""
 _FAR = 4.0
-"""Squared distance of spectra within which 98 of 100 synthetic copies lie (experiments/duplicates.py)."""
+"""Squared distance of spectra within which 98 of 100 synthetic copies lie (experiments/selection.py)."""
 _FLOOR = 1.0
 """Mean square of a band, in units of [0, 255]^2, that counts as nothing, since compression changes what lies below."""
 _MEAN = 1 / 16
