@@ -66,7 +66,7 @@ def setting(default: Any, help: str, kind: Kind, **about: Any) -> Any:
             ``words``: texts that a type checker is to know, for a kind without ``choices``.
             ``typed``: the default as the command line writes it. ``python``: the setting has no option. ``needs``:
             another setting, without which this one may not be given. ``more``: sentences for the documentation of the
-            function only.
+            function only. ``said``: the setting in a few words, for tables of settings.
     """
     return field(default=default, metadata={"help": help, "kind": kind, **about})
 

@@ -56,13 +56,13 @@ def of_images(
     names, code = table.coded()
     sizes, at = table.sizes()
     code = code[rows].astype(np.int64) * len(sizes) + at[rows]
-    place = [table.column(c)[rows] for c in ("x", "y", "size")]
+    x, y, size = (table.column(c)[rows] for c in ("x", "y", "size"))
 
     def of_image(group: np.ndarray) -> T:
-        image, size = divmod(int(code[group[0]]), len(sizes))
+        image, factor = divmod(int(code[group[0]]), len(sizes))
         path = images.check(names[image])
-        rgb = read_shrunk(path, float(sizes[size]))
-        check_inside(path, *(c[group] for c in place), rgb.shape[1], rgb.shape[0])
+        rgb = read_shrunk(path, float(sizes[factor]))
+        check_inside(path, x[group], y[group], size[group], rgb.shape[1], rgb.shape[0])
         return look(rgb, group)
 
     with closing(ordered_map(of_image, by_value(code), threads)) as results:
