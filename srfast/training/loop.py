@@ -31,6 +31,7 @@ from srfast.training.store import Batches, Feed, PairStore
 
 FILES = {checkpoint.LAST: "checkpoint", checkpoint.MODEL: "weights", logs.NAME: "training log"}
 FILES |= {arguments.NAME: arguments.KIND}
+Evaluate = Callable[[nn.Module], tuple[float, float]]
 _ASK_OTHERS_EVERY = 16  # steps between the all-reduces that let all processes stop at the same one
 
 
@@ -58,7 +59,7 @@ def train(
     *,
     resume: bool = False,
     initial: dict[str, Tensor] | None = None,
-    evaluate: Callable[[nn.Module], tuple[float, float]] | None = None,
+    evaluate: Evaluate | None = None,
     eval_every: int = 0,
     log_every: int = 100,
     save_every: int = 1000,
@@ -188,13 +189,7 @@ class _Runner:
         return True
 
     def run(
-        self,
-        evaluate: Callable[[nn.Module], tuple[float, float]] | None,
-        eval_every: int,
-        log_every: int,
-        save_every: int,
-        threads: int,
-        quiet: bool,
+        self, evaluate: Evaluate | None, eval_every: int, log_every: int, save_every: int, threads: int, quiet: bool
     ) -> TrainResult:
         plan, world = self.plan, self.world
         on_cpu = world.device.type == "cpu"
@@ -286,7 +281,7 @@ class _Runner:
                 self.average[k].copy_(own[k])
         return loss.detach()
 
-    def _score(self, evaluate: Callable[[nn.Module], tuple[float, float]]) -> tuple[float, float]:
+    def _score(self, evaluate: Evaluate) -> tuple[float, float]:
         """PSNR and SSIM of the averaged weights, in evaluation mode, which change nothing of the run."""
         rng, own = checkpoint.rng_state(), _copied(self.model)
         if self.average:

@@ -199,7 +199,6 @@ class Batches:
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         store, s = self.store, self.store.scale
-        regions = self._drawn(step)
         rng = np.random.default_rng((self.seed, 0, step))
         draws = rng.random((self.batch, 2))
         turns = rng.integers(0, 8, self.batch).tolist()
@@ -208,22 +207,14 @@ class Batches:
         lr = np.empty((own, store.channels, small, small), kind if store.quantise else np.float32)
         hr = np.empty((own, store.channels, self.patch, self.patch), kind)
         for i, j in enumerate(range(self.rank, self.batch, self.world)):
-            region = int(regions[i])
+            passed, place = divmod(step * self.batch + j, self._repeats * self._subsets.count)
+            region = int(self._order(passed)[place])
             r = store.regions[region]
             x = int(draws[j, 0] * ((r.width - self.patch) // s + 1)) * s
             y = int(draws[j, 1] * ((r.height - self.patch) // s + 1)) * s
-            lr[i], hr[i] = store.crop(region, x, y, self.patch, turns[j], self.passed(step, j) if store.draws else 0)
+            # The number of passes before a crop is its draw of the degradation.
+            lr[i], hr[i] = store.crop(region, x, y, self.patch, turns[j], passed if store.draws else 0)
         return torch.from_numpy(lr), torch.from_numpy(hr)
-
-    def passed(self, step: int, place: int) -> int:
-        """The number of passes before a crop, counted from the first step on: its draw of the degradation."""
-        return (step * self.batch + place) // (self._repeats * self._subsets.count)
-
-    def _drawn(self, step: int) -> np.ndarray:
-        """The regions of this rank's crops at a step [b]."""
-        places = step * self.batch + np.arange(self.rank, self.batch, self.world)
-        n = self._repeats * self._subsets.count
-        return np.array([self._order(int(p) // n)[int(p) % n] for p in places])
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         whole, rng = self._subsets.subset(epoch, draw_all=False)
