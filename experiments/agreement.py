@@ -1,26 +1,33 @@
-"""How alike two ways of scoring rank the patches of a folder: ``python -m experiments.agreement IMAGES``.
-
-Prints Markdown: dense against patch mode, ``--precision fast`` against fp32, and the scores that need no network. With
-``--scorer FILE`` it prints instead how the shipped weights rank against those of a file, such as older ones.
-"""
+"""The tables of docs/results/agreement.md, printed as Markdown: ``python -m experiments.agreement COMMAND IMAGES``."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import torch
 
 import srfast
+from experiments.selection import ids, timed
 from srfast import ScoreTable
 from srfast.data.images import read_rgb
+from srfast.models import tiling
 from srfast.scoring.settings import Scale
 from srfast.scoring.statistics import agreement
 
 SCALES: tuple[Scale, ...] = (2, 3, 4)
 KEEP = (0.25, 0.5, 0.75)
 DROP = 0.05
+HALF = 0x01306B47
+"""ncnn's mark of 16-bit weights."""
+
+
+@click.group()
+def main() -> None:
+    """How alike two ways of scoring rank the patches of a folder."""
 
 
 def kept(values: np.ndarray, keep: float, drop: float = 0.0) -> np.ndarray:
@@ -52,8 +59,11 @@ def flat_black(table: ScoreTable, images: str, mask: np.ndarray) -> int:
     return sum(int(corner[n][j // 8, i // 8].max() <= 3) for n, i, j in zip(names, x, y, strict=True))
 
 
+@main.command()
+@click.argument("images")
+@click.argument("scorer", metavar="FILE")
 def against(images: str, scorer: str) -> None:
-    """Prints the shipped weights against those of a file: x2, 96 px patches, dense."""
+    """How the shipped weights rank against those of FILE, such as older ones: x2, 96 px patches, dense."""
     options: Any = {"scale": 2, "patch": 96, "mode": "dense"}
     now, then = srfast.score(images, **options), srfast.score(images, scorer=scorer, **options)
     losses = [t.column("loss").astype(np.float64) for t in (now, then)]
@@ -74,8 +84,10 @@ def against(images: str, scorer: str) -> None:
         )
 
 
+@main.command()
+@click.argument("images")
 def ways(images: str) -> None:
-    """Prints the ways to score against each other."""
+    """Dense against patch mode, --precision fast against fp32, and the scores that need no network."""
     print(header("Dense against patch mode"))
     tables: dict[Scale, ScoreTable] = {}
     for scale in SCALES:
@@ -96,15 +108,81 @@ def ways(images: str) -> None:
             print(row(f"x{scale}, {column}", table.column("loss"), table.column(column)), flush=True)
 
 
-@click.command()
+@main.command()
+@click.argument("param", metavar="FILE.param", type=Path)
+@click.argument("out", metavar="OUT.pth", type=Path)
+def compact(param: Path, out: Path) -> None:
+    """Turn ncnn's two files of a Compact (convolutions and PReLUs in a row) into a checkpoint as spandrel reads it."""
+    data, at = param.with_suffix(".bin").read_bytes(), 0
+
+    def read(kind: str, n: int) -> np.ndarray:
+        nonlocal at
+        values = np.frombuffer(data, kind, n, at)
+        at += -(-values.nbytes // 4) * 4
+        return values
+
+    state: dict[str, torch.Tensor] = {}
+    layers = [line.split() for line in param.read_text().splitlines()[2:]]
+    for i, (kind, *words) in enumerate(layer for layer in layers if layer[0] in ("Convolution", "PReLU")):
+        about = dict(word.split("=") for word in words if "=" in word)
+        outputs = int(about["0"])
+        if kind == "Convolution":
+            weight = read("<f2" if read("<u4", 1)[0] == HALF else "<f4", int(about["6"]))
+            side = int(about["1"])
+            state[f"body.{i}.bias"] = torch.from_numpy(read("<f4", outputs).copy())
+        else:
+            weight, side = read("<f4", outputs), 0
+        shape = (outputs, -1, side, side) if side else (outputs,)
+        state[f"body.{i}.weight"] = torch.from_numpy(weight.astype(np.float32).reshape(shape))
+    if at != len(data):
+        raise SystemExit(f"{param}: {len(data) - at} bytes are left over")
+    torch.save({"params": state}, out)
+
+
+@main.command()
 @click.argument("images")
-@click.option("--scorer", metavar="FILE", help="Weights to compare the shipped ones with, at x2.")
-def main(images: str, scorer: str | None) -> None:
-    """How alike scores rank the patches of a folder."""
-    if scorer:
-        against(images, scorer)
-    else:
-        ways(images)
+@click.argument("file")
+@click.option("--scale", type=int, default=4)
+def foreign(images: str, file: str, scale: Any) -> None:
+    """How long a network of others takes in both modes, and how it agrees with the shipped SRCNN."""
+    print("| mode | patches | seconds | of processor time | Spearman with srcnn | half in common | quarter in common |")
+    print("|---|---|---|---|---|---|---|")
+    modes: dict[str, Any] = {"patch": {"mode": "patch"}, "dense": {"mode": "dense"}}
+    own: dict[str, Any] = {}
+    for mode, options in modes.items():
+        wall, cpu, own[mode] = timed(partial(srfast.score, images, scale=scale, scorer=file, **options))
+        base = srfast.score(images, scale=scale, **options)
+        figures = [
+            f"{len(base):,}",
+            f"{wall:.1f}",
+            f"{cpu:.1f}",
+            f"{agreement(base['loss'], own[mode]['loss'])['spearman']:.4f}",
+        ]
+        for keep in (0.5, 0.25):
+            want = ids(srfast.select(base, keep=keep))
+            figures.append(f"{100 * len(want & ids(srfast.select(own[mode], keep=keep))) / len(want):.1f} %")
+        print(f"| {mode} | " + " | ".join(figures) + " |", flush=True)
+    both = agreement(own["patch"]["loss"], own["dense"]["loss"])["spearman"]
+    better = {mode: 100 * (table["loss"] < table["bicubic"]).mean() for mode, table in own.items()}
+    print(f"\npatch against dense: Spearman {both:.4f}; better than bicubic on {better['dense']:.1f} % of the patches")
+
+
+@main.command()
+@click.argument("images")
+@click.argument("file")
+@click.option("--scale", type=int, default=4)
+def seams(images: str, file: str, scale: Any) -> None:
+    """Dense scores in tiles of 64 LR pixels, so that every image has seams, against those of the whole image."""
+    options: dict[str, Any] = {"scale": scale, "mode": "dense", "scorer": file, "patch": 96, "stride": 48}
+    tiling.WHOLE_PIXELS = 1 << 40
+    whole = srfast.score(images, **options)["loss"].astype(np.float64)
+    tiling.WHOLE_PIXELS, tiling.TILE = 0, 64
+    print("\n| overlap | largest relative difference | mean | Spearman with the whole |\n|---|---|---|---|")
+    for overlap in (0, 8, 16, 32):
+        tiled = srfast.score(images, tile_overlap=overlap, **options)["loss"].astype(np.float64)
+        off = np.abs(tiled / whole - 1)
+        spearman = agreement(whole, tiled)["spearman"]
+        print(f"| {overlap} | {off.max():.1e} | {off.mean():.1e} | {spearman:.7f} |", flush=True)
 
 
 if __name__ == "__main__":
