@@ -129,11 +129,12 @@ def _handle(number: int, frame: FrameType | None) -> None:
             for tell in tuple(_waiting):
                 tell()
             return
-        # C++ that is being imported (torch) ends the process where an interrupt is raised in its initialisation.
-        if _importing(frame):
-            _put_off(number)
-        else:
+        while frame is not None and frame.f_code.co_filename != _IMPORT:
+            frame = frame.f_back
+        if frame is None:
             raise KeyboardInterrupt
+        # C++ that is being imported (torch) ends the process where an interrupt is raised in its initialisation.
+        _put_off(number)
     elif not _installed:
         raise KeyboardInterrupt
     elif now - _first > APART:
@@ -141,12 +142,6 @@ def _handle(number: int, frame: FrameType | None) -> None:
             if sys.stderr.isatty():
                 os.write(2, b"\x1b[?25h\n")  # shows the cursor, which a progress bar hides
         os._exit(CODE)
-
-
-def _importing(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code.co_filename != _IMPORT:
-        frame = frame.f_back
-    return frame is not None
 
 
 def _put_off(number: int) -> None:
