@@ -62,7 +62,7 @@ _json = False
 """Whether an error is printed as JSON too."""
 COMPLETE = "_SRFAST_COMPLETE"
 """The environment variable by which a shell asks for completions."""
-_TOGETHER = {
+TOGETHER = {
     "columns": ("join", "influence", "dedup"),
     "degradation": ("degrade", "degradation"),
     "export": ("manifest", "rebuild"),
@@ -71,10 +71,9 @@ _TOGETHER = {
     "tools": ("onnx", "demo", "completion"),
     "train": ("compare",),
 }
-PLACES = {name: f"{module}:{name}" for module, names in _TOGETHER.items() for name in names} | {
-    "eval": "train:evaluate"
-}
-"""Module and name in it of a command; of others, ``command`` in the module of their name."""
+"""Commands that are functions of their own name in a module; of others, ``command`` in the module of their name."""
+PLACES = {name: f"{module}:{name}" for module, names in TOGETHER.items() for name in names}
+PLACES |= {"eval": "train:evaluate"}
 
 
 def place_of(name: str) -> tuple[str, str]:
