@@ -63,12 +63,10 @@ def collect(study: Study, folder: Path) -> Results:
     scoring = []
     for number, scale in product(range(len(study.scorers)), study.scales):
         table = pool.scores_file(folder, number, scale)
-        about = table.with_suffix(".json")
-        if about.exists():
-            known = results.read_json(about)
-            own = {"scorer": Path(study.scorers[number]).name, "scale": scale}
-            more = {k: known[k] for k in ("patches", "seconds")}
-            scoring.append({**own, **more, "loss_quantiles": pool.loss_quantiles(table)})
+        if (about := table.with_suffix(".json")).exists():
+            known, own = results.read_json(about), {"scorer": Path(study.scorers[number]).name, "scale": scale}
+            quantiles = {"loss_quantiles": pool.loss_quantiles(table)}
+            scoring.append({**own, **{k: known[k] for k in ("patches", "seconds")}, **quantiles})
     collected = results.gather(results.as_plain(study), [place_of(folder, c) for c in cells(study)], scoring)
     if (folder / ABOUT).exists():
         collected.meta.update(results.read_json(folder / ABOUT))

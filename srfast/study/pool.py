@@ -163,17 +163,15 @@ def _add_targets(study: Study, path: Path) -> dict[str, float]:
 
 def _table_settings(study: Study, data: Data, number: int, scale: int) -> dict[str, Any]:
     """The settings on which a score table depends."""
-    keys = ("patch", "stride", "mode", "scorer_updates", "shrink", "defects")
-    files = [Path(f).name for f in data.train]
-    known = {"scorer": study.scorers[number], "scale": scale, **{k: getattr(study, k) for k in keys}, "images": files}
-    if study.join:
-        known["join"] = hashlib.sha256(Path(study.join).read_bytes()).hexdigest()
-    if targets := _targets(study):
-        known["targets"] = {
-            column: images_as_text([str(f.path) for f in find_images([arm.select["target"]])])
-            for column, arm in targets.items()
-        }
-    return known
+    folders = {column: find_images([arm.select["target"]]) for column, arm in _targets(study).items()}
+    return {
+        "scorer": study.scorers[number],
+        "scale": scale,
+        **{k: getattr(study, k) for k in ("patch", "stride", "mode", "scorer_updates", "shrink", "defects")},
+        "images": [Path(f).name for f in data.train],
+        "join": hashlib.sha256(Path(study.join).read_bytes()).hexdigest() if study.join else None,
+        "targets": {column: images_as_text([str(f.path) for f in files]) for column, files in folders.items()} or None,
+    }
 
 
 def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> str:

@@ -12,7 +12,7 @@ from srfast.errors import InputError
 from srfast.evaluation.inference import Comparison, compare
 from srfast.study.groups import Group, groups, main_dataset, paired
 from srfast.study.results import RESULTS, Results
-from srfast.study.tables import tables
+from srfast.study.tables import Table, tables
 
 COMMITTED = "results"
 """Folder beside the studies with the published results of those that were run."""
@@ -49,15 +49,10 @@ def publish(results: Results, folder: Path | None, show: Callable[[str], None] =
     if folder is not None:
         from srfast.study.figures import draw
 
-        files = {"study.md": page}
-        for table in all_tables:
-            files |= {
-                f"{table.name}.md": table.markdown(),
-                f"{table.name}.csv": table.csv(),
-                f"{table.name}.tex": table.latex(),
-            }
+        forms = {"md": Table.markdown, "csv": Table.csv, "tex": Table.latex}
+        files = {f"{table.name}.{suffix}": of(table) for table in all_tables for suffix, of in forms.items()}
         with output_folder(folder / "tables", "tables of a study") as place:
-            for name, text in files.items():
+            for name, text in {"study.md": page, **files}.items():
                 with atomic_path(place / name) as temporary:
                     temporary.write_text(text, encoding="utf-8")
         with output_folder(folder / "figures", "figures of a study") as place:
