@@ -71,8 +71,6 @@ class Patches:
     factor: np.ndarray
     """float64: the factor by which ``srfast.imresize`` makes the image of a row from its file."""
     meta: dict[str, Any]
-    loss: np.ndarray | None = None
-    """Scores, if the table has them."""
     draws: Draws | None = None
     """The degradation that makes the LR images, in place of given ones."""
     draw: np.ndarray | None = None
@@ -169,9 +167,8 @@ def read_patches(
 def place(table: pa.Table, images: ScoredImages) -> Patches:
     """``read_patches`` of the result of ``read_rows``."""
     x, y, size = (table[c].to_numpy().astype(np.int64) for c in ("x", "y", "size"))
-    loss = table["loss"].to_numpy() if "loss" in table.column_names else None
     factor = factors(table, images.meta, "coreset")
-    return Patches(images, table["image"].to_pylist(), x, y, size, factor, dict(images.meta), loss)
+    return Patches(images, table["image"].to_pylist(), x, y, size, factor, dict(images.meta))
 
 
 def read_pair(

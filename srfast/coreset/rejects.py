@@ -17,10 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from srfast.coreset.limits import by_image
-from srfast.coreset.settings import Selection
 from srfast.data.files import check_input
 from srfast.errors import InputError
-from srfast.scoring.defect_columns import THRESHOLDS, condition
+from srfast.scoring.defect_columns import THRESHOLDS
 from srfast.scoring.rows import Rows, groups, numbers
 
 log = logging.getLogger(__name__)
@@ -144,13 +143,6 @@ def marked(table: Rows, clean: bool, reject: str | os.PathLike[str] | None) -> d
 def known_defects(columns: Iterable[str]) -> bool:
     """Whether a column has a threshold."""
     return not {t.column for t in THRESHOLDS}.isdisjoint(columns)
-
-
-def about_rejected(settings: Selection, counts: dict[str, int], columns: list[str]) -> dict[str, Any]:
-    """The entries of the core-set's metadata about the patches left out; empty if none were to be."""
-    if not settings.clean and settings.reject is None:
-        return {}
-    return {"rejected": counts, **({"cleaned": condition(columns)} if settings.clean else {})}
 
 
 def values(column: pa.ChunkedArray) -> Array:

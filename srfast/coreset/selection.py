@@ -22,11 +22,12 @@ from srfast.coreset.limits import (
     short_of,
 )
 from srfast.coreset.methods.base import Pool, check_finite, find, targeted
-from srfast.coreset.rejects import about_rejected, rejected
+from srfast.coreset.rejects import rejected
 from srfast.coreset.settings import METHODS, POSITIONAL, TARGETED, SelectArguments, share
 from srfast.data.files import check_output
 from srfast.errors import InputError
 from srfast.runtime.progress import Progress, shown
+from srfast.scoring.defect_columns import condition
 from srfast.scoring.rows import Rows, at, descending
 from srfast.scoring.stored import Stored, large, opened_rows
 from srfast.scoring.table import (
@@ -216,7 +217,8 @@ def choose(table: Rows, settings: SelectArguments) -> tuple[np.ndarray, dict[str
         ),
         **about_sizes(table, passed, chosen),
         **({} if larger is None else {"larger": larger}),
-        **about_rejected(settings, reasons, table.columns),
+        **({"rejected": reasons} if settings.clean or settings.reject is not None else {}),
+        **({"cleaned": condition(table.columns)} if settings.clean else {}),
     }
 
 

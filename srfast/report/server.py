@@ -298,22 +298,15 @@ def application(view: View, token: str) -> Starlette:
 
         return endpoint
 
-    def image(request: Request, most: int, name: str) -> int:
-        number = int(request.path_params[name])
-        if not 0 <= number < most:
-            raise InputError(f"{name}: expected a number below {most}, got {number}")
-        return number
-
-    n, images = len(view.scores), len(view.scores.images)
     answers: dict[str, Any] = {
         "/": lambda r: HTMLResponse(view.page(f"/{token}/")),
         "/select": lambda r: JSONResponse(view.chosen(r.query_params)[1]),
         "/rows": lambda r: JSONResponse(view.rows(r.query_params)),
         "/strip": lambda r: JSONResponse(view.strip(r.query_params)),
         "/textures": lambda r: JSONResponse(view.textures()),
-        "/map/{image}": lambda r: JSONResponse(view.map(image(r, images, "image"), r.query_params)),
-        "/whole/{image}": lambda r: _file(view.whole(image(r, images, "image"))),
-        "/picture/{row}/{what}": lambda r: _file(view.picture(image(r, n, "row"), r.path_params["what"])),
+        "/map/{image:int}": lambda r: JSONResponse(view.map(r.path_params["image"], r.query_params)),
+        "/whole/{image:int}": lambda r: _file(view.whole(r.path_params["image"])),
+        "/picture/{row:int}/{what}": lambda r: _file(view.picture(r.path_params["row"], r.path_params["what"])),
     }
     return Starlette(
         routes=[Route("/{token}" + path, guarded(answer), methods=["GET"]) for path, answer in answers.items()],

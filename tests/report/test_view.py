@@ -66,9 +66,9 @@ def test_nothing_without_the_token_nor_by_another_name(address, tmp_path):
     assert get(f"{base}%C3%A9/")[0] == 404
     assert get(f"{base}{token}/../{token}/rows", Host="evil.example")[0] == 400
     assert get(address, Host="evil.example")[0] == 400
-    for path in ("picture/999999/hr", "picture/-1/hr", "picture/0/../../etc/passwd", "picture/0/x", "secret"):
+    for path in ("picture/999999/hr", "picture/-1/hr", "picture/0/../../etc/passwd", "picture/0/x", "map/-1", "secret"):
         assert get(address + path)[0] == 404, path
-    for path in ("whole/99", "map/-1", "rows?sort=nothing", "rows?show=lasso&lasso=1,2,x"):
+    for path in ("whole/99", "map/99", "rows?sort=nothing", "rows?show=lasso&lasso=1,2,x"):
         assert "error" in asked(address + path), path
     function = tmp_path / "mine.py"
     function.write_text("import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\ndef f(table): ...\n")
@@ -231,11 +231,11 @@ def test_pictures_that_are_asked_for_at_once_wait_for_each_other(painted, monkey
     view = server.View(painted, None, ["s.parquet"])
     view.budget = Budget(150)
     monkeypatch.setattr(server, "source", slow)
-    route = next(r for r in server.application(view, "t").routes if r.path == "/{token}/whole/{image}")
+    route = next(r for r in server.application(view, "t").routes if r.path == "/{token}/whole/{image:int}")
     answers = []
 
     def ask(image):
-        about = {"token": "t", "image": str(image)}
+        about = {"token": "t", "image": image}
         scope = {"type": "http", "path_params": about, "query_string": b"", "headers": [], "method": "GET", "path": "/"}
         answers.append(route.endpoint(Request(scope)).status_code)
 
