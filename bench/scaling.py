@@ -14,12 +14,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1]))  # last: srfast is the installed one
 
+from bench.measure import timed
 from bench.test_scale import selected, write_table
 
 
@@ -62,19 +63,15 @@ def one_core(photos: list[Path]) -> dict[str, float]:
     from srfast.scoring.per_image import open_job
     from srfast.scoring.settings import ScoreSettings
 
-    start = time.process_time()
-    images = [read_rgb(p) for p in photos]
-    decoded = time.process_time() - start
+    _, decoded, images = timed(lambda: [read_rgb(p) for p in photos])
     engine: Any = open_job(ScoreSettings(threads=1), 1)[1].engine
     assert engine.name == "native", engine.name
     rates = {"decode_images": len(images) / decoded, "decode_mpix": _mpix(images) / decoded}
+    grids = [Grid.over(i.shape[0], i.shape[1], 2, 96, 96) for i in images]
     for mode in ("windows", "dense"):
-        start = time.process_time()
-        for image in images:
-            getattr(engine, mode)(image, Grid.over(image.shape[0], image.shape[1], 2, 96, 96), 1)
-        seconds = time.process_time() - start
-        rates[f"{mode}_images"] = len(images) / seconds
-        rates[f"{mode}_mpix"] = _mpix(images) / seconds
+        score = getattr(engine, mode)
+        _, seconds, _ = timed(partial(list, map(score, images, grids, [1] * len(images))))
+        rates |= {f"{mode}_images": len(images) / seconds, f"{mode}_mpix": _mpix(images) / seconds}
     return rates
 
 

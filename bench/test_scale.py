@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from srfast.scoring.metadata import KEY, encode_meta
-from srfast.scoring.settings import COMPARED
 from srfast.scoring.table import CHECKED, ROW_GROUP, SCHEMA, arrow
 
 PER_IMAGE = 10_000
@@ -39,7 +38,7 @@ print(json.dumps({
 def write_table(path: Path, n: int) -> None:
     """n patches of images of 10,000: a long-tailed loss, one patch in twenty flat."""
     rng = np.random.default_rng(0)
-    meta = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
+    meta = {"version": 1, "root": "/data", "scale": 2, "patch": 96, "stride": 6, "mode": "dense", "images": {}}
     schema = SCHEMA.with_metadata({KEY: encode_meta(meta)})
     with pq.ParquetWriter(path, schema, **CHECKED) as writer:
         for start in range(0, n, ROW_GROUP):

@@ -162,15 +162,6 @@ def _shown(interval: tuple[float, float, float]) -> str:
     return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*interval)
 
 
-def rounded(values: Any) -> Any:
-    """Numbers to six digits."""
-    if isinstance(values, dict):
-        return {k: rounded(v) for k, v in values.items()}
-    if isinstance(values, list):
-        return [rounded(v) for v in values]
-    return float(f"{values:.6g}") if isinstance(values, float) else values
-
-
 @click.command()
 @click.argument("pool", type=Path)
 @click.argument("targets_in", metavar="TARGETS", type=Path)
@@ -187,7 +178,8 @@ def main(pool: Path, targets_in: Path, out: Path) -> None:
     how = {"updates": UPDATES, "batch": BATCH, "lr_patch": LR_PATCH, "share": SHARE, "patches": len(scores)}
     predicted, losses_of = predictions(scores, done, list(targets)), [run["losses"] for run in done]
     content = {"trainings": how, "predicted": predicted, "losses": losses_of}
-    out.write_text(json.dumps(rounded(content)) + "\n", encoding="utf-8")
+    six = json.loads(json.dumps(content), parse_float=lambda value: float(f"{float(value):.6g}"))
+    out.write_text(json.dumps(six) + "\n", encoding="utf-8")
     print(markdown(*table(out)), end="")
 
 

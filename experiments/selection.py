@@ -33,7 +33,7 @@ from srfast.ops.blockiness import blockiness
 from srfast.scoring.backends.choice import make_engine
 from srfast.scoring.network import load_network
 from srfast.scoring.scored import ScoredImages
-from srfast.scoring.settings import COMPARED, PRECISIONS, ScoreSettings
+from srfast.scoring.settings import PRECISIONS, ScoreSettings
 from srfast.scoring.statistics import agreement
 from srfast.scoring.table import SCHEMA
 
@@ -99,7 +99,7 @@ def a_million() -> ScoreTable:
         "size": np.full(n, 96, np.int32),
         **{c: rng.lognormal(3, 1, n).astype(np.float32) for c in ("loss", "bicubic", "sobel")},
     }
-    meta = {"version": 1, "root": "/data", **dict.fromkeys(COMPARED, 1), "images": {}, "skipped": [], "small": []}
+    meta = {"version": 1, "root": "/data", "scale": 2, "patch": 96, "stride": 6, "mode": "dense", "images": {}}
     return ScoreTable(pa.table(columns, schema=SCHEMA), meta)
 
 
