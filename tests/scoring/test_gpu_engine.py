@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from srfast.data.grid import Grid
-from srfast.scoring.backends import choice, gpu, maps, upload
+from srfast.scoring.backends import choice, gpu, maps
 from srfast.scoring.backends.compiled import NativeEngine
 from srfast.scoring.backends.gpu import GpuEngine, GpuScorer
 from srfast.scoring.network import load_network
@@ -107,21 +107,6 @@ def test_sums_over_bands_are_means_of_windows():
     expected = [plain[:, y : y + 20, x : x + 20].mean((1, 2)) for y in grid.ys for x in grid.xs]
     for found in (sums, cells):
         torch.testing.assert_close(found.means(), torch.stack(expected, 1).float(), rtol=1e-6, atol=0)
-
-
-def test_an_error_of_an_upload_is_its_callers(monkeypatch):
-    """Of what is to be uploaded, and of the thread that copies it."""
-    pieces, device = [[np.zeros(5, np.uint8)]] * 4, torch.device("cpu")
-
-    def failing(*_):
-        yield from pieces[:2]
-        raise ValueError("third")
-
-    with pytest.raises(ValueError, match="third"):
-        list(upload.uploaded(failing(), device))
-    monkeypatch.setattr(upload, "_join", lambda *_: list(failing()))
-    with pytest.raises(ValueError, match="third"):
-        list(upload.uploaded(iter(pieces), device))
 
 
 def test_the_weights_are_on_the_gpu_once(monkeypatch):
