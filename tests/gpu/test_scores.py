@@ -100,6 +100,13 @@ def test_uploads_overlap_and_do_not_overtake(generator):
         sums.append(piece.sum(dtype=torch.int64))
     assert [int(s) for s in sums] == [int(p.sum(dtype=np.int64)) for p in pieces]
 
+    def failing():
+        yield from ([p] for p in pieces[:2])
+        raise ValueError("third")
+
+    with pytest.raises(ValueError, match="third"):
+        list(uploaded(failing(), device))
+
 
 @pytest.mark.parametrize("backend", ["auto", "native", "triton", "torch"])
 def test_the_public_function(photographs, backend):
