@@ -23,6 +23,7 @@ from srfast.errors import InputError, inside
 from srfast.runtime.optional import needing
 from srfast.scoring.defect_columns import THRESHOLDS
 from srfast.scoring.rows import PLAIN, Rows
+from srfast.settings import Kind, fitting, whole
 
 MEMORY = "1GiB"
 """Memory that DuckDB may hold before it spills."""
@@ -112,6 +113,9 @@ _TOKEN = re.compile(
 )
 
 
+_OBJECT = Kind("an object", fitting(lambda value: isinstance(value, Mapping)))
+
+
 def check_coreset(name: str | os.PathLike[str], meta: Mapping[str, Any]) -> None:
     """Refuses a score table if a core-set is to be read, and as ``check_selection`` does."""
     if "selection" not in meta:
@@ -126,17 +130,12 @@ def check_selection(name: str | os.PathLike[str], selection: Any) -> None:
         return
     if not isinstance(selection, Mapping):
         raise InputError(f"{name}: selection: expected an object, got {type(selection).__name__}")
-    for key, field in Selection.__dataclass_fields__.items():
+    kinds = {key: field.metadata["kind"] for key, field in Selection.__dataclass_fields__.items()}
+    kinds |= dict.fromkeys(COUNTS, whole()) | dict.fromkeys(("rejected", "by_size"), _OBJECT)
+    for key, kind in kinds.items():
         if (value := selection.get(key)) is not None:
             with inside(f"{name}: selection: "):
-                field.metadata["kind"].check(key, value)
-    for key in COUNTS:
-        value = selection.get(key)
-        if value is not None and (type(value) is not int or value < 0):
-            raise InputError(f"{name}: selection: {key}: expected a whole number of at least 0, got {value!r:.80}")
-    for key in ("rejected", "by_size"):
-        if not isinstance(selection.get(key, {}), Mapping):
-            raise InputError(f"{name}: selection: {key}: expected an object, got {type(selection[key]).__name__}")
+                kind.check(key, value)
 
 
 def not_plain(condition: str, columns: Iterable[str]) -> str | None:

@@ -142,9 +142,8 @@ def find_duplicates(
     first[group[best_last]] = best_last
     alone = np.bincount(group, minlength=len(scores))[group] == 1
     duplicate = (first[group] != np.arange(len(scores))) & ~alone
-    _, number = np.unique(group[~alone], return_inverse=True)
     numbers = np.full(len(scores), -1, np.int32)
-    numbers[~alone] = number
+    numbers[~alone] = np.unique(group[~alone], return_inverse=True)[1]
     leak = np.full(len(scores), -1)
     titles, not_compared = [str(Path(t.root.name) / t.name) for t in tests], list[str]()
     if tests:

@@ -121,18 +121,18 @@ def manifest(coreset: CoreSet | str | os.PathLike[str], output: str | os.PathLik
             for image, group in zip(names, groups, strict=True)
         ]
         hashed: dict[str, Hashed] = {}
+        pixels = np.empty(len(table), object)
         with shown(settings.progress, "hashing", "patches") as progress:
-            for image, result in zip(names, hash_images(wanted, progress, run.path / JOURNAL), strict=True):
+            results = hash_images(wanted, progress, run.path / JOURNAL)
+            for image, group, result in zip(names, groups, results, strict=True):
                 if isinstance(result, str):
                     raise InputError(result)
                 known = meta.get("images", {}).get(image, {}).get("sha256")
                 if known not in (None, result.sha256):
                     raise InputError(f"{images.root / image}: has changed since it was scored", hint="score it again")
                 hashed[image] = result
+                pixels[group] = result.patches
         sources, number = _sources(images.root, hashed, rejected, origins)
-        pixels = np.empty(len(table), object)
-        for image, group in zip(names, groups, strict=True):
-            pixels[group] = hashed[image].patches
         columns = {
             "source": np.array([number[image] for image in names])[code],
             "shrink_numerator": [f.numerator for f in shrink],
