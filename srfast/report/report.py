@@ -251,7 +251,7 @@ def _pixels(scores: ReportScores, image: int) -> np.ndarray | None:
 
 def _left_out(scores: ReportScores, decision: Mapping[str, Any]) -> list[Picture]:
     examples = _examples(scores, decision, "left_out")
-    shown = [(source(scores, image)[0], f"{scores.images[image]}: {reason}") for image, reason in examples]
+    shown = [(_pixels(scores, image), f"{scores.images[image]}: {reason}") for image, reason in examples]
     return [Picture(reduced(pixels, 160), said) for pixels, said in shown if pixels is not None]
 
 
