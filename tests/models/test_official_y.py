@@ -166,11 +166,9 @@ def claiming(dims: list[int]) -> bytes:
         *map(claiming, ([2**62, 4], [2**63, 2], [0], [2**32, 2**32], [3])),
     ],
 )  # fmt: skip
-def test_damaged_caffe_files_are_refused(data, tmp_path):
+def test_damaged_caffe_files_are_refused(data, tmp_path, refused):
     (tmp_path / "bad.caffemodel").write_bytes(data)
-    with pytest.raises(InputError, match=r"bad\.caffemodel: expected a Caffe model") as caught:
-        models.load(tmp_path / "bad.caffemodel")
-    assert "\n" not in str(caught.value)
+    refused(r"bad\.caffemodel: expected a Caffe model", models.load, tmp_path / "bad.caffemodel")
 
 
 def test_drrn_of_caffe(noisy, opens_as):
@@ -217,15 +215,13 @@ def test_drrn_of_the_ports(names, file, units, opens_as):
 
 @pytest.mark.parametrize("kernels", [(9, 1, 5), (9, 3, 5), (9, 5, 5)])
 @pytest.mark.parametrize("names", [("conv1", "conv2", "conv3"), ("features.0", "map.0", "reconstruction")])
-def test_srcnn_of_every_size(names, kernels, tmp_path, noisy, renamed):
+def test_srcnn_of_every_size(names, kernels, tmp_path, noisy, renamed, refused):
     own = noisy(models.create("srcnn", 3, kernels=kernels))
     torch.save(renamed(own, zip(names, ("conv1", "conv2", "conv3"), strict=True)), tmp_path / "net.pth")
     lr = torch.rand(1, 1, 9, 8)
     with torch.no_grad():
         assert torch.equal(load_model(tmp_path / "net.pth", 3).model(lr), own(lr))
-    with pytest.raises(InputError, match=r"scale: .*srcnn.*name the file") as caught:
-        load_model(tmp_path / "net.pth")
-    assert "\n" not in str(caught.value)
+    refused(r"scale: .*srcnn.*name the file", load_model, tmp_path / "net.pth")
     (tmp_path / "x3").mkdir()
     (tmp_path / "net.pth").rename(tmp_path / "x3" / "net.pth")
     assert load_model(tmp_path / "x3" / "net.pth").scale == 3

@@ -196,7 +196,7 @@ TAMPERED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("how", [*DAMAGED, *TAMPERED])
-def test_damaged_and_tampered_checkpoints_end_in_one_line(how, store, tmp_path):
+def test_damaged_and_tampered_checkpoints_end_in_one_line(how, store, tmp_path, refused):
     train(plan(2), store, tmp_path, quiet=True)
     path = tmp_path / "last.pt"
     if how in DAMAGED:
@@ -205,9 +205,7 @@ def test_damaged_and_tampered_checkpoints_end_in_one_line(how, store, tmp_path):
         state = torch.load(path, weights_only=True)
         TAMPERED[how](state)
         torch.save(state, path)
-    with pytest.raises(InputError, match=r"last\.pt") as caught:
-        train(plan(2), store, tmp_path, quiet=True, resume=True)
-    assert "\n" not in str(caught.value)
+    refused(r"last\.pt", train, plan(2), store, tmp_path, quiet=True, resume=True)
 
 
 def test_a_full_disk_in_training_names_the_file(store, tmp_path, monkeypatch):
