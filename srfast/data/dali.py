@@ -70,7 +70,8 @@ class PatchStream:
     def __iter__(self) -> Iterator[PatchBatch]:
         held: PatchBatch | None = None
         for number, image in (item for batch in self.batches() for item in batch):
-            if not (grid := Grid.over(*image.shape[:2], *self._grid)):
+            height, width, _ = image.shape
+            if not (grid := Grid.over(height, width, *self._grid)):
                 continue
             part = _cut(image, grid, number)
             held = part if held is None else PatchBatch(*map(torch.cat, zip(held, part, strict=True)))

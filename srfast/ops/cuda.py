@@ -201,7 +201,8 @@ LIBRARY.impl("upsample", _resample, "CUDA")
 
 @torch.library.register_fake("srfast::degrade")
 def _(patches: Tensor, scale: int, dtype: torch.dtype, up: bool = True, sums: bool = True) -> Any:
-    return _outputs(patches, *patches.shape[:3], scale, dtype, up, sums)
+    n, h, w, _ = patches.shape
+    return _outputs(patches, n, h, w, scale, dtype, up, sums)
 
 
 @torch.library.register_fake("srfast::degrade_windows")

@@ -31,7 +31,8 @@ def decoder(engine: Any) -> dict[str, Any]:
     InputError if DALI cannot decode for this engine."""
     from importlib.metadata import distributions
 
-    if not isinstance(engine, TakesSeveral):
+    several: bool = isinstance(engine, TakesSeveral)
+    if not several:
         raise InputError(f"loader: dali decodes for `device` cuda with triton or native, but {engine.name} scores here")
     installed = (d for d in distributions() if d.metadata["Name"].startswith("nvidia-dali"))
     dali = next((f"{d.metadata['Name']} {d.version}" for d in installed), "dali")

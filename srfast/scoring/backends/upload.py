@@ -37,7 +37,9 @@ def uploaded(pieces: Iterable[Piece], device: torch.device) -> Iterator[Tensor]:
             for number, piece in enumerate(chain(first, pieces)):
                 slot = slots[number % 2]
                 buffer = slot.buffer(_size(piece))
-                joined = helper.submit(_join, piece, buffer) if len(first) > 1 else _join(piece, buffer)
+                joined = helper.submit(_join, piece, buffer) if len(first) > 1 else None
+                if joined is None:
+                    _join(piece, buffer)
                 if ahead is not None:
                     yield ahead.ready()
                     ahead.used()
