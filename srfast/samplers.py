@@ -270,8 +270,6 @@ class InfoBatch(_Shared):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        if "told" in state:  # the key in earlier versions
-            state = {**state, "updated": state["told"]}
         self._losses, self._updated, self._known = (state[k].numpy().copy() for k in self._arrays())
 
 

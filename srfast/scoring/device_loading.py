@@ -12,7 +12,7 @@ from srfast.errors import InputError, RunError
 from srfast.ops.color import rounded_y
 from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.metadata import Outcome
-from srfast.scoring.per_image import Decoded, Job, Read, Sized, pipelined
+from srfast.scoring.per_image import Decoded, Job, Sized, pipelined
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ def outcomes(job: Job, files: Sequence[ImageFile]) -> Iterator[Outcome]:
     wanted = settings.defects or settings.blockiness
 
     def submit(batch: Sequence[tuple[int, Tensor]]) -> Callable[[], Iterator[Outcome]]:
-        group: list[Read] = []
+        group: list[Decoded] = []
         flat = []
         for number, image in batch:
             file, (h, w), last = files[number], image.shape[:2], image[-8:, -8:]
@@ -82,9 +82,9 @@ def outcomes(job: Job, files: Sequence[ImageFile]) -> Iterator[Outcome]:
             flat.append((last == last[:1, :1]).all())
             if grid := settings.grid(h, w):
                 more = job.more(file, image.cpu().numpy(), grid, job.workers) if wanted else None
-                group.append(Decoded(file, [Sized("1", cast(Any, image), grid, more=more)]))
+                group.append(Decoded(Outcome(file), [Sized("1", cast(Any, image), grid, more=more)]))
             else:
-                group.append(Outcome(file, small={"": (h, w)}))
+                group.append(Decoded(Outcome(file, small={"": (h, w)})))
         wait_for_outcomes, suspects = job.submit(group), fetched(torch.stack(flat))
 
         def wait() -> Iterator[Outcome]:

@@ -165,7 +165,7 @@ class Outcome:
     small: dict[str, tuple[int, int]] = field(default_factory=dict)
     """[H, W] of each size that is smaller than a patch, by its fraction, or by "" if the table has one size."""
     tried: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The measures by which ``image_size.choose`` chose the sizes, by fraction."""
+    """The measures by which ``choose`` chose the sizes, by fraction."""
     hashes: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the file that was decoded, and of its given LR image, and what reading left out, by their keys in the
     metadata: ``sha256``, ``lr_sha256``, ``reduced``."""

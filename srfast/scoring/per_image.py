@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -51,21 +50,13 @@ class Sized:
     """Further columns of the windows: ``blockiness``, or defects."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Decoded:
-    """An image at those of its sizes that are not smaller than a patch, the largest first."""
+    """An image at those of its sizes that are not smaller than a patch, the largest first; none if it is unreadable."""
 
-    file: ImageFile
-    sizes: Iterable[Sized]
-    small_at: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """[H, W] of the smaller sizes, by fraction, once all sizes were made."""
-    tried: dict[str, dict[str, float]] = field(default_factory=dict)
-    """The measures that ``image_size.choose`` used, once all sizes were made."""
-    hashes: dict[str, str] = field(default_factory=dict)
-    """As in ``Outcome``."""
-
-
-Read: TypeAlias = "Decoded | Outcome"
+    outcome: Outcome
+    """The outcome without its rows; what it says of sizes is complete once all sizes were made."""
+    sizes: Iterable[Sized] = ()
 
 
 @dataclass(frozen=True)
@@ -76,8 +67,8 @@ class Job:
     settings: ScoreSettings
     workers: int
 
-    def open(self, file: ImageFile) -> Read:
-        """The image, each size of which is made on demand, or why there is nothing to score."""
+    def open(self, file: ImageFile) -> Decoded:
+        """The image, each size of which is made on demand."""
         try:
             hr, hashes = read_noted(file.path)
             lr = None
@@ -86,46 +77,44 @@ class Job:
                 lr, hashes["lr_sha256"] = read_hashed(path)
                 check_size(path, lr.shape[:2], file.path, hr.shape[:2], self.settings.scale)
         except InputError as error:
-            return Outcome(file, skipped=str(error))
-        decoded = Decoded(file, (), hashes=hashes)
-        sizes = self._chosen if self.settings.shrink == (AUTO,) else self._sizes
-        return replace(decoded, sizes=sizes(decoded, hr, lr))
+            return Decoded(Outcome(file, skipped=str(error)))
+        outcome = Outcome(file, hashes=hashes)
+        if self.settings.shrink == (AUTO,):
+            return Decoded(outcome, self._chosen(outcome, hr))
+        every = (self._sized(outcome, hr, lr, str(size)) for size in self.settings.shrink)
+        return Decoded(outcome, (sized for sized in every if sized is not None))
 
-    def decode(self, file: ImageFile) -> Read:
+    def decode(self, file: ImageFile) -> Decoded:
         """Opens an image with all sizes made."""
         image = self.open(file)
-        return image if isinstance(image, Outcome) else replace(image, sizes=list(image.sizes))
+        return Decoded(image.outcome, list(image.sizes))
 
-    def _sizes(self, about: Decoded, whole: np.ndarray, lr: np.ndarray | None) -> Iterator[Sized]:
-        every = (self._sized(about, whole, lr, str(size)) for size in self.settings.shrink)
-        return (sized for sized in every if sized is not None)
-
-    def _chosen(self, about: Decoded, whole: np.ndarray, lr: np.ndarray | None) -> Iterator[Sized]:
-        """The sizes that the rule of ``image_size`` chooses."""
+    def _chosen(self, outcome: Outcome, whole: np.ndarray) -> Iterator[Sized]:
+        """The sizes that the rule of ``choose`` takes."""
         made: dict[str, Sized] = {}
 
         def measured(size: str) -> dict[str, np.ndarray] | None:
-            if (sized := self._sized(about, whole, lr, size)) is not None:
+            if (sized := self._sized(outcome, whole, None, size)) is not None:
                 made[size] = sized
             return None if sized is None else sized.more
 
         chosen = choose(measured)
-        about.tried.update(chosen.tried)
+        outcome.tried.update(chosen.tried)
         if chosen.sizes:
-            about.small_at.clear()  # smaller sizes that hold no patch need no mention
+            outcome.small.clear()  # smaller sizes that hold no patch need no mention
         yield from (made[size] for size in chosen.sizes)
 
-    def _sized(self, about: Decoded, whole: np.ndarray, lr: np.ndarray | None, size: str) -> Sized | None:
+    def _sized(self, outcome: Outcome, whole: np.ndarray, lr: np.ndarray | None, size: str) -> Sized | None:
         """The image at a size; None if it is smaller than a patch there."""
         hr = shrunk(whole, float(Fraction(size)))
         h, w = hr.shape[:2]
         grid = self.settings.grid(h, w)
         if not grid:
-            about.small_at[size if self.settings.several_sizes else ""] = h, w
+            outcome.small[size if self.settings.several_sizes else ""] = h, w
             return None
         # By the workers, where the engine runs on the calling thread.
         threads = self.workers if h * w > LARGE else 1
-        return Sized(size, hr, grid, lr, self.more(about.file if hr is whole else None, hr, grid, threads, lr))
+        return Sized(size, hr, grid, lr, self.more(outcome.file if hr is whole else None, hr, grid, threads, lr))
 
     def more(
         self, file: ImageFile | None, hr: np.ndarray, grid: Grid, threads: int, lr: np.ndarray | None = None
@@ -138,39 +127,29 @@ class Job:
             return {"blockiness": blockiness(hr, grid.xs, grid.ys, grid.size, threads)}
         return None
 
-    def score(self, image: Read, threads: int) -> Outcome:
-        """Returns the rows of an image."""
-        if isinstance(image, Outcome):
-            return image
+    def score(self, image: Decoded, threads: int) -> Outcome:
+        """Returns the outcome of an image with its rows."""
         run = self.engine.dense if self.settings.mode == "dense" else self.engine.windows
         rows = []
         for sized in image.sizes:
             several = self.workers if sized.hr.shape[0] * sized.hr.shape[1] > LARGE else threads
-            rows.append(self._scored(image.file, sized, run(sized.hr, sized.grid, several, sized.lr)))
-        return self._outcome(image, rows)
+            rows.append(self._scored(image.outcome.file, sized, run(sized.hr, sized.grid, several, sized.lr)))
+        return _with_rows(image.outcome, rows)
 
-    def submit(self, group: list[Read]) -> Callable[[], Iterator[Outcome]]:
+    def submit(self, group: list[Decoded]) -> Callable[[], Iterator[Outcome]]:
         """Starts several images by one call of an engine that takes several; the returned function waits for their
         outcomes. The images may be freed after the call."""
         assert isinstance(self.engine, TakesSeveral)
-        sizes = [sized for image in group if isinstance(image, Decoded) for sized in image.sizes]
+        sizes = [sized for image in group for sized in image.sizes]
         images, grids = [sized.hr for sized in sizes], [sized.grid for sized in sizes]
         wait_for_scores = self.engine.submit(images, grids, self.settings.mode == "dense") if sizes else list
         none = np.zeros((0, 0, 3), np.uint8)
-        light = [
-            image if isinstance(image, Outcome) else
-            replace(image, sizes=[replace(sized, hr=none, lr=None) for sized in image.sizes])
-            for image in group
-        ]  # fmt: skip
+        light = [(image.outcome, [replace(s, hr=none, lr=None) for s in image.sizes]) for image in group]
 
         def wait() -> Iterator[Outcome]:
             scores = iter(wait_for_scores())
-            for image in light:
-                if isinstance(image, Decoded):
-                    rows = [self._scored(image.file, sized, next(scores)) for sized in image.sizes]
-                    yield self._outcome(image, rows)
-                else:
-                    yield image
+            for outcome, sizes in light:
+                yield _with_rows(outcome, [self._scored(outcome.file, sized, next(scores)) for sized in sizes])
 
         return wait
 
@@ -190,9 +169,10 @@ class Job:
         ]
         return pa.Table.from_arrays(columns, schema=schema_with(more, several))
 
-    def _outcome(self, image: Decoded, rows: list[pa.Table]) -> Outcome:
-        table = pa.concat_tables(rows) if rows else None
-        return Outcome(image.file, table, small=image.small_at, tried=image.tried, hashes=image.hashes)
+
+def _with_rows(outcome: Outcome, rows: list[pa.Table]) -> Outcome:
+    outcome.rows = pa.concat_tables(rows) if rows else None
+    return outcome
 
 
 def pipelined(waits: Iterator[Callable[[], Iterable[Outcome]]]) -> Iterator[Outcome]:

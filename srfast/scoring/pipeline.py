@@ -32,7 +32,7 @@ from srfast.scoring.backends.protocol import TakesSeveral
 from srfast.scoring.metadata import PASSED, VERSION, Outcome, reduced
 from srfast.scoring.network import Network
 from srfast.scoring.parts import Parts
-from srfast.scoring.per_image import Decoded, Job, Read, open_job, pipelined
+from srfast.scoring.per_image import Decoded, Job, open_job, pipelined
 from srfast.scoring.rows import numbers
 from srfast.scoring.settings import ScoreArguments, ScoreSettings
 from srfast.scoring.table import ScoreTable
@@ -253,13 +253,13 @@ def _outcomes(job: Job, files: list[ImageFile]) -> Generator[Outcome, None, None
                 yield job.score(image, workers)
 
 
-def _groups(decoded: Iterable[Read]) -> Iterator[list[Read]]:
+def _groups(decoded: Iterable[Decoded]) -> Iterator[list[Decoded]]:
     """Yields groups of consecutive images with SHARED pixels or a little more."""
-    group: list[Read] = []
+    group: list[Decoded] = []
     pixels = 0
     for image in decoded:
         group.append(image)
-        pixels += sum(s.hr.shape[0] * s.hr.shape[1] for s in image.sizes) if isinstance(image, Decoded) else 0
+        pixels += sum(s.hr.shape[0] * s.hr.shape[1] for s in image.sizes)
         if pixels >= SHARED:
             yield group
             group, pixels = [], 0
