@@ -78,15 +78,6 @@ def test_infobatch_resumes_in_the_middle_of_an_epoch(tmp_path):
     assert first == whole
 
 
-def test_infobatch_reads_the_state_of_an_earlier_version():
-    sampler = InfoBatch(4, 2)
-    sampler.update([1, 3], [0.5, 2.0])
-    state = sampler.state_dict()
-    again = InfoBatch(4, 2)
-    again.load_state_dict({**{k: v for k, v in state.items() if k != "updated"}, "told": state["updated"]})
-    assert again.state_dict()["updated"].tolist() == [False, True, False, True]
-
-
 def test_rs2_resumes_behind_a_loader_that_reads_ahead():
     numbers = range(40)
     sampler = RS2(numbers, 0.5, seed=3)
