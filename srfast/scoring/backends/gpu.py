@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,8 +36,7 @@ UPLOAD_PIXELS = 1 << 22
 """Pixels of one upload; two uploads of 12 MiB lie in page-locked memory."""
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(NamedTuple):
     """Scores of a batch, float32 [N] each, on the batch's device."""
 
     loss: Tensor
@@ -232,7 +231,7 @@ class GpuEngine:
             n = sum(counts)
             offsets, strides = buffer[: 16 * n].view(torch.int64).view(2, n)
             windows = Windows(buffer, size, size, piece[0][1].shape[2], offsets, strides)
-            columns = torch.stack(list(vars(self._scorer.columns(windows)).values()))
+            columns = torch.stack(self._scorer.columns(windows))
             for (number, *_), part in zip(piece, columns.split(counts, 1), strict=True):
                 scores[number].append(part)
         return [part for parts in scores for part in parts]
