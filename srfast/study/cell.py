@@ -70,9 +70,9 @@ def cell_folder(folder: Path) -> Iterator[None]:
 def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> str:
     plan, settings = plan_of(study, cell), results.settings_of(study, cell, dict(test))
     began = time.perf_counter()
-    coreset = pool.select_cell(cell, ScoreTable.read(scored.table))
+    coreset, weights = pool.select_cell(cell, ScoreTable.read(scored.table))
     selecting = time.perf_counter() - began
-    store = pool.store_of(plan, coreset, study, scored.table)
+    store = pool.store_of(plan, coreset, study, scored.table, weights)
     threads = _READERS if resolve_device(study.device) == "cuda" else 1
     trained = train(
         plan, store, folder, resume=True, log_every=LOG_EVERY, save_every=study.save_every, device=study.device,

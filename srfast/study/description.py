@@ -28,6 +28,8 @@ DEGRADED = "-degraded"
 """The suffix of the name of a test set whose LR images are degraded like those of the trainings."""
 SELECT = tuple(name for name in ARGUMENTS if name not in ("keep", "keep_loss", "seed"))
 """Arguments of ``srfast.select`` that an arm may set."""
+DRAWS = ("even", "sizes", "loss^0.5", "loss")
+"""The values of ``Arm.draws``."""
 RECIPE = tuple(f.name for f in dataclasses.fields(Recipe) if f.name != "lr_factors")
 """Fields of a model's recipe that a study, or one of its arms, may change."""
 
@@ -101,6 +103,14 @@ class Arm:
     """"seed": a random subset is drawn once for each seed. "pass": afresh for every pass over the data (RS2)."""
     models: tuple[str, ...] = key(several(text("a model")), ())
     """Models that this arm trains; empty: all of the study."""
+    scorers: tuple[str, ...] = key(several(text("a scorer")), ())
+    """Scorers of the study by whose scores this arm selects; empty: all of them."""
+    draws: str = key(one_of(*DRAWS), "even")
+    """How often a patch is drawn for a crop: "even": each as often as the others. "sizes": each size of the images as
+    often as the others. "loss^0.5", "loss": in proportion to that power of its loss."""
+    mix: float = key(fraction("mix", zero=True, one=False), 0.0)
+    """Share of the crops that are drawn evenly from all patches among which the arm selects; the others are drawn from
+    its selection."""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the model's recipe that differ from the study's."""
     of_loss: bool = False
@@ -110,7 +120,8 @@ class Arm:
     def asks_scorer(self) -> bool:
         """Whether another scorer would give another core-set."""
         method = METHODS.get(self.select.get("method", ""), METHODS["loss"])
-        return self.of_loss or (not self.column and (set(self.select) != {"method"} or method.scored))
+        by_loss = self.of_loss or self.draws.startswith("loss")
+        return by_loss or (not self.column and (set(self.select) != {"method"} or method.scored))
 
     @property
     def column(self) -> str:
@@ -220,7 +231,8 @@ class Cell:
     @property
     def needs_scores(self) -> bool:
         """Whether scoring is part of its cost; bicubic and Sobel are columns of the same table."""
-        return self.arm.of_loss or (self.keep < 1 and dict(self.arm.select) != {"method": "random"})
+        by_loss = self.arm.of_loss or self.arm.draws.startswith("loss")
+        return by_loss or (self.keep < 1 and dict(self.arm.select) != {"method": "random"})
 
     @property
     def name(self) -> str:
@@ -255,6 +267,8 @@ def cells(study: Study) -> list[Cell]:
     settings = product(study.seeds, range(len(study.scorers)), study.pool, study.scales, study.models, study.arms)
     for seed, scorer, pool, scale, model, arm in settings:
         if (arm.models and model not in arm.models) or (scorer and not arm.asks_scorer):
+            continue
+        if arm.scorers and Path(study.scorers[scorer]).name not in arm.scorers:
             continue
         for keep, budget in product(arm.keep, arm.budget):
             cell = Cell(arm, model, keep, study.updates_of(budget, keep, pool), pool, scale, scorer, seed)

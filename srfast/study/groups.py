@@ -50,7 +50,8 @@ class Group:
     """Arguments of ``srfast.select`` that the arm sets."""
     redraw: str
     adaptive: bool = False
-    """Whether the training itself chose patches or crops by their losses, which older results can have."""
+    """Whether crops are not drawn evenly from the selection, or the training itself chose patches by their losses,
+    which older results can have."""
     recipe: str = ""
     """The recipe of its trainings, as JSON."""
     of_loss: bool = False
@@ -135,7 +136,7 @@ def _group(key: GroupKey, by_seed: dict[int, list[dict[str, Any]]], settings: di
         first[0]["patches"],
         arm["select"],
         arm["redraw"],
-        bool(arm.get("reselect_every") or arm.get("sample")),
+        bool(arm.get("reselect_every") or arm.get("sample") or arm.get("mix") or arm.get("draws", "even") != "even"),
         json.dumps(recipe, sort_keys=True),
         arm.get("of_loss", False),
     )

@@ -192,10 +192,27 @@ def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> s
     return str(train(plan, store, place, resume=True, quiet=True, device=study.device).weights)
 
 
-def select_cell(cell: Cell, table: ScoreTable) -> CoreSet:
-    """The patches on which a cell trains; the whole pool if each pass draws its own."""
-    selection = cell.arm.selection(cell.keep, cell.seed)
-    return select(pool_of(table, cell.pool, cell.seed), **vars(selection))
+def select_cell(cell: Cell, table: ScoreTable) -> tuple[CoreSet, np.ndarray | None]:
+    """The patches on which a cell trains, the whole pool if each pass draws its own; and how often each is drawn
+    beside the others, None if all are drawn as often."""
+    selection, some = cell.arm.selection(cell.keep, cell.seed), pool_of(table, cell.pool, cell.seed)
+    chosen = select(some, **vars(selection))
+    if cell.arm.mix:
+        everything = select(some, **{**vars(selection), "keep": 1.0, "keep_loss": None})
+        places = set(_places(chosen))
+        inside = np.array([place in places for place in _places(everything)])
+        return everything, (1 - cell.arm.mix) * inside / inside.sum() + cell.arm.mix / len(inside)
+    if cell.arm.draws == "sizes":
+        _, size, counts = np.unique(read_patches(chosen).factor, return_inverse=True, return_counts=True)
+        return chosen, 1 / counts[size]
+    if cell.arm.draws != "even":
+        return chosen, chosen.column("loss") ** float(cell.arm.draws.partition("^")[2] or 1)
+    return chosen, None
+
+
+def _places(coreset: CoreSet) -> list[tuple[Any, ...]]:
+    p = read_patches(coreset)
+    return list(zip(p.image, p.factor.tolist(), p.x.tolist(), p.y.tolist(), p.size.tolist(), strict=True))
 
 
 def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
@@ -208,8 +225,8 @@ def pool_of(table: ScoreTable, fraction: float, seed: int) -> ScoreTable:
     return ScoreTable(table.table.filter(pc.is_in(table.table.column("image"), pa.array(chosen))), table.meta)
 
 
-def store_of(plan: Plan, coreset: CoreSet, study: Study, scored: Path) -> PairStore:
-    """The training pairs of a cell; all cells of a process share decoded images."""
+def store_of(plan: Plan, coreset: CoreSet, study: Study, scored: Path, weights: np.ndarray | None = None) -> PairStore:
+    """The training pairs of a cell, drawn by ``weights`` [n]; all cells of a process share decoded images."""
     drawn = (study.degradation, plan.seed) if study.degradation else None
     quantise = plan.recipe.quantise
     now = os.stat(scored)  # the store is kept while the file is the same
@@ -217,7 +234,7 @@ def store_of(plan: Plan, coreset: CoreSet, study: Study, scored: Path) -> PairSt
     whole, numbers = _store_of_pool(scored, state, plan.scale, plan.color, quantise, study.cache_mb << 20, drawn)
     p = read_patches(coreset)
     sources = (numbers[place] for place in zip(p.image, p.factor.tolist(), strict=True))
-    return whole.over(regions_of(p, sources))
+    return whole.over(regions_of(p, sources), weights)
 
 
 @lru_cache(1)

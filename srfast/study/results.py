@@ -112,7 +112,8 @@ def from_plain(plain: Mapping[str, Any]) -> Study:
 
 def settings_of(study: Study, cell: Cell, test: dict[str, list[str]]) -> dict[str, Any]:
     """The settings on which the result of a cell depends, apart from the data's content."""
-    arm = {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in ("keep", "budget", "models", "recipe")}
+    left = ("keep", "budget", "models", "recipe", "scorers")
+    arm = {k: v for k, v in dataclasses.asdict(cell.arm).items() if k not in left}
     if target := arm["select"].get("target"):
         files = [str(f.path) for f in find_images([target])]
         arm["select"] = {**arm["select"], "target": f"{Path(target).name}, {images_as_text(files)}"}

@@ -74,7 +74,8 @@ def fingerprint(store: PairStore) -> str:
     files = dict.fromkeys(file for s in used.values() for file in (s.path, s.lr) if file is not None)
     names = [(number, s.path.name, s.lr and s.lr.name, s.factor) for number, s in used.items()]
     regions = [(r.source, r.x, r.y, r.width, r.height) for r in store.regions]
-    known = (store.scale, store.color, store.quantise, names, hashing.of_files(files, cores()), regions)
+    weights = () if store.weights is None else (store.weights.tolist(),)
+    known = (*weights, store.scale, store.color, store.quantise, names, hashing.of_files(files, cores()), regions)
     return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
 
 

@@ -81,6 +81,8 @@ class PairStore:
         self.cache_bytes = cache_bytes
         self._table = table
         self._packed: Packed | None = None
+        self.weights: np.ndarray | None = None
+        """How often each region is drawn beside the others [n]; None: all as often."""
         self.patches = len(self.regions)
         """Number of crops of an epoch: the regions of a core-set, or the windows of a crop's size on the grid of
         images."""
@@ -131,9 +133,10 @@ class PairStore:
             with ThreadPoolExecutor(max(1, threads)) as pool:
                 list(pool.map(self._planes, self._boxes, repeat(0)))
 
-    def over(self, regions: Sequence[Region]) -> PairStore:
-        """A store over other regions inside those of this one; both share decoded images."""
+    def over(self, regions: Sequence[Region], weights: np.ndarray | None = None) -> PairStore:
+        """A store over other regions inside those of this one, drawn by ``weights``; both share decoded images."""
         other = copy.copy(self)
+        other.weights = weights
         other.regions, other.patches = list(regions), len(regions)
         other._table = other._packed = None
         return other
@@ -169,6 +172,9 @@ class Batches:
     once per crop. ``batches[step]`` is an LR tensor [b, C, patch / scale, patch / scale] (uint8, or float32 in [0, 1]
     if the store does not quantise) and an HR tensor [b, C, patch, patch] uint8, where b is the share of this ``rank``
     of ``world`` in the global batch. At a depth of 16 uint16 takes the place of uint8.
+
+    With ``weights`` of the store a pass is a systematic sample of as many draws as there are regions: each region is
+    drawn the whole number of times below or above its share.
 
     With ``redraw`` < 1 a pass goes over that fraction of the regions, drawn afresh for every pass (``samplers.RS2``).
     """
@@ -218,6 +224,9 @@ class Batches:
 
     def _draw_order(self, epoch: int) -> np.ndarray:
         whole, rng = self._subsets.subset(epoch, draw_all=False)
+        if self.store.weights is not None:
+            share = np.cumsum(self.store.weights[whole], dtype=np.float64)
+            whole = whole[np.searchsorted(share, share[-1] * (np.arange(len(whole)) + rng.random()) / len(whole))]
         groups = [whole.tolist()] if self.store.fits else self._groups(whole, rng)
         return np.concatenate([rng.permutation(np.repeat(group, self._repeats)) for group in groups])
 

@@ -295,3 +295,15 @@ def test_a_pass_is_an_epoch_of_rs2(store, redraw):
         if redraw == 1:  # all regions are put in order without a draw of which
             drawn = np.random.default_rng((5, 1, epoch)).permutation(16)
         assert batches._order(epoch).tolist() == drawn.tolist()
+
+
+def test_weights_are_the_shares_of_the_draws(store):
+    n, weights = len(store.regions), np.arange(len(store.regions), dtype=float)
+    batches = Batches(store.over(store.regions, weights), batch=2, patch=24, seed=5)
+    passes = [np.bincount(batches._order(p), minlength=n) for p in range(200)]
+    assert all(drawn.sum() == n for drawn in passes)
+    share = n * weights / weights.sum()
+    for drawn in passes:
+        assert (np.floor(share) <= drawn).all() and (drawn <= np.ceil(share)).all()
+    # A systematic draw differs from its share by less than 1; over 200 passes the standard error is below 0.5 / 200^0.5.
+    assert np.abs(np.mean(passes, 0) - share).max() < 4 * 0.5 / 200**0.5
