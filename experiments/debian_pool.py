@@ -2,10 +2,11 @@
 
 LIST is a committed text file with a line ``sha256 package`` for each picture. The packages are downloaded, in every
 version that is offered, and exactly these pictures are written to DIR as ``package_digest.suffix``; a picture that is
-missing ends the command, or with ``--partial`` is said and left out. With ``--held-out DIR`` a tenth of the pictures, those whose digest divides by ten, are written
-there instead, as a test set. With ``--draw PACKAGE=MOST,...`` LIST is written first: of each package at most so many
-pictures with an area of 256 x 256 to 25 million pixels and sides of 128 pixels at least, in the order of their digests, which is a
-fixed draw without a look at them. Their licences are those of the packages.
+missing ends the command, or with ``--partial`` is said and left out. With ``--held-out DIR`` a tenth of the pictures,
+those whose digest divides by ten, are written there instead, as a test set. With ``--draw PACKAGE=MOST,...`` LIST is
+written first: of each package at most so many pictures of 256 x 256 pixels to 25 million, with sides of 128 pixels at
+least, in the order of their digests, which is a fixed draw without a look at them. Their licences are those of the
+packages.
 """
 
 from __future__ import annotations

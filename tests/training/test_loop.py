@@ -304,6 +304,7 @@ def test_weights_are_the_shares_of_the_draws(store):
     assert all(drawn.sum() == n for drawn in passes)
     share = n * weights / weights.sum()
     for drawn in passes:
-        assert (np.floor(share) <= drawn).all() and (drawn <= np.ceil(share)).all()
-    # A systematic draw differs from its share by less than 1; over 200 passes the standard error is below 0.5 / 200^0.5.
+        assert (np.floor(share) <= drawn).all()
+        assert (drawn <= np.ceil(share)).all()
+    # A systematic draw differs from its share by less than 1; over 200 passes the standard error is below .5 / 200^.5.
     assert np.abs(np.mean(passes, 0) - share).max() < 4 * 0.5 / 200**0.5
