@@ -32,6 +32,7 @@ _MATRICES: cachetools.LRUCache[tuple[int, float, str], Tensor] = cachetools.LRUC
 
 
 @cachetools.cached(_MATRICES, lambda n, scale, boundary="symmetric": (n, float(scale), boundary), Lock())
+@torch.inference_mode(False)  # a matrix made in that mode could not take part in a later training
 def resampling_matrix(n: int, scale: float, boundary: str = "symmetric") -> Tensor:
     """One pass of MATLAB's imresize as a dense float64 matrix [ceil(scale * n), n]."""
     out = math.ceil(scale * n)

@@ -73,3 +73,11 @@ def test_torch_compile_takes_the_ops_without_a_graph_break():
 
     x = torch.randn(1, 1, 12, 14)
     assert torch.equal(torch.compile(both, backend="eager", fullgraph=True)(x), both(x))
+
+
+def test_a_matrix_made_while_scoring_serves_a_training():
+    with torch.inference_mode():
+        reference.resample(torch.zeros(1, 1, 37, 41, dtype=torch.float64), 2)
+    x = torch.ones(1, 1, 37, 41, dtype=torch.float64, requires_grad=True)
+    reference.resample(x, 2).sum().backward()
+    assert x.grad is not None
