@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments import decision_rows, defect_rows, dirty_rows, named_rows, study_figures
+from experiments import decision_rows, defect_rows, dirty_rows, enlarged_rows, named_rows, study_figures
 from experiments.study_rows import (
     BOLD,
     ROOT,
@@ -34,7 +34,7 @@ from experiments.study_rows import (
 
 PAGES = (
     ROOT / "README.md",
-    *(ROOT / "docs" / name for name in ("will-it-help.md", "results/target.md", "results/defects.md")),
+    *(ROOT / "docs" / name for name in ("defects.md", "will-it-help.md", "results/target.md", "results/defects.md")),
 )
 """Pages that are written by hand, but for their tables."""
 _FILE = importlib.import_module("tomllib").loads(  # Python 3.11 and later
@@ -130,6 +130,7 @@ TABLES: dict[str, Table] = {
     **named_rows.TABLES,
     **dirty_rows.TABLES,
     **defect_rows.TABLES,
+    **enlarged_rows.TABLES,
     **decision_rows.TABLES,
     "spread": means(
         "spread-bsds",

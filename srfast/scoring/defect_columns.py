@@ -133,7 +133,7 @@ DEFECTS = (
     Defect("noise", "Noise", "grey levels", "Noise", "noisy",
            Threshold("noise", image=3.5, patch=10, share=0.75, within=1)),
     Defect("blur", "Blur", "px", "Blurred", "blurred", Threshold("blur", image=0.9, patch=3)),
-    Defect("upscaled", "Enlarged", "×", "Enlarged", "enlarged", Threshold("upscaled", image=1.85)),
+    Defect("upscaled", "Enlarged", "×", "Enlarged", "enlarged", Threshold("upscaled", image=1.7)),
     Defect("jpeg", "JPEG quality", "", "Compressed", "compressed", Threshold("jpeg", image=75, low=True)),
     Defect("blockiness", "Blockiness", "%"),
     Defect("overlay", "Overlay", "%", "Text and marks", "with text or marks",

@@ -80,6 +80,16 @@ def test_every_auc_that_is_written_is_one_that_was_measured():
     assert pairs <= {(f"{patch:.3f}", f"{image:.3f}") for patch, image, _ in rows}
 
 
+def test_the_limit_of_enlarged_images_is_the_one_that_was_found(page):
+    rows = importlib.import_module("experiments.enlarged_rows")
+    assert rows.LIMIT == rows.least() < rows.BEFORE
+    text = (ROOT / "docs" / "defects.md").read_text()
+    assert f"found at {rows.LIMIT:g} / was found at {rows.BEFORE:g}" in text
+    tails = rows.kept()["tails"]
+    assert f"reaches {tails['as it is']:.2f}, by the tail" in text
+    assert f"reaches {tails['JPEG 95']:.2f}, so" in text
+
+
 def test_every_effect_that_is_written_is_one_that_was_found(page, results_in):
     """Of two arms of studies whose names begin alike, on BSD100 and Urban100, or the mean over pools, or on strata."""
     pages = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
