@@ -1,4 +1,4 @@
-"""The tables of docs/defects.md about the limit of ``upscaled``, from the figures of ``experiments.enlarged``."""
+"""The tables of docs/defects.md and of its results about the limit of ``upscaled``, from ``experiments.enlarged``."""
 
 from __future__ import annotations
 
@@ -73,4 +73,16 @@ def caught() -> str:
     return markdown(["kernel", *(f"{f:g} x" for f in FACTORS)], lines)
 
 
-TABLES: dict[str, Table] = {"enlarged-alarms": alarms, "enlarged-caught": caught}
+def briefly() -> str:
+    """The share that the limit finds, by kernel and factor, after the false alarms of all photographs as they are."""
+    rows = kept()["counts"]
+    clean = [reached(some["as it is"], LIMIT) for kind, some in rows.items() if kind.startswith("photographs")]
+    k, n = (sum(v) for v in zip(*clean, strict=True))
+    lines = [["none", f"{k}/{n}, at most {bound(k, n):.1%}", "", "", ""]]
+    for name in KERNELS:
+        found = (reached(rows[UNSEEN][f"{factor:g} {name}"], LIMIT) for factor in FACTORS)
+        lines.append([name, *(f"{k / n:.0%}" for k, n in found)])
+    return markdown(["kernel", *(f"{f:g}x" for f in FACTORS)], lines)
+
+
+TABLES: dict[str, Table] = {"enlarged": briefly, "enlarged-alarms": alarms, "enlarged-caught": caught}

@@ -83,7 +83,7 @@ def test_every_auc_that_is_written_is_one_that_was_measured():
 def test_the_limit_of_enlarged_images_is_the_one_that_was_found(page):
     rows = importlib.import_module("experiments.enlarged_rows")
     assert rows.LIMIT == rows.least() < rows.BEFORE
-    text = (ROOT / "docs" / "defects.md").read_text()
+    text = (ROOT / "docs" / "results" / "defects.md").read_text()
     assert f"found at {rows.LIMIT:g} / was found at {rows.BEFORE:g}" in text
     tails = rows.kept()["tails"]
     assert f"reaches {tails['as it is']:.2f}, by the tail" in text
