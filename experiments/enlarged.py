@@ -123,7 +123,7 @@ def counts(means: list[float]) -> list[int]:
 @click.argument("pools", nargs=-1, required=True, metavar="KIND=FOLDER...")
 def main(pools: tuple[str, ...]) -> None:
     """Set and prove the limit of upscaled on images of each KIND in FOLDER."""
-    files = defaultdict(list)
+    files: dict[str, list[tuple[ImageFile, bool]]] = defaultdict(list)
     for kind, _, folder in (p.partition("=") for p in pools):
         half = folder.endswith("/2")
         some = find_images(folder.removesuffix("/2"))

@@ -3,8 +3,8 @@ or an image, and the sizes at which an image is scored by them.
 
 They were chosen on photographs of BSDS400, reduced and as they are, and of T91, so that together they leave out few of
 them; that of ``upscaled`` on reduced photographs of BSD100 and Urban100 too. docs/defects.md says on which evidence,
-how many clean photographs they leave out, and how many degraded ones they keep. Columns without measured figures (banding,
-clipped, border, blockiness, colour) have no threshold.
+how many clean photographs they leave out, and how many degraded ones they keep. Columns without measured figures
+(banding, clipped, border, blockiness, colour) have no threshold.
 
 An image at a size is soft if the mean of its patches' ``blur`` or ``upscaled`` is beyond its threshold. An image is
 scored at every size at which it is not soft: a patch is then taken where it is hard, at whichever size
