@@ -126,8 +126,8 @@ def main(pools: tuple[str, ...]) -> None:
     files: dict[str, list[tuple[ImageFile, bool]]] = defaultdict(list)
     for kind, _, folder in (p.partition("=") for p in pools):
         half = folder.endswith("/2")
-        some = find_images(folder.removesuffix("/2"))
-        files[kind] += [(f, half) for f in some[:: max(1, len(some) // MOST)]]
+        images = find_images(folder.removesuffix("/2"))
+        files[kind] += [(f, half) for f in images[:: max(1, len(images) // MOST)]]
     found: dict[str, dict[str, list[float]]] = {}
     with ProcessPoolExecutor(2) as workers:
         for kind, some in files.items():
