@@ -5,7 +5,7 @@ CXX ?= g++
 # Python 3.11 and later: the working directory stays off sys.path, so that the installed srfast is what runs.
 export PYTHONSAFEPATH := 1
 
-.PHONY: install demo test test-hostile test-all test-slow torture bench lint wheel wheel-cuda wheel-cpu wheel-gpu docs sanitize sanitize-cpu \
+.PHONY: install demo test test-cpus test-hostile test-all test-slow torture bench lint wheel wheel-cuda wheel-cpu wheel-gpu docs sanitize sanitize-cpu \
         sanitize-cuda degrade-speed windows-check gpu-check tune shots clean
 
 install: $(BIN)/.installed
@@ -34,6 +34,16 @@ demo: $(BIN)/.demo
 TESTED := -n auto --dist loadfile --benchmark-disable
 test: install
 	$(BIN)/pytest $(TESTED) -m "not hostile and not slow and not gpu"
+
+# The numeric tests as on older CPUs: what oneDNN, ATen and OpenBLAS sum by, and the best instruction set of the scoring
+# engine. ONNX Runtime has no such switch. AArch64 has one set of each.
+NUMERIC := tests/ops tests/scoring tests/degradation tests/models tests/evaluation tests/training/test_loop.py
+NUMERIC_TESTS := $(BIN)/pytest $(TESTED) -m "not hostile and not slow and not gpu" $(NUMERIC)
+test-cpus: install
+ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
+	ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem SRFAST_TEST_ISA=baseline $(NUMERIC_TESTS)
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswell SRFAST_TEST_ISA=avx2 $(NUMERIC_TESTS)
+endif
 
 test-hostile: install
 	$(BIN)/pytest $(TESTED) -m "hostile and not slow and not gpu"
