@@ -11,10 +11,10 @@ import jinja2
 import numpy as np
 
 from srfast.data.files import check_output, output_file
+from srfast.data.thumbnails import encoded, uri
 from srfast.degradation.operations import Step
 from srfast.degradation.plan import Draws
 from srfast.degradation.rows import in_words
-from srfast.report.pictures import encoded, uri
 from srfast.version import VERSION
 
 KIND = "degradation sheet"

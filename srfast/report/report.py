@@ -11,9 +11,10 @@ import numpy as np
 
 from srfast.coreset.settings import COUNTS, Selection
 from srfast.data.shrink import shrunk
+from srfast.data.thumbnails import encoded, reduced
 from srfast.report.content import Content, Fact, Listing, Part, Picture, Shot, Value, count, number, percent, psnr
 from srfast.report.explorer import columns, explorer, wanted
-from srfast.report.pictures import GONE, Cut, cut, encoded, patch, reduced, source
+from srfast.report.pictures import GONE, Cut, cut, patch, source
 from srfast.report.scores import KEPT, ReportScores
 from srfast.scoring.metadata import PASSED, encode_meta, missing_shards
 from srfast.scoring.metadata import reduced as lost_in_reading

@@ -24,10 +24,11 @@ from srfast.coreset.selection import choose
 from srfast.coreset.selection import source as source_rows
 from srfast.coreset.settings import SelectArguments
 from srfast.data.shrink import shrunk
+from srfast.data.thumbnails import media_type, reduced
 from srfast.data.workers import Budget
 from srfast.errors import InputError, RunError
 from srfast.report.explorer import columns, packed
-from srfast.report.pictures import media_type, patch, reduced, source
+from srfast.report.pictures import patch, source
 from srfast.report.report import report
 from srfast.report.scores import DROPPED, KEPT, STATUS, ReportScores, hardest_first, ranked, read_scores, statuses
 from srfast.report.writing import assemble

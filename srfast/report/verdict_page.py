@@ -18,10 +18,10 @@ from srfast.coreset.rejects import REASONS
 from srfast.data.images import read_rgb
 from srfast.data.shrink import COLUMN as SHRINK
 from srfast.data.shrink import factors, shrunk
+from srfast.data.thumbnails import encoded, reduced
 from srfast.errors import InputError, RunError
 from srfast.report.content import ColumnLabel, Content, Fact, Gallery, Listing, Shot, ShotGroup, count
 from srfast.report.explorer import label
-from srfast.report.pictures import encoded, reduced
 from srfast.report.report import passed_over
 from srfast.scoring.defect_columns import DEFECTS, THRESHOLDS, Threshold
 from srfast.scoring.table import SCHEMA, ScoreTable

@@ -18,8 +18,8 @@ import jinja2
 import pyarrow as pa
 
 from srfast.data.files import check_output, output_file
+from srfast.data.thumbnails import uri
 from srfast.report.content import Content
-from srfast.report.pictures import uri
 from srfast.report.report import report
 from srfast.report.scores import read_scores
 from srfast.scoring.rows import Rows

@@ -206,6 +206,11 @@ class Rows:
         text = f"{about['patches']:,} patches of {about['images']:,} images"
         return f"{about['kind']}({', '.join([text, *filter(None, map(str, made))])}{loss})"
 
+    def _repr_html_(self) -> str:
+        from srfast.scoring.notebook import html_of_rows
+
+        return html_of_rows(repr(self), self)
+
 
 def is_frame(value: object) -> bool:
     """Whether a value is a DataFrame of pandas or polars; neither is imported."""

@@ -21,6 +21,7 @@ from srfast.exporting.snippets import CONFIGURATIONS, configurations
 from srfast.report.verdict_page import audit_page
 from srfast.report.writing import write_page, write_report
 from srfast.scoring.metadata import read_meta
+from srfast.scoring.notebook import html_of_rows
 from srfast.scoring.pipeline import Images, Summary, write_scores
 from srfast.scoring.rows import coded
 from srfast.scoring.table import ScoreTable
@@ -60,6 +61,11 @@ class Pruned:
     @property
     def audit(self) -> Path:
         return self.folder / "audit.html"
+
+    def _repr_html_(self) -> str:
+        decided = self.decision.sentences if self.decision else []
+        written = f"{self.report} shows the choice" + (f", {self.audit} what is left out" if self.decision else "")
+        return html_of_rows(repr(self.coreset), self.coreset, [*decided, *self.changed, f"{written}."])
 
 
 @documented(PruneArguments)

@@ -19,6 +19,7 @@ from srfast.coreset.rejects import REASONS, known_defects, marked, union
 from srfast.errors import InputError
 from srfast.report.content import count, percent
 from srfast.scoring.defect_columns import DEFECTS
+from srfast.scoring.notebook import html
 from srfast.scoring.rows import Rows, summed
 from srfast.scoring.stored import opened_rows
 
@@ -143,6 +144,9 @@ class Recommendation:
     def as_dict(self) -> dict[str, Any]:
         """The recommendation as JSON has it."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        return html("Recommendation", self.sentences, self.selection)
 
 
 def recommend(scores: Rows | str | os.PathLike[str] | Iterable[Rows | str | os.PathLike[str]]) -> Recommendation:
