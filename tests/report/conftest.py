@@ -36,6 +36,7 @@ def visit(chromium):
         start = address.as_uri() if isinstance(address, Path) else address
         allowed = (start.partition("?")[0].partition("#")[0], "data:", "blob:")  # of a server: what lies under it
         context = chromium.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
+        context.set_default_timeout(600_000)  # ends a test that would hang; on a busy machine a page takes its time
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
