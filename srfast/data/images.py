@@ -6,10 +6,11 @@ import io
 import logging
 import os
 import re
+import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -268,18 +269,35 @@ def opened(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
     """An image that is not decoded yet; ``path`` is the name of the file."""
     more = ("TGA",) if os.path.splitext(path)[1].lower() == ".tga" else ()
     limits.prepare()
-    try:
-        image = Image.open(file, formats=FORMATS + more)
-    except UnidentifiedImageError:
+    image = _identified(file, (*FORMATS, *more))
+    if image is None:
         if (depth := tiff.deep(file)) is not None:
-            raise InputError(DEEP.format(depth)) from None
-        raise
+            raise InputError(DEEP.format(depth))
+        raise UnidentifiedImageError
     if image.format == "MPO":  # a JPEG file with further pictures behind the first, as telephones write
         image.format = "JPEG"
     if image.width * image.height > (most := limits.most_pixels()):
         raise limits.refusal(f"{image.width} x {image.height}", most)
     _forget_xmp(image)
     return image
+
+
+def _identified(file: BinaryIO, formats: Iterable[str]) -> Image.Image | None:
+    """An image by the first of these formats that takes its header; None if none does. ``Image.open`` does the same, and
+    warns of images that are half as large as those that it refuses, by a setting that is its callers'."""
+    file.seek(0)
+    start = file.read(16)
+    Image.preinit()
+    for name in formats:
+        if name not in Image.OPEN:
+            Image.init()
+        factory, accepts = Image.OPEN[name]
+        taken = accepts is None or accepts(start)  # a text says why not
+        if taken and not isinstance(taken, str):
+            file.seek(0)
+            with suppress(SyntaxError, IndexError, TypeError, struct.error):
+                return factory(file, "")
+    return None
 
 
 def _forget_xmp(image: Image.Image) -> None:
