@@ -283,8 +283,8 @@ def opened(file: BinaryIO, path: str | os.PathLike[str]) -> Image.Image:
 
 
 def _identified(file: BinaryIO, formats: Iterable[str]) -> Image.Image | None:
-    """An image by the first of these formats that takes its header; None if none does. ``Image.open`` does the same, and
-    warns of images that are half as large as those that it refuses, by a setting that is its callers'."""
+    """An image by the first of these formats that takes its header; None if none does. ``Image.open`` does the same,
+    and warns of images half as large as those that it refuses, by a setting that belongs to its callers."""
     file.seek(0)
     start = file.read(16)
     Image.preinit()
