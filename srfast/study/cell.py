@@ -70,7 +70,7 @@ def cell_folder(folder: Path) -> Iterator[None]:
 def _run(study: Study, cell: Cell, scored: pool.Scored, test: Mapping[str, list[str]], folder: Path) -> str:
     plan, settings = plan_of(study, cell), results.settings_of(study, cell, dict(test))
     began = time.perf_counter()
-    coreset, weights = pool.select_cell(cell, ScoreTable.read(scored.table))
+    coreset, weights = pool.weighted_cell(cell, ScoreTable.read(scored.table))
     selecting = time.perf_counter() - began
     store = pool.store_of(plan, coreset, study, scored.table, weights)
     threads = _READERS if resolve_device(study.device) == "cuda" else 1

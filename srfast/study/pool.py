@@ -192,13 +192,17 @@ def _scorer(study: Study, data: Data, out: Path, number: int, scale: Scale) -> s
     return str(train(plan, store, place, resume=True, quiet=True, device=study.device).weights)
 
 
-def select_cell(cell: Cell, table: ScoreTable) -> tuple[CoreSet, np.ndarray | None]:
-    """The patches on which a cell trains, the whole pool if each pass draws its own; and how often each is drawn
-    beside the others, None if all are drawn as often."""
-    selection, some = cell.arm.selection(cell.keep, cell.seed), pool_of(table, cell.pool, cell.seed)
-    chosen = select(some, **vars(selection))
+def select_cell(cell: Cell, table: ScoreTable, **instead: Any) -> CoreSet:
+    """The patches that a cell selects, with some arguments replaced; the whole pool if each pass draws its own."""
+    selection = cell.arm.selection(cell.keep, cell.seed)
+    return select(pool_of(table, cell.pool, cell.seed), **{**vars(selection), **instead})
+
+
+def weighted_cell(cell: Cell, table: ScoreTable) -> tuple[CoreSet, np.ndarray | None]:
+    """The patches on which a cell trains, and how often each is drawn beside the others [n]; None: all as often."""
+    chosen = select_cell(cell, table)
     if cell.arm.mix:
-        everything = select(some, **{**vars(selection), "keep": 1.0, "keep_loss": None})
+        everything = select_cell(cell, table, keep=1.0, keep_loss=None)
         places = set(_places(chosen))
         inside = np.array([place in places for place in _places(everything)])
         return everything, (1 - cell.arm.mix) * inside / inside.sum() + cell.arm.mix / len(inside)

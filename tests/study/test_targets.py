@@ -17,7 +17,7 @@ from srfast.evaluation.settings import EvaluateSettings
 from srfast.scoring.table import ScoreTable
 from srfast.study.description import cells
 from srfast.study.file import read_study
-from srfast.study.pool import select_cell
+from srfast.study.pool import select_cell, weighted_cell
 from srfast.study.runner import run_study
 from srfast.training import checkpoint, loop
 
@@ -171,3 +171,44 @@ def test_flat_areas_and_images_smaller_than_a_tile(tmp_path):
     evaluation, errors = evaluate_tiles("bicubic", [str(path)], CLASSIC)
     assert len(evaluation.images) == 1
     assert errors == []
+
+
+def test_draws_mixtures_and_scorers_of_an_arm(write_study, photo_folder, tmp_path):
+    arm = '[[arm]]\nname = "{}"\nsizes = "all"\nbudget = "updates"\n{}\n'
+    arms = "".join(
+        arm.format(name, more)
+        for name, more in (
+            ("mixed", 'keep = 0.25\nmix = 0.5\nscorers = ["srcnn"]'),
+            ("sizes", 'keep = 1.0\ndraws = "sizes"\nscorers = ["srcnn"]'),
+            ("loss", 'keep = 1.0\ndraws = "loss^0.5"\nscorers = ["bicubic"]'),
+        )
+    )
+    both = {"scorers": '["srcnn", "bicubic"]', "updates": 4}
+    sizes = ("[scoring]", '[scoring]\nshrink = "1,1/2"')
+    study = read_study(write_study(sizes, arms=arms, **both))
+    mixed, by_size, loss = cells(study)
+    assert [(c.arm.name, c.scorer) for c in cells(study)] == [("mixed", 0), ("sizes", 0), ("loss", 1)]
+    table = srfast.score(photo_folder, patch=study.patch, shrink="1,1/2")
+
+    drawn, weights = weighted_cell(mixed, table)
+    kept = {tuple(row) for row in places(select_cell(mixed, table))}
+    inside = np.array([tuple(row) in kept for row in places(drawn)])
+    assert len(drawn) == len(table)
+    assert inside.sum() == len(kept) < len(drawn)
+    # Half of the crops come from the selection, and a quarter of the other half lies in it.
+    assert weights[inside].sum() == pytest.approx(0.5 + 0.5 * len(kept) / len(drawn))
+    assert len(np.unique(weights[inside])) == len(np.unique(weights[~inside])) == 1
+
+    drawn, weights = weighted_cell(by_size, table)
+    small = drawn["shrink"] == 0.5
+    assert 0 < small.sum() < (~small).sum()
+    assert weights[small].sum() == pytest.approx(weights[~small].sum())
+
+    drawn, weights = weighted_cell(loss, table)
+    np.testing.assert_allclose(weights, np.sqrt(drawn["loss"]), rtol=1e-6)
+    with pytest.raises(InputError, match=r"arm 1\.mix: expected a fraction with 0 <= mix < 1, got 1"):
+        read_study(write_study(sizes, arms=arms.replace("mix = 0.5", "mix = 1.0"), **both))
+
+
+def places(table):
+    return zip(*(table[name].tolist() for name in ("image", "shrink", "x", "y")), strict=True)
